@@ -1,0 +1,100 @@
+"""The one hierarchy of errors: who is to blame, what, where, and what was expected.
+
+- `SchemaError`: a schema is not one.
+- `EncodeError`: you gave something that cannot be recorded.
+- `DecodeError`: the file is at fault. Carries `offset` (bytes from the start of the file) and
+  `path` (of the element: ``BATCH[3].metrics.entropy``).
+
+Nothing else leaves the library because of a file's bytes (FORMAT property P4).
+"""
+
+from __future__ import annotations
+
+
+class CmetaError(Exception):
+    """Whatever cmeta raises."""
+
+
+class SchemaError(CmetaError):
+    """A schema breaks a rule.
+
+    Attributes
+    ----------
+    source : str
+        The file, or another name of where the schema came from.
+    key : str
+        Key path of the culprit, such as ``record.fields[3].type``.
+    """
+
+    def __init__(self, message: str, *, source: str = "schema", key: str = "") -> None:
+        self.message, self.source, self.key = message, source, key
+        super().__init__(f"{source}: {key}: {message}" if key else f"{source}: {message}")
+
+
+class EncodeError(CmetaError):
+    """A value, a column or a configuration cannot be recorded."""
+
+
+class OrderError(EncodeError):
+    """A record would go back in (timestamp, phase)."""
+
+
+class DecodeError(CmetaError):
+    """A file cannot be read.
+
+    Attributes
+    ----------
+    message : str
+        What was found and what was expected.
+    offset : int
+        Offset in bytes from the start of the file.
+    path : str
+        Path of the element, outermost first.
+    """
+
+    def __init__(self, message: str, *, offset: int = 0, path: str = "") -> None:
+        super().__init__(message)
+        self.message, self.offset, self.path = message, offset, path
+
+    def __str__(self) -> str:
+        where = f"offset {self.offset}"
+        return f"{where}, {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+
+    def within(self, base: int, path: str) -> DecodeError:
+        """Place the error inside an element that begins at `base`, and return it."""
+        self.offset += base
+        glue = "." if self.path and not self.path.startswith("[") else ""
+        self.path = f"{path}{glue}{self.path}"
+        return self
+
+
+class TruncatedError(DecodeError):
+    """Bytes are missing."""
+
+
+class UnsupportedVersionError(DecodeError):
+    """The file needs a newer reader."""
+
+
+class LimitError(DecodeError):
+    """A limit of the format, or the caller's `max_bytes`, would be exceeded."""
+
+
+class CorruptError(DecodeError):
+    """The bytes contradict the format."""
+
+
+class ChecksumError(CorruptError):
+    """A stored checksum does not match the bytes."""
+
+
+class CanonicalError(CorruptError):
+    """The bytes can be read, but are not the ones that a writer must choose."""
+
+
+class CmetaWarning(UserWarning):
+    """Whatever cmeta warns of."""
+
+
+class PrecisionWarning(CmetaWarning):
+    """A declared field lost more than 0.1% of a value, or all of it."""

@@ -1,0 +1,192 @@
+"""Layouts of the schema as construct descriptions, and as numpy dtypes where they are hot.
+
+construct frames; a counted table of fixed-size structures is read in one piece through the dtype
+that the same layout gives (`Layout(fast=False)` keeps to construct; a property holds both equal).
+Counts are checked against the bytes that remain before anything is made of them. This is the one
+place in which a `ConstructError` becomes one of ours.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import construct
+import numpy as np
+from construct import Array, Construct, Container, GreedyBytes, Struct, Subconstruct
+
+from cmeta.errors import CorruptError, DecodeError, TruncatedError
+from cmeta.schema.document import Format, LayoutField
+
+_SCALARS: dict[str, tuple[Construct, str]] = {
+    "u8": (construct.Int8ul, "<u1"),
+    "u16": (construct.Int16ul, "<u2"),
+    "u32": (construct.Int32ul, "<u4"),
+    "u64": (construct.Int64ul, "<u8"),
+    "f64": (construct.Float64l, "<f8"),
+}
+_GREEDY = ("bytes", "json", "utf8")
+
+
+class Layout:
+    """A layout of the schema, ready to parse and build.
+
+    Parameters
+    ----------
+    fields : sequence of LayoutField
+        From the schema.
+    format_ : Format
+        For the structures and constants that they refer to.
+    fast : bool
+        Read counted tables through their dtype.
+    """
+
+    def __init__(
+        self, fields: Sequence[LayoutField], format_: Format, *, fast: bool = True
+    ) -> None:
+        self.fields = tuple(fields)
+        self._format = format_
+        self._fast = fast
+        self.construct = Struct(*(f.name / Located(f.name, self._element(f)) for f in fields))
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The same layout as a packed little-endian dtype, if all its fields are fixed."""
+        return np.dtype([(f.name, self._scalar_dtype(f)) for f in self.fields])
+
+    @cached_property
+    def size(self) -> int:
+        """Length in bytes of a fixed layout."""
+        return self.dtype.itemsize
+
+    def parse(self, data: bytes | memoryview, **parameters: int) -> dict[str, Any]:
+        """Return the fields of a layout that takes all of `data`.
+
+        Raises
+        ------
+        DecodeError
+            Offsets are relative to `data`.
+        """
+        stream = io.BytesIO(data)
+        fields = self.construct.parse_stream(stream, **parameters)
+        if stream.tell() != len(data):
+            raise CorruptError(
+                f"{len(data) - stream.tell()} bytes too many", offset=stream.tell()
+            )
+        fields.pop("_io", None)
+        return dict(fields)
+
+    def build(self, values: Mapping[str, Any], **parameters: int) -> bytes:
+        """Return the bytes of a layout; constants need not be given."""
+        return bytes(self.construct.build(dict(values), **parameters))
+
+    def upto(self, name: str) -> Layout:
+        """Return the fields before `name` as a layout."""
+        return Layout(self.fields[: self._place(name)], self._format, fast=self._fast)
+
+    def after(self, name: str) -> Layout:
+        """Return the fields behind `name` as a layout."""
+        return Layout(self.fields[self._place(name) + 1 :], self._format, fast=self._fast)
+
+    def _place(self, name: str) -> int:
+        return [f.name for f in self.fields].index(name)
+
+    def _element(self, field: LayoutField) -> Construct:
+        if field.type in _GREEDY:
+            return Counted(field.count, 1, None) if field.count else GreedyBytes
+        const = self._format.const(field.const)
+        if field.type in _SCALARS:
+            element, dtype = _SCALARS[field.type]
+            if const is not None:
+                return construct.Const(const, element)
+            if not field.count:
+                return element
+            return self._table(field.count, element, np.dtype(dtype))
+        inner = Layout(self._format.structs[field.type].fields, self._format, fast=self._fast)
+        return self._table(field.count, inner.construct, inner.dtype)
+
+    def _table(self, count: str, element: Construct, dtype: np.dtype[Any]) -> Construct:
+        if self._fast:
+            return Counted(count, dtype.itemsize, dtype)
+        return Counted(count, dtype.itemsize, None, element)
+
+    def _scalar_dtype(self, field: LayoutField) -> str:
+        return _SCALARS[field.type][1]
+
+
+class Located(Subconstruct):
+    """A named element: its errors say where it stands, and are ours."""
+
+    def __init__(self, name: str, subcon: Construct) -> None:
+        super().__init__(subcon)
+        self._element_name = name
+
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> Any:
+        at = stream.tell()
+        try:
+            return self.subcon._parsereport(stream, context, path)
+        except DecodeError as err:
+            raise err.within(0, self._element_name) from None
+        except construct.StreamError:
+            left = len(stream.getbuffer()) - at
+            message = f"{left} bytes left, expected {self.subcon.sizeof()}"
+            raise TruncatedError(message, offset=at, path=self._element_name) from None
+        except construct.ConstError as err:
+            found = str(err).split("\n")[-1]
+            raise CorruptError(found, offset=at, path=self._element_name) from None
+        except construct.ConstructError as err:
+            raise CorruptError(str(err), offset=at, path=self._element_name) from err
+
+
+class Counted(Construct):
+    """A counted string or table: its count is bounded by the bytes that remain before it is read.
+
+    Parameters
+    ----------
+    count : str
+        An earlier field of the layout, or a parameter.
+    len_item : int
+        Bytes of an item.
+    dtype : dtype or None
+        Of an item, for a table that is read in one piece.
+    item : Construct or None
+        Of an item, for a table that is read item by item; with neither, a byte string.
+    """
+
+    def __init__(
+        self, count: str, len_item: int, dtype: np.dtype[Any] | None, item: Construct | None = None
+    ) -> None:
+        super().__init__()
+        self._count, self._len_item, self._dtype, self._item = count, len_item, dtype, item
+
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> Any:
+        count = self._resolve(context)
+        left = len(stream.getbuffer()) - stream.tell()
+        if count * self._len_item > left:
+            raise TruncatedError(
+                f"{count} items of {self._len_item} bytes, but only {left} bytes are left",
+                offset=stream.tell(),
+            )
+        if self._item is not None:
+            return Array(count, self._item)._parsereport(stream, context, path)
+        data = stream.read(count * self._len_item)
+        return data if self._dtype is None else np.frombuffer(data, self._dtype)
+
+    def _build(self, obj: Any, stream: io.BytesIO, context: Container, path: str) -> Any:
+        count = self._resolve(context)
+        if self._item is not None:
+            return Array(count, self._item)._build(obj, stream, context, path)
+        data = obj if self._dtype is None else np.asarray(obj, self._dtype).tobytes()
+        if len(data) != count * self._len_item:
+            raise construct.RangeError(f"{self._count} = {count}, but {len(data)} bytes given")
+        stream.write(data)
+        return obj
+
+    def _resolve(self, context: Container) -> int:
+        if self._count in context:
+            return int(context[self._count])
+        return int(context["_params"][self._count])
+
+

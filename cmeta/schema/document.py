@@ -1,0 +1,347 @@
+"""The schema language: what may stand in a schema's TOML, as types.
+
+`Document` is the whole file. Its first part states the format and is fixed by the format version;
+`enumerations` and `record` are a user's. msgspec checks the shape and names the path of a culprit;
+what types cannot say stands in `rules`. Documentation (`doc`) never reaches a file's bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+Hex = Annotated[str, Meta(pattern=r"^0x[0-9A-Fa-f]{1,16}$", description="Hex integer of 64 bits")]
+Integer = Annotated[int, Meta(ge=0)] | Hex
+Name = Annotated[str, Meta(min_length=1)]
+LayoutType = Name
+Const = int | str
+Stage = Literal["class", "quantise", "palette", "split", "delta", "rice"]
+FieldType = Annotated[
+    str,
+    Meta(
+        pattern=r"^((u|i)(8|16|32|64)|f32|f64|bool)(\[[1-9][0-9]{0,3}\])?$|^(enum|config)$",
+        description="u8..u64, i8..i64, f32, f64, bool, enum, config; T[n] is a vector",
+        examples=["u64", "f32", "f32[3]", "enum"],
+    ),
+]
+
+
+def to_int(value: int | str) -> int:
+    """Return the integer that a TOML integer or a hex string stands for."""
+    return value if isinstance(value, int) else int(value, 16)
+
+
+class _Node(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A table of the document: no key that it does not know."""
+
+
+# ------------------------------------------------------------------------------- fixed by version
+
+
+class Limits(_Node, frozen=True):
+    """Limits of the format; each bounds memory or a loop of a reader."""
+
+    batch_records_min: int
+    batch_records_max: int
+    columns_max: int
+    cells_max: int
+    json_bytes_max: int
+    json_depth_max: int
+    name_bytes_max: int
+    enumeration_max: int
+    vector_max: int
+    quanta_per_unit_max_f32: int
+    quanta_per_unit_max_f64: int
+    records_count_max: int
+
+
+class FormatFacts(_Node, frozen=True):
+    """Name, magic, version and limits."""
+
+    name: str
+    magic: int
+    major: int
+    minor: int
+    byte_order: Literal["little"]
+    open_records_count: int
+    limits: Limits
+
+
+class Mask(_Node, frozen=True):
+    """How a block's CRC is masked."""
+
+    rotate: int
+    add: Integer
+
+
+class ChecksumFacts(_Node, frozen=True):
+    """All parameters of the CRC, in the terms of the Rocksoft model."""
+
+    name: str
+    width: int
+    poly: Integer
+    init: Integer
+    refin: bool
+    refout: bool
+    xorout: Integer
+    check: Integer
+    mask: Mask
+
+
+class LayoutField(_Node, frozen=True):
+    """One field of a layout."""
+
+    name: Name
+    type: LayoutType
+    doc: str = ""
+    count: str = ""
+    const: Const | None = None
+    unit: str = ""
+
+
+class Layout(_Node, frozen=True):
+    """Fields without padding."""
+
+    fields: tuple[LayoutField, ...]
+    doc: str = ""
+
+
+class KindLayout(_Node, frozen=True):
+    """The body of one kind of block or journal entry."""
+
+    kind: Annotated[int, Meta(ge=1, le=255)]
+    fields: tuple[LayoutField, ...]
+    critical: bool = False
+    doc: str = ""
+
+
+class Blocks(_Node, frozen=True):
+    """The frame of a block, and the kinds of blocks."""
+
+    critical_flag: int
+    frame: Layout
+    kinds: dict[str, KindLayout]
+
+
+class BitField(_Node, frozen=True):
+    """A field of some bits."""
+
+    name: Name
+    bits: Annotated[int, Meta(ge=1, le=64)]
+    doc: str = ""
+
+
+class BitLayout(_Node, frozen=True):
+    """Bit fields, least significant first, in as few bytes as hold them."""
+
+    bits: tuple[BitField, ...]
+    doc: str = ""
+
+
+class ClassFacts(_Node, frozen=True):
+    """Codes of the class stage."""
+
+    value: int
+    nan: int
+    positive_infinity: int
+    negative_infinity: int
+    absent: int
+    doc: str = ""
+
+
+class QuantiseFacts(_Node, frozen=True):
+    """Constants of the quantise stage."""
+
+    quanta_per_unit: int
+    product_bits: int
+    decimals_max: int
+    decimals_bits: int
+    float32_digits_bits: int
+    mode_float32: int
+    mode_float64: int
+    doc: str = ""
+
+
+class PaletteFacts(_Node, frozen=True):
+    """Constants of the palette stage."""
+
+    values_min: int
+    values_per_entry: int
+    count: Literal["u16"]
+    doc: str = ""
+
+
+class SplitFacts(_Node, frozen=True):
+    """The split stage has no constants."""
+
+    doc: str = ""
+
+
+class DeltaForm(_Node, frozen=True):
+    """One form of the delta stage."""
+
+    name: str
+    heads: Literal[0, 1, 2]
+    step: bool
+    doc: str = ""
+
+
+class DeltaFacts(_Node, frozen=True):
+    """The forms of the delta stage."""
+
+    forms: tuple[DeltaForm, ...]
+    doc: str = ""
+
+
+class RiceFacts(_Node, frozen=True):
+    """Constants of the Rice stage and of the rule of choice."""
+
+    block_residuals: int
+    cost_clip_bits: int
+    sparse_nonzero: int
+    sparse_residuals: int
+    widths: tuple[int, ...]
+    run_header: BitLayout
+    doc: str = ""
+
+
+class DefaultChains(_Node, frozen=True):
+    """The chain of a field that does not state its own."""
+
+    float: tuple[Stage, ...]
+    integer: tuple[Stage, ...]
+
+
+class Codecs(_Node, frozen=True):
+    """The stages of a column."""
+
+    column_flags: BitLayout
+    classes: ClassFacts = field(name="class")
+    quantise: QuantiseFacts
+    palette: PaletteFacts
+    split: SplitFacts
+    delta: DeltaFacts
+    rice: RiceFacts
+    defaults: DefaultChains
+    doc: str = ""
+
+
+class Journal(_Node, frozen=True):
+    """The side file of an open file."""
+
+    suffix: str
+    magic: int
+    header: Layout
+    frame: Layout
+    kinds: dict[str, KindLayout]
+    doc: str = ""
+
+
+# ---------------------------------------------------------------------------------------- a user's
+
+
+class EnumerationValue(_Node, frozen=True):
+    """A value with its documentation."""
+
+    name: Name
+    doc: str = ""
+
+
+class Enumeration(_Node, frozen=True):
+    """Named codes: a value's code is its place in the list."""
+
+    values: tuple[EnumerationValue | Name, ...]
+    doc: str = ""
+
+
+class Group(_Node, frozen=True):
+    """A group of fields; an open one takes undeclared names too."""
+
+    name: Name
+    open: bool = False
+    doc: str = ""
+
+
+class RecordField(_Node, frozen=True):
+    """A field of the record."""
+
+    name: Name
+    type: FieldType
+    group: str = ""
+    enumeration: str = ""
+    codec: tuple[Stage, ...] = ()
+    quanta_per_unit: int | None = None
+    exact: bool = False
+    unit: str = ""
+    doc: str = ""
+
+
+class Record(_Node, frozen=True):
+    """What a record holds."""
+
+    batch_records: int
+    fields: tuple[RecordField, ...]
+    groups: tuple[Group, ...] = ()
+
+
+class Document(_Node, frozen=True):
+    """A whole schema file."""
+
+    enumerations: dict[str, Enumeration]
+    record: Record
+    format: FormatFacts | UnsetType = UNSET
+    checksum: ChecksumFacts | UnsetType = UNSET
+    header: Layout | UnsetType = UNSET
+    trailer: Layout | UnsetType = UNSET
+    blocks: Blocks | UnsetType = UNSET
+    structs: dict[str, Layout] | UnsetType = UNSET
+    codecs: Codecs | UnsetType = UNSET
+    journal: Journal | UnsetType = UNSET
+
+
+class Format(_Node, frozen=True):
+    """The part of a document that the format version fixes."""
+
+    format: FormatFacts
+    checksum: ChecksumFacts
+    header: Layout
+    trailer: Layout
+    blocks: Blocks
+    structs: dict[str, Layout]
+    codecs: Codecs
+    journal: Journal
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the format."""
+        return self.format.limits
+
+    @property
+    def version(self) -> int:
+        """The version as the header states it: ``major << 8 | minor``."""
+        return self.format.major << 8 | self.format.minor
+
+    def const(self, value: Const | None) -> int | None:
+        """Resolve a layout's `const`: a number, or a key path such as ``format.magic``."""
+        if not isinstance(value, str):
+            return value
+        node: Any = self
+        for part in value.split("."):
+            node = getattr(node, part)
+        return int(node)
+
+
+FORMAT_KEYS = tuple(Format.__struct_fields__)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a schema file, for editors."""
+    schema = msgspec.json.schema(Document)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cmeta schema",
+        "description": "Generated by `make spec` from cmeta/schema/document.py.",
+        **schema,
+    }

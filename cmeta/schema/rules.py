@@ -1,0 +1,202 @@
+"""The rules of a legal schema that types cannot express; each raises one `SchemaError`.
+
+A rule names the key path of the culprit, what was found and what was expected. The same rules
+hold for a TOML file, for a schema built in Python, and for the one embedded in a hostile file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cmeta.errors import SchemaError
+from cmeta.schema.document import (
+    Document,
+    Enumeration,
+    Format,
+    RecordField,
+    Stage,
+)
+from cmeta.schema.fields import default_chain
+
+Fail = Callable[[str, str], SchemaError]
+
+PHASE = "phase"
+TIMESTAMP = "timestamp"
+
+
+def check(document: Document, fmt: Format, source: str) -> None:
+    """Raise the first `SchemaError` of `document`, or return."""
+
+    def fail(key: str, message: str) -> SchemaError:
+        return SchemaError(message, source=source, key=key)
+
+    _check_enumerations(document, fmt, fail)
+    _check_groups(document, fmt, fail)
+    _check_leading_fields(document, fail)
+    for i, field in enumerate(document.record.fields):
+        _check_field(field, f"record.fields[{i}]", document, fmt, fail)
+    _check_names(document, fail)
+    _check_size(document, fmt, fail)
+
+
+def value_names(enumeration: Enumeration) -> tuple[str, ...]:
+    """Return the names of an enumeration's values, in the order of their codes."""
+    return tuple(v if isinstance(v, str) else v.name for v in enumeration.values)
+
+
+def _check_name(name: str, key: str, fmt: Format, fail: Fail) -> None:
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError as err:
+        raise fail(key, f"found {name!r}, expected a name that UTF-8 can encode") from err
+    if not 1 <= length <= fmt.limits.name_bytes_max:
+        most = fmt.limits.name_bytes_max
+        raise fail(key, f"found a name of {length} bytes, expected 1 to {most}")
+
+
+def _check_enumerations(document: Document, fmt: Format, fail: Fail) -> None:
+    if PHASE not in document.enumerations:
+        raise fail("enumerations", f"found no {PHASE!r}, expected one: every record has a phase")
+    for name, enumeration in document.enumerations.items():
+        key = f"enumerations.{name}"
+        _check_name(name, key, fmt, fail)
+        names = value_names(enumeration)
+        if not 1 <= len(names) <= fmt.limits.enumeration_max:
+            most = fmt.limits.enumeration_max
+            raise fail(f"{key}.values", f"found {len(names)} values, expected 1 to {most}")
+        for i, value in enumerate(names):
+            _check_name(value, f"{key}.values[{i}]", fmt, fail)
+            if value in names[:i]:
+                raise fail(f"{key}.values[{i}]", f"found {value!r} twice, expected unique values")
+
+
+def _check_groups(document: Document, fmt: Format, fail: Fail) -> None:
+    names: set[str] = set()
+    num_open = 0
+    for i, group in enumerate(document.record.groups):
+        key = f"record.groups[{i}]"
+        _check_name(group.name, f"{key}.name", fmt, fail)
+        if "." in group.name:
+            raise fail(f"{key}.name", f"found {group.name!r}, expected a name without a dot")
+        if group.name in names:
+            raise fail(f"{key}.name", f"found {group.name!r} twice, expected unique names")
+        names.add(group.name)
+        num_open += group.open
+        if num_open > 1:
+            raise fail(f"{key}.open", "found a second open group, expected at most one")
+
+
+def _check_leading_fields(document: Document, fail: Fail) -> None:
+    expected: dict[str, tuple[str, str, tuple[Stage, ...]]] = {
+        TIMESTAMP: ("u64", "", ("split", "delta", "rice")),
+        PHASE: ("enum", PHASE, ("delta", "rice")),
+    }
+    for i, (name, (type_, enumeration, most)) in enumerate(expected.items()):
+        key = f"record.fields[{i}]"
+        if i >= len(document.record.fields):
+            raise fail("record.fields", f"found {i} fields, expected {name!r} as number {i}")
+        field = document.record.fields[i]
+        if (field.name, field.group) != (name, ""):
+            raise fail(f"{key}.name", f"found {field.name!r}, expected {name!r} in this place")
+        if field.type != type_ or field.enumeration != enumeration:
+            raise fail(f"{key}.type", f"found {field.type!r}, expected {name!r} to be {type_!r}")
+        if not field.codec or not set(field.codec) <= set(most):
+            raise fail(f"{key}.codec", f"found {list(field.codec)}, expected at most {list(most)}")
+
+
+def _check_field(field: RecordField, key: str, document: Document, fmt: Format, fail: Fail) -> None:
+    _check_name(field.name, f"{key}.name", fmt, fail)
+    scalar, _, size = field.type.rstrip("]").partition("[")
+    if size and int(size) > fmt.limits.vector_max:
+        most = fmt.limits.vector_max
+        raise fail(f"{key}.type", f"found {field.type!r}, expected at most {most} components")
+    if not field.group and "." in field.name:
+        raise fail(f"{key}.name", f"found {field.name!r}, expected a name without a dot")
+    if field.group and field.group not in {g.name for g in document.record.groups}:
+        raise fail(f"{key}.group", f"found {field.group!r}, expected a group of record.groups")
+    _check_enumeration_of(field, scalar, key, document, fail)
+    if scalar == "config" and field.group:
+        raise fail(f"{key}.group", f"found {field.group!r}, expected a config outside all groups")
+    if len(field.unit.encode(errors="replace")) > fmt.limits.name_bytes_max:
+        raise fail(f"{key}.unit", f"found a unit beyond {fmt.limits.name_bytes_max} bytes")
+    _check_quantum(field, scalar, key, fmt, fail)
+    _check_chain(field, scalar, key, fmt, fail)
+
+
+def _check_enumeration_of(
+    field: RecordField, scalar: str, key: str, document: Document, fail: Fail
+) -> None:
+    if scalar == "enum" and field.enumeration not in document.enumerations:
+        known = ", ".join(document.enumerations)
+        raise fail(f"{key}.enumeration", f"found {field.enumeration!r}, expected one of: {known}")
+    if scalar != "enum" and field.enumeration:
+        raise fail(f"{key}.enumeration", f"found one on a {field.type}, expected it on an enum only")
+
+
+def _check_quantum(field: RecordField, scalar: str, key: str, fmt: Format, fail: Fail) -> None:
+    is_float = scalar in ("f32", "f64")
+    if field.exact and not is_float:
+        raise fail(f"{key}.exact", f"found it on a {field.type}, expected it on a float only")
+    if field.quanta_per_unit is None:
+        return
+    if not is_float:
+        raise fail(f"{key}.quanta_per_unit", f"found it on a {field.type}, expected a float")
+    if field.exact:
+        raise fail(f"{key}.quanta_per_unit", "found it beside exact = true, expected one of them")
+    limits = fmt.limits
+    most = limits.quanta_per_unit_max_f32 if scalar == "f32" else limits.quanta_per_unit_max_f64
+    if not 1 <= field.quanta_per_unit <= most:
+        raise fail(
+            f"{key}.quanta_per_unit",
+            f"found {field.quanta_per_unit}, expected 1 to {most} for {scalar}; "
+            "for a finer step take exact = true",
+        )
+
+
+def _check_chain(field: RecordField, scalar: str, key: str, fmt: Format, fail: Fail) -> None:
+    """A chain keeps the order of the default; only palette and split may be left out."""
+    if not field.codec or (field.name in (TIMESTAMP, PHASE) and not field.group):
+        order = default_chain(scalar, fmt.codecs)
+        required = {"delta", "rice"}
+    else:
+        order = default_chain(scalar, fmt.codecs)
+        required = set(order) - {"palette", "split"}
+    chain = field.codec or order
+    kept = tuple(stage for stage in order if stage in chain)
+    if chain != kept or not required <= set(chain):
+        raise fail(
+            f"{key}.codec",
+            f"found {list(chain)}, expected {list(order)}, of which only palette and split may "
+            "be left out",
+        )
+
+
+def _check_names(document: Document, fail: Fail) -> None:
+    taken = {group.name for group in document.record.groups}
+    configs = 0
+    for i, field in enumerate(document.record.fields):
+        path = f"{field.group}.{field.name}" if field.group else field.name
+        if path in taken:
+            raise fail(f"record.fields[{i}].name", f"found {path!r} twice, expected unique names")
+        taken.add(path)
+        configs += field.type == "config"
+        if configs > 1:
+            raise fail(f"record.fields[{i}].type", "found a second config, expected at most one")
+
+
+def _check_size(document: Document, fmt: Format, fail: Fail) -> None:
+    limits, records = fmt.limits, document.record.batch_records
+    if not limits.batch_records_min <= records <= limits.batch_records_max:
+        low, high = limits.batch_records_min, limits.batch_records_max
+        raise fail("record.batch_records", f"found {records}, expected {low} to {high}")
+    sizes = [f.type.rstrip("]").partition("[")[2] for f in document.record.fields]
+    columns = sum(int(size or 1) for size in sizes)
+    if columns > limits.columns_max:
+        most = limits.columns_max
+        raise fail("record.fields", f"found {columns} columns, expected at most {most}")
+    if columns * records > limits.cells_max:
+        raise fail(
+            "record.batch_records",
+            f"found {records} records of {columns} columns, expected at most {limits.cells_max} "
+            f"cells in a batch: at most {limits.cells_max // columns} records",
+        )

@@ -1,0 +1,278 @@
+"""`Schema`: a legal schema, resolved, frozen and typed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from cmeta import canonical
+from cmeta.errors import CorruptError, EncodeError, LimitError, SchemaError
+from cmeta.schema import rules, shipped
+from cmeta.schema.document import Document, Enumeration, Format, Group, RecordField
+from cmeta.schema.fields import Field, default_chain, resolve
+
+
+class Schema:
+    """What a file records: its fields, enumerations and size of a batch.
+
+    Equal schemas have equal bytes in a file (`Schema.embedded`); documentation does not count.
+
+    Examples
+    --------
+    >>> schema = default_schema().with_metrics("accuracy", lr={"exact": True}).with_phases("test")
+    >>> schema["metrics.lr"].type_name
+    'f64'
+    >>> schema.phases
+    ('dream', 'train', 'validate', 'test')
+    """
+
+    def __init__(self, document: Document, format_: Format, source: str = "schema") -> None:
+        rules.check(document, format_, source)
+        self._document = document
+        self._format = format_
+        self._source = source
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Schema:
+        """Read a schema file.
+
+        Raises
+        ------
+        SchemaError
+            Names the file, the key path, what was found and what was expected.
+        """
+        path = Path(path)
+        return cls(shipped.load_document(path), shipped.shipped_format(), str(path))
+
+    @classmethod
+    def from_embedded(cls, data: bytes, format_: Format, *, newer: bool = False) -> Schema:
+        """Read the body of a SCHEMA block.
+
+        Parameters
+        ----------
+        data : bytes
+            Canonical JSON.
+        format_ : Format
+            What the version fixes.
+        newer : bool
+            The file has a newer minor version: keys that we do not know are ignored.
+
+        Raises
+        ------
+        LimitError, CorruptError
+            Offsets are relative to `data`.
+        """
+        plain = canonical.loads(data, format_.limits)
+        try:
+            document = shipped.convert(_known(plain, newer), Document, "SCHEMA")
+            _bound_batch(document, format_)
+            schema = cls(document, format_, "SCHEMA")
+            same = newer or schema.embedded == data
+        except (SchemaError, EncodeError) as err:
+            message, key = (err.message, err.key) if isinstance(err, SchemaError) else (str(err), "")
+            raise CorruptError(f"not a schema: {message}", path=key) from err
+        if not same:
+            raise CorruptError("not the canonical schema: defaults must be left out")
+        return schema
+
+    # ---------------------------------------------------------------------------- what it says
+
+    @property
+    def format(self) -> Format:
+        """What the format version fixes."""
+        return self._format
+
+    @property
+    def document(self) -> Document:
+        """The schema file as it was written."""
+        return self._document
+
+    @property
+    def batch_records(self) -> int:
+        """Records of a full batch."""
+        return self._document.record.batch_records
+
+    @cached_property
+    def enumerations(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the values by enumeration; a value's code is its place."""
+        return {n: rules.value_names(e) for n, e in self._document.enumerations.items()}
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Names of the phases, in their order."""
+        return self.enumerations[rules.PHASE]
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The declared fields, in their order."""
+        return tuple(
+            resolve(f, self.enumerations.get(f.enumeration, ()), self._format.codecs)
+            for f in self._document.record.fields
+        )
+
+    @cached_property
+    def open_group(self) -> str | None:
+        """The group that takes undeclared names, if there is one."""
+        return next((g.name for g in self._document.record.groups if g.open), None)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups."""
+        return tuple(g.name for g in self._document.record.groups)
+
+    @cached_property
+    def num_columns(self) -> int:
+        """Number of declared columns; a vector takes one for each component."""
+        return sum(f.num_columns for f in self.fields)
+
+    @cached_property
+    def config_field(self) -> Field | None:
+        """The field that holds a configuration, if there is one."""
+        return next((f for f in self.fields if f.type == "config"), None)
+
+    @cached_property
+    def _by_path(self) -> dict[str, Field]:
+        return {f.path: f for f in self.fields}
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._by_path
+
+    def __getitem__(self, path: str) -> Field:
+        """Return a declared field by its dotted name."""
+        return self._by_path[path]
+
+    @cached_property
+    def embedded(self) -> bytes:
+        """The body of the SCHEMA block: canonical JSON, without documentation and defaults."""
+        return canonical.dumps(_strip(self._document, self._format), self._format.limits, "schema")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schema) and self.embedded == other.embedded
+
+    def __hash__(self) -> int:
+        return hash(self.embedded)
+
+    def __repr__(self) -> str:
+        return f"<Schema of {len(self.fields)} fields, {self.batch_records} records a batch>"
+
+    # ---------------------------------------------------------------------------- derived ones
+
+    def with_metrics(self, *names: str, **options: Mapping[str, Any]) -> Schema:
+        """Declare further metrics in the open group.
+
+        Parameters
+        ----------
+        *names : str
+            Metrics with all defaults: float32 in steps of 1e-6.
+        **options : mapping
+            Metrics with options of a field: `type`, `exact`, `quanta_per_unit`, `codec`, `unit`,
+            `doc`. With ``exact`` the type is f64 unless stated.
+
+        Raises
+        ------
+        SchemaError
+            No group is open, a name is taken, or an option is not legal.
+        """
+        if self.open_group is None:
+            raise SchemaError("found no open group, expected one", key="record.groups")
+        entries = {name: {} for name in names} | {n: dict(o) for n, o in options.items()}
+        added = []
+        for name, entry in entries.items():
+            default = {"type": "f64" if entry.get("exact") else "f32"}
+            plain = {"name": name, "group": self.open_group} | default | entry
+            added.append(shipped.convert(plain, RecordField, f"metric {name!r}"))
+        record = self._document.record
+        return self._derive(record=replace(record, fields=(*record.fields, *added)))
+
+    def with_phases(self, *names: str) -> Schema:
+        """Append phases; the codes of those that exist stay as they are.
+
+        Raises
+        ------
+        SchemaError
+            A name is taken.
+        """
+        phase = self._document.enumerations[rules.PHASE]
+        longer = replace(phase, values=(*phase.values, *names))
+        return self._derive(enumerations=self._document.enumerations | {rules.PHASE: longer})
+
+    def with_batch_records(self, batch_records: int) -> Schema:
+        """Change the size of a batch.
+
+        Raises
+        ------
+        SchemaError
+            Beyond the limits of the format.
+        """
+        return self._derive(record=replace(self._document.record, batch_records=batch_records))
+
+    def _derive(self, **changes: Any) -> Schema:
+        return Schema(replace(self._document, **changes), self._format, self._source)
+
+
+@cache
+def default_schema() -> Schema:
+    """Return the schema that ships with the library."""
+    source = str(shipped.shipped_path())
+    return Schema(shipped.shipped_document(), shipped.shipped_format(), source)
+
+
+def _strip(document: Document, format_: Format) -> Any:
+    """Return the plain data of a SCHEMA block: no documentation, no defaults."""
+    enumerations = {
+        n: Enumeration(values=rules.value_names(e)) for n, e in document.enumerations.items()
+    }
+    record = replace(
+        document.record,
+        groups=tuple(Group(name=g.name, open=g.open) for g in document.record.groups),
+        fields=tuple(_strip_field(f, format_) for f in document.record.fields),
+    )
+    return msgspec.to_builtins(Document(enumerations=enumerations, record=record))
+
+
+def _strip_field(field: RecordField, format_: Format) -> RecordField:
+    scalar = field.type.partition("[")[0]
+    quanta = field.quanta_per_unit
+    return replace(
+        field,
+        doc="",
+        codec=() if field.codec == default_chain(scalar, format_.codecs) else field.codec,
+        quanta_per_unit=None if quanta == format_.codecs.quantise.quanta_per_unit else quanta,
+    )
+
+
+def _known(plain: Any, newer: bool) -> Any:
+    """Leave out the keys that we do not know, if a newer version may have added them."""
+    if not newer or not isinstance(plain, dict):
+        return plain
+    plain = {k: v for k, v in plain.items() if k in ("enumerations", "record")}
+    record = plain.get("record")
+    if isinstance(record, dict):
+        known = {"batch_records", "fields", "groups"}
+        record = {k: v for k, v in record.items() if k in known}
+        fields = record.get("fields")
+        if isinstance(fields, list):
+            names = set(RecordField.__struct_fields__)
+            record["fields"] = [
+                {k: v for k, v in f.items() if k in names} if isinstance(f, dict) else f
+                for f in fields
+            ]
+        plain["record"] = record
+    return plain
+
+
+def _bound_batch(document: Document, format_: Format) -> None:
+    """Refuse an embedded limit beyond the format's by name: it is an attack, not a slip."""
+    found, most = document.record.batch_records, format_.limits.batch_records_max
+    if found > most:
+        raise LimitError(
+            f"found {found} records a batch, at most {most}", path="record.batch_records"
+        )
+
+
