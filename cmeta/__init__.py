@@ -1,0 +1,61 @@
+"""cmeta: the flight recorder of machine-learning experiments.
+
+`write` and `open` a chronicle, `validate` one; `Schema` says what it holds. The names in `__all__`
+are the public API, together with `cmeta.testing`; everything else is internal.
+"""
+
+from cmeta.checker import Report, validate
+from cmeta.checks import Finding
+from cmeta.columns import Columns
+from cmeta.errors import (
+    CanonicalError,
+    ChecksumError,
+    CmetaError,
+    CmetaWarning,
+    CorruptError,
+    DecodeError,
+    EncodeError,
+    LimitError,
+    OrderError,
+    PrecisionWarning,
+    SchemaError,
+    TruncatedError,
+    UnsupportedVersionError,
+)
+from cmeta.model import CycleRecord, DiagnosticsSnapshot
+from cmeta.reader import Reader
+from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip.open)
+from cmeta.schema import Schema, default_schema
+from cmeta.writer import write
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # files
+    "write",
+    "open",
+    "validate",
+    "Reader",
+    "Columns",
+    "CycleRecord",
+    "DiagnosticsSnapshot",
+    "Report",
+    "Finding",
+    # schemas
+    "Schema",
+    "default_schema",
+    # errors and warnings
+    "CmetaError",
+    "SchemaError",
+    "EncodeError",
+    "OrderError",
+    "DecodeError",
+    "TruncatedError",
+    "UnsupportedVersionError",
+    "LimitError",
+    "CorruptError",
+    "ChecksumError",
+    "CanonicalError",
+    "CmetaWarning",
+    "PrecisionWarning",
+]

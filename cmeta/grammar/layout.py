@@ -15,7 +15,7 @@ from typing import Any
 
 import construct
 import numpy as np
-from construct import Array, Construct, Container, GreedyBytes, Struct, Subconstruct
+from construct import Adapter, Array, Construct, Container, GreedyBytes, Struct, Subconstruct
 
 from cmeta.errors import CorruptError, DecodeError, TruncatedError
 from cmeta.schema.document import Format, LayoutField
@@ -95,7 +95,8 @@ class Layout:
 
     def _element(self, field: LayoutField) -> Construct:
         if field.type in _GREEDY:
-            return Counted(field.count, 1, None) if field.count else GreedyBytes
+            element = Counted(field.count, 1, None) if field.count else GreedyBytes
+            return Utf8(element) if field.type == "utf8" else element
         const = self._format.const(field.const)
         if field.type in _SCALARS:
             element, dtype = _SCALARS[field.type]
@@ -138,6 +139,19 @@ class Located(Subconstruct):
             raise CorruptError(found, offset=at, path=self._element_name) from None
         except construct.ConstructError as err:
             raise CorruptError(str(err), offset=at, path=self._element_name) from err
+
+
+class Utf8(Adapter):
+    """A string; what is not UTF-8 is corrupt."""
+
+    def _decode(self, obj: bytes, context: Container, path: str) -> str:
+        try:
+            return obj.decode()
+        except UnicodeDecodeError as err:
+            raise CorruptError(f"not UTF-8: {err.reason}", offset=err.start) from err
+
+    def _encode(self, obj: str, context: Container, path: str) -> bytes:
+        return obj.encode()
 
 
 class Counted(Construct):

@@ -1,0 +1,307 @@
+"""`validate`: every rule of the format, over a whole file, with all that is wrong in one report.
+
+Reading raises the first thing that it meets; this collects. Memory stays flat: one batch at a time.
+Canonical choices are checked by the strongest means there is: what has been decoded is encoded
+again, and every byte must be the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cmeta.checks import Finding
+from cmeta.checks.batch import Batch, Surroundings
+from cmeta.checks.blocks import Block, read_block
+from cmeta.checks.structure import FileMap, map_file
+from cmeta.errors import (
+    CanonicalError,
+    ChecksumError,
+    CorruptError,
+    DecodeError,
+    EncodeError,
+)
+from cmeta.grammar import Grammar, grammar_of
+from cmeta.reader.reader import parse_config, parse_name
+from cmeta.schema import Schema, shipped_format
+from cmeta.source import Source, open_source
+from cmeta.writer.chunk import Chunk
+from cmeta.writer.encoder import Encoder
+from cmeta.writer.values import Column
+
+Progress = Callable[[int, int], None]
+
+_CHUNK = 1 << 20
+
+
+@dataclass
+class Report:
+    """What validating found.
+
+    Attributes
+    ----------
+    name : str
+        The file.
+    state : str
+        "closed", "open", "damaged", or "unreadable" if not even header and SCHEMA could be read.
+    num_records, num_batches, len_file : int
+        What is intact, and the file's length in bytes.
+    findings : list of Finding
+        In the order of their discovery; a closed file with none is valid.
+    """
+
+    name: str
+    state: str = "unreadable"
+    num_records: int = 0
+    num_batches: int = 0
+    len_file: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the file is closed and nothing is wrong with it."""
+        return self.state == "closed" and not self.findings
+
+    def __str__(self) -> str:
+        verdict = "valid" if self.ok else f"{len(self.findings)} findings"
+        counts = f"{self.num_records} records in {self.num_batches} batches"
+        lines = [f"{self.name}: {self.state}, {counts}, {self.len_file} bytes: {verdict}"]
+        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
+
+
+def validate(
+    path: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    *,
+    canonical: bool = True,
+    progress: Progress | None = None,
+) -> Report:
+    """Hold a file against every rule of the format.
+
+    Parameters
+    ----------
+    path : path or bytes
+    canonical : bool
+        Also check that the bytes are the ones that a writer must choose (about as slow as writing).
+    progress : callable, optional
+        Called with bytes done and bytes in all.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened; anything that is wrong with its bytes is a finding.
+
+    Examples
+    --------
+    >>> print(validate(b"not a chronicle").findings[0])
+    offset 0, header.signature: CorruptError: parsing expected 202220894 but parsed 544501614
+    """
+    source = open_source(path)
+    try:
+        report = Report(source.name, len_file=source.size)
+        for error in _problems(source, report, canonical, progress or (lambda done, size: None)):
+            report.findings.append(Finding.of(error))
+        return report
+    finally:
+        source.close()
+
+
+def _problems(
+    source: Source, report: Report, canonical: bool, progress: Progress
+) -> Iterator[DecodeError]:
+    grammar = grammar_of(shipped_format())
+    try:
+        found = map_file(source, grammar)
+    except DecodeError as err:
+        yield err
+        return
+    report.state = found.state
+    if found.problem is not None:
+        yield found.problem
+    if found.state == "closed":
+        yield from _checksum_problems(source, grammar, found)
+    examiner = _Examiner(source, grammar, found, canonical)
+    for row in range(len(found.table)):
+        yield from examiner.examine(row)
+        progress(int(found.ends()[row]) if row % 64 == 0 else examiner.end, source.size)
+    if found.state == "closed":
+        yield from examiner.finish()
+    report.num_batches, report.num_records = examiner.num_batches, examiner.num_records
+
+
+def _checksum_problems(
+    source: Source, grammar: Grammar, found: FileMap
+) -> Iterator[DecodeError]:
+    """Check the trailer's CRC over the whole payload, and the INDEX's running one."""
+    at, end = grammar.header.size, source.size - grammar.trailer.size
+    stop = _end_of_full_batches(found, grammar)
+    crc = running = None
+    while at < end:
+        next_stop = stop if at < stop else end
+        data = source.read(at, min(_CHUNK, next_stop - at))
+        crc = grammar.checksum(data, crc)
+        at += len(data)
+        if at == stop:
+            running = crc
+    if running != found.running_crc:
+        yield ChecksumError(
+            f"the payload gives {running or 0:#018x}, stored is {found.running_crc:#018x}",
+            offset=end - grammar.frame_tail.size - grammar.index_tail.size,
+            path="INDEX.running_crc",
+        )
+    stored = grammar.trailer.parse(source.read(end, grammar.trailer.size))["checksum"]
+    if crc != stored:
+        yield ChecksumError(
+            f"the payload gives {crc or 0:#018x}, stored is {stored:#018x}",
+            offset=end,
+            path="trailer.checksum",
+        )
+
+
+def _end_of_full_batches(found: FileMap, grammar: Grammar) -> int:
+    """Return where the last full batch ends, or the SCHEMA block if none is full."""
+    table = found.table
+    full = np.flatnonzero(
+        (table["kind"] == grammar.kinds["BATCH"])
+        & (table["records_count"] == found.schema.batch_records)
+    )
+    return int(found.ends()[full[-1] if len(full) else 0])
+
+
+class _Examiner:
+    """Examines block after block, and encodes again what it has decoded."""
+
+    def __init__(self, source: Source, grammar: Grammar, found: FileMap, canonical: bool) -> None:
+        self._source, self._grammar, self._found = source, grammar, found
+        self._ends = found.ends()
+        self._names: list[str] = []
+        self._configs: list[bytes] = []
+        self._group = b""
+        self._group_offset = grammar.header.size
+        self.num_batches = self.num_records = 0
+        self.end = grammar.header.size
+        self._encoder: Encoder | None = None
+        if canonical and not found.header.is_newer:
+            self._encoder = Encoder(found.schema)
+            self._encoder.begin()
+
+    def examine(self, row: int) -> Iterator[DecodeError]:
+        """Check the block of a row of the table."""
+        offset, self.end = int(self._found.table["offset"][row]), int(self._ends[row])
+        newer = self._found.header.is_newer
+        try:
+            block = read_block(self._source, self._grammar, offset, self.end, newer=newer)
+            self._check_row(block, row)
+            self._check_block(block, row)
+        except DecodeError as err:
+            self._encoder = None  # what follows cannot be encoded again without this
+            yield err
+            return
+        if self._encoder is not None and block.name != "SCHEMA":
+            self._group += self._source.read(offset, self.end - offset)
+            if block.name == "BATCH":
+                yield from self._compare_group()
+
+    def finish(self) -> Iterator[DecodeError]:
+        """Compare what stands behind the last full batch with what a writer would have put there."""
+        if self._encoder is None:
+            return
+        expected = self._encoder.finish()
+        end = self._source.size
+        rest = self._group + self._source.read(self._found.end, end - self._found.end)
+        yield from self._difference(expected, rest)
+
+    def _check_row(self, block: Block, row: int) -> None:
+        expected = self._found.table[row]
+        if block.kind != expected["kind"] or block.flags != expected["flags"]:
+            message = f"kind {block.kind}, flags {block.flags:#x}, but the INDEX says otherwise"
+            raise CorruptError(message, offset=block.offset, path=block.name)
+        if block.end != self._ends[row]:
+            message = f"ends at {block.end}, but the INDEX says {self._ends[row]}"
+            raise CorruptError(message, offset=block.offset, path=block.name)
+
+    def _check_block(self, block: Block, row: int) -> None:
+        schema = self._found.schema
+        if block.name == "CONFIG":
+            parse_config(block, schema)
+            self._configs.append(block.body)
+        elif block.name == "NAME":
+            name = parse_name(block, schema)
+            if name in self._names:
+                message = f"{name!r} for a second time"
+                raise CorruptError(message, offset=block.body_offset, path="NAME")
+            self._names.append(name)
+        elif block.name == "BATCH":
+            around = Surroundings(
+                self.num_batches, self._found.table[row], tuple(self._names), len(self._configs)
+            )
+            self.num_batches += 1
+            batch = Batch(block, schema, self._grammar, around)
+            chunk = chunk_of(batch, schema, tuple(self._configs))
+            self.num_records += batch.num_records
+            self._feed(chunk, block)
+
+    def _feed(self, chunk: Chunk, block: Block) -> None:
+        self._expected = b""
+        if self._encoder is None:
+            return
+        try:
+            self._expected = self._encoder.feed(chunk)
+        except EncodeError as err:
+            raise CorruptError(str(err), offset=block.offset, path="BATCH") from err
+
+    def _compare_group(self) -> Iterator[DecodeError]:
+        """Compare a batch and the CONFIG and NAME blocks before it with the writer's choice."""
+        if not self._expected:
+            return  # a short batch: compared at the end, with INDEX and trailer
+        found, self._group = self._group, b""
+        offset, self._group_offset = self._group_offset, self.end
+        yield from self._difference(self._expected, found, offset)
+
+    def _difference(
+        self, expected: bytes, found: bytes, offset: int | None = None
+    ) -> Iterator[DecodeError]:
+        if expected == found:
+            return
+        self._encoder = None
+        start = self._group_offset if offset is None else offset
+        pairs = enumerate(zip(expected, found, strict=False))
+        same = min(len(expected), len(found))
+        at = next((i for i, (a, b) in pairs if a != b), same)
+        yield CanonicalError(
+            f"found {found[at : at + 8].hex(' ') or 'nothing'}, where a writer must put "
+            f"{expected[at : at + 8].hex(' ') or 'nothing'}",
+            offset=start + at,
+            path=self._path_at(start + at),
+        )
+
+    def _path_at(self, offset: int) -> str:
+        table = self._found.table
+        row = int(np.searchsorted(table["offset"], np.uint64(offset), side="right")) - 1
+        if offset >= self._found.end:
+            return "INDEX"
+        name = self._grammar.names.get(int(table["kind"][row]), "block")
+        same_kind = table["kind"][:row] == table["kind"][row]
+        return f"{name}[{np.count_nonzero(same_kind)}]"
+
+
+def chunk_of(batch: Batch, schema: Schema, configs: tuple[bytes, ...]) -> Chunk:
+    """Return a batch as the chunk that it was written from; decodes and checks every column.
+
+    Raises
+    ------
+    DecodeError
+    """
+    columns = {}
+    for declared in batch.fields:
+        column = batch.column(declared, 0)
+        if column is not None and (column[1] is None or column[1].any()):
+            columns[declared] = Column(*column)
+    _ = batch.timestamps
+    return Chunk(batch.num_records, columns, configs)

@@ -1,0 +1,262 @@
+"""A batch: its directory, and its columns, decoded when they are asked for and checked then."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cmeta.checks.blocks import Block
+from cmeta.codecs import classes
+from cmeta.codecs.bits import U8
+from cmeta.codecs.state import Cells, Phases, State
+from cmeta.errors import CorruptError, DecodeError, LimitError
+from cmeta.grammar import Grammar
+from cmeta.schema import Field, Schema, undeclared
+from cmeta.schema.rules import PHASE, TIMESTAMP
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands before a batch, which its columns refer to.
+
+    Attributes
+    ----------
+    ordinal : int
+        Which BATCH of the file it is.
+    row : structured scalar
+        Its row of the table.
+    names : tuple of str
+        Names of the NAME blocks before it; "" for one whose name has not been read.
+    num_configs : int
+        Number of CONFIG blocks before it.
+    """
+
+    ordinal: int
+    row: Any
+    names: tuple[str, ...]
+    num_configs: int
+
+
+class Piece(NamedTuple):
+    """Where a column stands in the body."""
+
+    start: int
+    length: int
+
+
+class Batch:
+    """The records of one BATCH block.
+
+    Raises
+    ------
+    DecodeError
+        Head or directory contradict the format; offsets are from the start of the file.
+    """
+
+    def __init__(
+        self, block: Block, schema: Schema, grammar: Grammar, around: Surroundings
+    ) -> None:
+        self._block, self._schema, self._grammar, self._around = block, schema, grammar, around
+        self.path = f"BATCH[{around.ordinal}]"
+        self.num_columns_decoded = 0
+        try:
+            self._read_head()
+            self._read_directory()
+        except DecodeError as err:
+            raise err.within(block.body_offset, self.path) from None
+
+    def _read_head(self) -> None:
+        """Check the count and the cells before anything else is made of the body."""
+        size = self._grammar.batch_head.size
+        head = self._grammar.batch_head.parse(self._block.body[:size])
+        for name in ("records_count", "first_timestamp", "last_timestamp"):
+            if head[name] != self._around.row[name]:
+                expected = self._around.row[name]
+                raise CorruptError(f"{head[name]}, but the INDEX says {expected}", path=name)
+        self.num_records: int = head["records_count"]
+        self.first_timestamp: int = head["first_timestamp"]
+        self.last_timestamp: int = head["last_timestamp"]
+
+    def _read_directory(self) -> None:
+        body = self._grammar.bodies["BATCH"].parse(
+            self._block.body, num_columns=self._schema.num_columns
+        )
+        limits = self._grammar.format.limits
+        num_columns = self._schema.num_columns + body["num_undeclared"]
+        if num_columns > limits.columns_max or num_columns * self.num_records > limits.cells_max:
+            raise LimitError(
+                f"{num_columns} columns of {self.num_records} records, at most "
+                f"{limits.columns_max} columns and {limits.cells_max} cells",
+                path="num_undeclared",
+            )
+        numbers = body["undeclared"]["name_number"]
+        others = body["undeclared"]["len_column"]
+        if (numbers[1:] <= numbers[:-1]).any():
+            raise CorruptError("name numbers do not ascend strictly", path="undeclared")
+        if len(numbers) and numbers[-1] >= len(self._around.names):
+            known = len(self._around.names)
+            raise CorruptError(f"name {numbers[-1]}, but {known} NAMEs so far", path="undeclared")
+        if len(others) and not others.all():
+            raise CorruptError("an undeclared column of length 0", path="undeclared")
+        lengths = np.concatenate([body["len_columns"], others]).astype(np.int64)
+        if lengths.sum() != len(body["columns"]):
+            raise CorruptError(
+                f"columns of {lengths.sum()} bytes, but {len(body['columns'])} are there",
+                path="len_columns",
+            )
+        starts = (np.cumsum(lengths) - lengths + len(self._block.body) - lengths.sum()).tolist()
+        self._pieces = list(map(Piece, starts, lengths.tolist()))
+        self._places = self._place_fields(numbers.tolist())
+        for name in (TIMESTAMP, PHASE):
+            if not self._pieces[self._places[self._schema[name]]].length:
+                raise CorruptError("absent, expected in every record", path=name)
+
+    def _place_fields(self, name_numbers: list[int]) -> dict[Field, int]:
+        """Map each field to the place of its first column."""
+        places: dict[Field, int] = {}
+        at = 0
+        for field in self._schema.fields:
+            places[field] = at
+            at += field.num_columns
+        group = self._schema.open_group
+        if name_numbers and group is None:
+            raise CorruptError("undeclared metrics without an open group", path="num_undeclared")
+        for i, number in enumerate(name_numbers):
+            name = self._around.names[number]
+            if name:
+                places[undeclared(name, group or "", self._grammar.format.codecs)] = at + i
+        return places
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Fields that occur in this batch: declared ones, then undeclared by NAME number."""
+        return tuple(f for f, place in self._places.items() if self._pieces[place].length)
+
+    @cached_property
+    def phases(self) -> Phases:
+        """The phases, whose order the split stage follows."""
+        (cells,) = self._cells_of(self._schema[PHASE], None)
+        codes: U8 = cells.finite
+        return Phases(codes)
+
+    @cached_property
+    def timestamps(self) -> Array:
+        """The timestamps, uint64, checked for their order."""
+        (cells,) = self._cells_of(self._schema[TIMESTAMP], self.phases)
+        found = cells.finite
+        at, path = self._offset_of(TIMESTAMP), f"{self.path}.{TIMESTAMP}"
+        if found[0] != self.first_timestamp or found[-1] != self.last_timestamp:
+            message = f"{found[0]} to {found[-1]}, but the batch says otherwise"
+            raise CorruptError(message, offset=at, path=path)
+        codes = self.phases.codes
+        back = (found[1:] < found[:-1]) | (found[1:] == found[:-1]) & (codes[1:] < codes[:-1])
+        if back.any():
+            row = int(np.argmax(back)) + 1
+            message = f"record {row} goes back in (timestamp, phase)"
+            raise CorruptError(message, offset=at, path=path)
+        return found
+
+    def _offset_of(self, name: str) -> int:
+        return self._block.body_offset + self._pieces[self._places[self._schema[name]]].start
+
+    def cells(self, field: Field) -> list[Cells]:
+        """Return the cells of a field, one column for each component; empty if it is absent.
+
+        Raises
+        ------
+        DecodeError
+        """
+        place = self._places.get(field)
+        if place is None:
+            return []
+        if field == self._schema[PHASE]:
+            return [Cells(self.phases.codes, None)]
+        if field == self._schema[TIMESTAMP]:
+            return [Cells(self.timestamps, None)]
+        pieces = self._pieces[place : place + field.num_columns]
+        if not any(piece.length for piece in pieces):
+            return []
+        found = self._cells_of(field, self.phases)
+        self._check_components(field, found)
+        if field.type == "config" and found[0].finite.size:
+            most = int(found[0].finite.max())
+            if most >= self._around.num_configs:
+                raise CorruptError(
+                    f"configuration {most}, but {self._around.num_configs} CONFIGs so far",
+                    offset=self._block.body_offset + pieces[0].start,
+                    path=f"{self.path}.{field.path}",
+                )
+        return found
+
+    def column(self, field: Field, fill: Any) -> tuple[Array, Mask | None] | None:
+        """Return a field's values and which records have it (None: all), or None if absent.
+
+        Parameters
+        ----------
+        fill : scalar
+            What stands in an absent cell.
+        """
+        facts = self._grammar.format.codecs.classes
+        parts = []
+        present: Mask | None = None
+        for cells in self.cells(field):
+            values = cells.finite
+            if cells.classes is not None:
+                values, present = classes.decode(cells.classes, cells.finite, fill, facts)
+            parts.append(values)
+        if not parts:
+            return None
+        return np.stack(parts, axis=1) if field.num_components else parts[0], present
+
+    def _check_components(self, field: Field, found: list[Cells]) -> None:
+        """A vector is absent as a whole or not at all."""
+        absent_code = self._grammar.format.codecs.classes.absent
+        absent = [c.classes == absent_code if c.classes is not None else None for c in found]
+        none = np.zeros(self.num_records, bool)
+        masks = [none if a is None else a for a in absent]
+        if any((mask != masks[0]).any() for mask in masks[1:]):
+            raise CorruptError(
+                "a vector that is absent in part",
+                offset=self._block.body_offset + self._pieces[self._places[field]].start,
+                path=f"{self.path}.{field.path}",
+            )
+
+    def _cells_of(self, field: Field, phases: Phases | None) -> list[Cells]:
+        """Decode all columns of a field."""
+        place = self._places[field]
+        construct = self._grammar.column(field)
+        found = []
+        for component in range(field.num_columns):
+            start, length = self._pieces[place + component]
+            label = f"{field.path}[{component}]" if field.num_components else field.path
+            data = self._block.body[start : start + length]
+            if not data:
+                raise CorruptError(
+                    "a vector that is absent in part",
+                    offset=self._block.body_offset + start,
+                    path=f"{self.path}.{label}",
+                )
+            try:
+                found.append(_decode(construct, data, State(self.num_records, phases)))
+            except DecodeError as err:
+                raise err.within(self._block.body_offset + start, f"{self.path}.{label}") from None
+            self.num_columns_decoded += 1
+        return found
+
+
+def _decode(construct: Any, data: bytes, state: State) -> Cells:
+    stream = io.BytesIO(data)
+    cells: Cells = construct.parse_stream(stream, state=state)
+    if stream.tell() != len(data):
+        raise CorruptError(
+            f"{len(data) - stream.tell()} bytes behind the last quotient", offset=stream.tell()
+        )
+    return cells

@@ -1,0 +1,158 @@
+"""Header, trailer and blocks of a file: framing and checksums.
+
+Nothing of a block is looked at before its CRC has been found right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cmeta.errors import (
+    ChecksumError,
+    CorruptError,
+    DecodeError,
+    UnsupportedVersionError,
+)
+from cmeta.grammar import Grammar
+from cmeta.source import Source
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a file."""
+
+    version: int
+    records_count: int
+    is_open: bool
+    is_newer: bool
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block whose CRC is right.
+
+    Attributes
+    ----------
+    name : str
+        Name of its kind, or "" for one that we do not know and may skip.
+    kind, flags : int
+    offset, end : int
+        Where it stands in the file.
+    body_offset : int
+        Where its body begins in the file.
+    body : bytes
+    """
+
+    name: str
+    kind: int
+    flags: int
+    offset: int
+    end: int
+    body_offset: int
+    body: bytes
+
+
+def read_header(source: Source, grammar: Grammar) -> Header:
+    """Read and check the header.
+
+    Raises
+    ------
+    TruncatedError, CorruptError, UnsupportedVersionError
+    """
+    with_path = source.read(0, min(grammar.header.size, source.size))
+    try:
+        fields = grammar.header.parse(with_path)
+    except DecodeError as err:
+        raise err.within(0, "header") from None
+    facts = grammar.format.format
+    version = fields["version"]
+    if version >> 8 != facts.major:
+        raise UnsupportedVersionError(
+            f"version {version >> 8}.{version & 0xFF}, expected {facts.major}.x",
+            offset=grammar.header.upto("version").size,
+            path="header.version",
+        )
+    count = fields["records_count"]
+    is_newer = version & 0xFF > facts.minor
+    return Header(version, count, count == facts.open_records_count, is_newer)
+
+
+def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer: bool) -> Block:
+    """Read one block and check its frame and CRC.
+
+    Parameters
+    ----------
+    offset : int
+        Where it begins.
+    end : int
+        Where it must have ended, at the latest.
+    newer : bool
+        The file's minor version is newer than ours: unknown blocks may be skipped.
+
+    Raises
+    ------
+    TruncatedError, CorruptError, ChecksumError, UnsupportedVersionError
+    """
+    try:
+        head_bytes = source.read(offset, min(grammar.frame_head.size, end - offset))
+        head = grammar.frame_head.parse(head_bytes)
+    except DecodeError as err:
+        err.offset = max(err.offset, 0) if err.path else 0
+        raise err.within(offset, "block") from None
+    name = grammar.names.get(head["kind"], "")
+    path = name or f"block of kind {head['kind']}"
+    len_block = grammar.len_frame + head["len_body"]
+    if len_block > end - offset:
+        raise CorruptError(
+            f"a body of {head['len_body']} bytes, but only "
+            f"{max(0, end - offset - grammar.len_frame)} are left for it",
+            offset=offset,
+            path=f"{path}.len_body",
+        )
+    data = source.read(offset, len_block)
+    tail_at = len_block - grammar.frame_tail.size
+    stored = grammar.frame_tail.parse(data[tail_at:])["masked_crc"]
+    found = grammar.checksum.masked(memoryview(data)[:tail_at])
+    if stored != found:
+        message = f"the bytes give {found:#018x}, stored is {stored:#018x}"
+        raise ChecksumError(message, offset=offset, path=f"{path}.masked_crc")
+    _check_kind(name, head, grammar, offset, path, newer)
+    start = grammar.frame_head.size
+    return Block(
+        name, head["kind"], head["flags"], offset, offset + len_block, offset + start,
+        data[start:tail_at],
+    )  # fmt: skip
+
+
+def _check_kind(
+    name: str, head: dict[str, int], grammar: Grammar, offset: int, path: str, newer: bool
+) -> None:
+    critical = head["flags"] & grammar.format.blocks.critical_flag
+    if name:
+        if head["flags"] != grammar.flags_of(name) and not newer:
+            expected = grammar.flags_of(name)
+            raise CorruptError(
+                f"flags {head['flags']:#x}, expected {expected:#x}", offset=offset, path=path
+            )
+    elif not newer:
+        raise CorruptError("a kind that this version does not have", offset=offset, path=path)
+    elif critical:
+        message = "a critical kind that this version does not have"
+        raise UnsupportedVersionError(message, offset=offset, path=path)
+
+
+def walk(source: Source, grammar: Grammar, offset: int, *, newer: bool) -> Iterator[Block]:
+    """Yield blocks one behind the other, up to the INDEX or the end of the source.
+
+    Raises
+    ------
+    DecodeError
+        What stands where the next block should is none.
+    """
+    while offset < source.size:
+        block = read_block(source, grammar, offset, source.size, newer=newer)
+        yield block
+        if block.name == "INDEX":
+            return
+        offset = block.end

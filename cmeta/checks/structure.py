@@ -1,0 +1,268 @@
+"""The structure of a file: its table of blocks, from the INDEX or from walking, and its state.
+
+The table is checked by itself, without reading the blocks that it lists: opening a file stays
+independent of its size. Whoever reads a block holds it against its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cmeta.checks.blocks import Block, Header, read_block, read_header, walk
+from cmeta.errors import CorruptError, DecodeError, TruncatedError
+from cmeta.grammar import Grammar
+from cmeta.schema import Schema
+from cmeta.source import Source
+
+Table = npt.NDArray[Any]
+State = Literal["closed", "open", "damaged"]
+
+
+@dataclass(frozen=True)
+class FileMap:
+    """What opening a file finds.
+
+    Attributes
+    ----------
+    state : str
+        "closed"; "open": still being written, or its writer died; "damaged".
+    header : Header
+    schema : Schema
+    table : structured array, (n_blocks,)
+        Rows as in the INDEX: of a closed file all blocks before the INDEX, otherwise those of the
+        intact beginning.
+    end : int
+        Where the last of these blocks ends.
+    running_crc : int
+        As stored in the INDEX; 0 if there is none.
+    problem : DecodeError or None
+        Why it is damaged, or what stands behind the intact beginning of an open file.
+    """
+
+    state: State
+    header: Header
+    schema: Schema
+    table: Table
+    end: int
+    running_crc: int = 0
+    problem: DecodeError | None = None
+
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Return where each block of the table ends."""
+        return np.append(self.table["offset"][1:], np.uint64(self.end)).astype(np.int64)
+
+
+def map_file(source: Source, grammar: Grammar) -> FileMap:
+    """Find out what a file holds, reading header, trailer, INDEX and SCHEMA only.
+
+    A file that is not closed is walked, block by block, as far as it is intact.
+
+    Raises
+    ------
+    DecodeError
+        Header or SCHEMA cannot be read: nothing else can be either.
+    """
+    header = read_header(source, grammar)
+    schema = _read_schema(source, grammar, header)
+    if header.is_open:
+        return _map_by_walking(source, grammar, header, schema, "open", None)
+    try:
+        return _map_by_index(source, grammar, header, schema)
+    except DecodeError as problem:
+        return _map_by_walking(source, grammar, header, schema, "damaged", problem)
+
+
+def _read_schema(source: Source, grammar: Grammar, header: Header) -> Schema:
+    start = grammar.header.size
+    block = read_block(source, grammar, start, source.size, newer=header.is_newer)
+    if block.name != "SCHEMA":
+        raise CorruptError("not a SCHEMA block", offset=start, path="SCHEMA")
+    try:
+        return Schema.from_embedded(block.body, grammar.format, newer=header.is_newer)
+    except DecodeError as err:
+        raise err.within(block.body_offset, "SCHEMA") from err.__cause__
+
+
+# ---------------------------------------------------------------------------------- by the INDEX
+
+
+def _map_by_index(source: Source, grammar: Grammar, header: Header, schema: Schema) -> FileMap:
+    end = source.size - grammar.trailer.size
+    tail_size = grammar.index_tail.size + grammar.frame_tail.size
+    tail_at = end - tail_size
+    if tail_at < grammar.header.size + grammar.len_frame:
+        raise TruncatedError("no room for INDEX and trailer", offset=source.size, path="INDEX")
+    tail = grammar.index_tail.parse(source.read(tail_at, grammar.index_tail.size))
+    offset = tail["index_offset"]
+    if not grammar.header.size <= offset < end:
+        raise CorruptError(
+            f"INDEX at {offset}, outside the payload; the end of the file is missing or damaged",
+            offset=end - grammar.frame_tail.size - 8,
+            path="INDEX.index_offset",
+        )
+    block = read_block(source, grammar, offset, end, newer=header.is_newer)
+    if block.name != "INDEX" or block.end != end:
+        raise CorruptError(
+            f"a {block.name or 'block'} that ends at {block.end}, expected an INDEX up to {end}",
+            offset=offset,
+            path="INDEX",
+        )
+    fields = parse_index(block, header, grammar)
+    for error in check_table(fields["entries"], offset, header, schema, grammar):
+        raise error
+    return FileMap(
+        "closed", header, schema, fields["entries"], offset, fields["running_crc"]
+    )
+
+
+def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any]:
+    """Return the fields of an INDEX that agrees with the header and with its own place.
+
+    Raises
+    ------
+    DecodeError
+    """
+    try:
+        fields = grammar.bodies["INDEX"].parse(block.body)
+    except DecodeError as err:
+        raise err.within(block.body_offset, "INDEX") from None
+    expected = {
+        "version": header.version,
+        "records_count": header.records_count,
+        "index_offset": block.offset,
+    }
+    for name, value in expected.items():
+        if fields[name] != value:
+            raise CorruptError(
+                f"{fields[name]}, expected {value}, as the file has it",
+                offset=block.body_offset,
+                path=f"INDEX.{name}",
+            )
+    return fields
+
+
+def check_table(
+    table: Table, end: int, header: Header | None, schema: Schema, grammar: Grammar
+) -> Iterator[CorruptError]:
+    """Yield what is wrong with a table of blocks, by itself.
+
+    Parameters
+    ----------
+    table : structured array, (n_blocks,)
+    end : int
+        Where the last block ends.
+    header : Header or None
+        Whose `records_count` the batches must add up to; None for a file that is not closed.
+    """
+
+    def error(row: int, name: str, message: str) -> CorruptError:
+        at = int(table["offset"][row]) if header is None else end
+        return CorruptError(message, offset=at, path=f"INDEX.entries[{row}].{name}")
+
+    if len(table) == 0:
+        yield CorruptError("no entry, expected at least SCHEMA", offset=end, path="INDEX.entries")
+        return
+    yield from _check_offsets(table, end, grammar, error)
+    kinds = table["kind"]
+    schemas = np.flatnonzero(kinds == grammar.kinds["SCHEMA"])
+    if schemas.tolist() != [0]:
+        row = int(schemas[1]) if len(schemas) > 1 else 0
+        yield error(row, "kind", "SCHEMA must be the first block, and no other")
+    for row in np.flatnonzero(kinds == grammar.kinds["INDEX"]):
+        yield error(int(row), "kind", "an INDEX among the entries")
+    is_batch = kinds == grammar.kinds["BATCH"]
+    for name in ("records_count", "first_timestamp", "last_timestamp"):
+        for row in np.flatnonzero(~is_batch & (table[name] != 0)):
+            yield error(int(row), name, f"{table[name][row]}, expected 0: it is no BATCH")
+    for row in np.flatnonzero(table["reserved"] != 0):
+        yield error(int(row), "reserved", f"{table['reserved'][row]}, expected 0")
+    yield from _check_batches(table, np.flatnonzero(is_batch), schema, error)
+    total = int(table["records_count"][is_batch].sum(dtype=np.uint64))
+    if header is not None and total != header.records_count:
+        yield error(
+            len(table) - 1, "records_count",
+            f"the batches hold {total} records, the header says {header.records_count}",
+        )  # fmt: skip
+
+
+def _check_offsets(table: Table, end: int, grammar: Grammar, error: Any) -> Iterator[CorruptError]:
+    offsets = table["offset"]
+    if offsets[0] != grammar.header.size:
+        yield error(0, "offset", f"{offsets[0]}, expected {grammar.header.size}")
+    ends = np.append(offsets[1:], np.uint64(end))
+    short = (ends < offsets) | (ends - offsets < np.uint64(grammar.len_frame))
+    for row in np.flatnonzero(short):
+        yield error(int(row), "offset", f"{offsets[row]}, too near to what follows at {ends[row]}")
+
+
+def _check_batches(
+    table: Table, batches: npt.NDArray[np.intp], schema: Schema, error: Any
+) -> Iterator[CorruptError]:
+    counts = table["records_count"][batches]
+    first, last = table["first_timestamp"][batches], table["last_timestamp"][batches]
+    full = schema.batch_records
+    for i in np.flatnonzero((counts[:-1] != full) if len(counts) else []):
+        message = f"{counts[i]} records, expected {full}: only the last batch may be shorter"
+        yield error(int(batches[i]), "records_count", message)
+    if len(counts) and not 1 <= counts[-1] <= full:
+        message = f"{counts[-1]} records, expected 1 to {full}"
+        yield error(int(batches[-1]), "records_count", message)
+    for i in np.flatnonzero(last < first):
+        yield error(int(batches[i]), "last_timestamp", f"{last[i]}, before the first, {first[i]}")
+    for i in np.flatnonzero(first[1:] < last[:-1]):
+        message = f"{first[i + 1]}, before {last[i]}, where the batch before ends"
+        yield error(int(batches[i + 1]), "first_timestamp", message)
+
+
+# ------------------------------------------------------------------------------------ by walking
+
+
+def _map_by_walking(
+    source: Source,
+    grammar: Grammar,
+    header: Header,
+    schema: Schema,
+    state: State,
+    problem: DecodeError | None,
+) -> FileMap:
+    """Map the intact beginning of a file that is not closed."""
+    rows: list[tuple[int, ...]] = []
+    end = grammar.header.size
+    try:
+        for block in walk(source, grammar, end, newer=header.is_newer):
+            if block.name == "INDEX":
+                break
+            rows.append(_row(block, grammar))
+            end = block.end
+    except DecodeError as err:
+        problem = problem or err
+    table = np.array(rows, grammar.index_entry.dtype)
+    bad = [_row_of(e) for e in check_table(table, end, None, schema, grammar)]
+    if bad:
+        first = min(bad)
+        problem = problem or next(iter(check_table(table, end, None, schema, grammar)))
+        end = int(table["offset"][first])
+        table = table[:first]
+    return FileMap(state, header, schema, table, end, problem=problem)
+
+
+def _row(block: Block, grammar: Grammar) -> tuple[int, ...]:
+    """Return the row that the INDEX would have for a block."""
+    count = first = last = 0
+    if block.name == "BATCH":
+        size = grammar.batch_head.size
+        try:
+            head = grammar.batch_head.parse(block.body[:size])
+        except DecodeError as err:
+            raise err.within(block.body_offset, "BATCH") from None
+        count, first, last = head.values()
+    return (block.kind, block.flags, 0, count, block.offset, first, last)
+
+
+def _row_of(error: CorruptError) -> int:
+    return int(error.path.partition("[")[2].partition("]")[0] or 0)

@@ -1,0 +1,7 @@
+"""Reading: `reader` is the open file, `selection` finds batches and rows, `gather` makes arrays of
+them, `records` makes records.
+"""
+
+from cmeta.reader.reader import BatchInfo, Reader, open_reader
+
+__all__ = ["BatchInfo", "Reader", "open_reader"]

@@ -1,0 +1,111 @@
+"""Sources: where a file's bytes come from, by positioned reads.
+
+A read is a private copy, so that what has been checked cannot change while it is decoded; a mapped
+file that shrinks would kill its reader.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from cmeta.errors import TruncatedError
+
+
+class Source:
+    """Bytes that can be read at any offset, also from several threads.
+
+    Attributes
+    ----------
+    name : str
+        What to call it in messages.
+    size : int
+        Its length in bytes.
+    len_read : int
+        Bytes read so far.
+    """
+
+    name: str
+    size: int
+    len_read: int = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes from `offset` on.
+
+        Raises
+        ------
+        TruncatedError
+            The source ends before; nothing is allocated for what it does not have.
+        """
+        if length < 0 or offset < 0 or offset + length > self.size:
+            left = max(0, self.size - offset)
+            raise TruncatedError(f"{left} bytes left, expected {length}", offset=min(offset, self.size))
+        data = self._read(offset, length)
+        self.len_read += len(data)
+        if len(data) < length:
+            raise TruncatedError(
+                f"the file shrank: {len(data)} bytes left, expected {length}", offset=offset
+            )
+        return data
+
+    def close(self) -> None:
+        """Release the file."""
+
+    def _read(self, offset: int, length: int) -> bytes:
+        raise AssertionError("a source knows how to read")
+
+
+class BytesSource(Source):
+    """Bytes in memory."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = bytes(data)
+        self.name, self.size = f"<{len(self._data)} bytes>", len(self._data)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+
+class FileSource(Source):
+    """A file on disk.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = str(path)
+        self._file = Path(path).open("rb", buffering=0)
+        self._lock = threading.Lock()
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    def _read(self, offset: int, length: int) -> bytes:
+        pieces = []
+        while length:
+            piece = self._read_some(offset, length)
+            if not piece:
+                break
+            pieces.append(piece)
+            offset, length = offset + len(piece), length - len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_some(self, offset: int, length: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), length, offset)
+        with self._lock:  # a system without positioned reads
+            self._file.seek(offset)
+            return self._file.read(length) or b""
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        self._file.close()
+
+
+def open_source(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Source:
+    """Return the source for a path, or for bytes in memory."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return BytesSource(source)
+    return FileSource(source)

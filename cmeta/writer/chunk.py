@@ -1,0 +1,238 @@
+"""A chunk: some consecutive records as checked, typed columns, before they are cut into batches."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cmeta import canonical
+from cmeta.columns import Columns
+from cmeta.errors import EncodeError, PrecisionWarning
+from cmeta.model import CycleRecord, flatten, unknown_field
+from cmeta.schema import Field, Schema, undeclared
+from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.writer.values import Column, Mask, as_array
+
+CONFIG_KEY = "config"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive records.
+
+    Attributes
+    ----------
+    num_records : int
+    columns : dict of Field to Column
+        Fields that at least one record has; always timestamp and phase.
+    configs : tuple of bytes
+        Canonical configurations; the config column holds places in it.
+    """
+
+    num_records: int
+    columns: dict[Field, Column]
+    configs: tuple[bytes, ...] = ()
+
+    def slice(self, start: int, end: int) -> Chunk:
+        """Return the records from `start` up to `end`."""
+        cut = {}
+        for field, (values, present, _) in self.columns.items():
+            part = None if present is None else present[start:end]
+            if part is None or part.any():
+                cut[field] = Column(values[start:end], part)
+        return Chunk(end - start, cut, self.configs)
+
+
+class ChunkMaker:
+    """Turns what a user gives into chunks; remembers which warnings have been given."""
+
+    def __init__(self, schema: Schema, config: Any = None) -> None:
+        self._schema = schema
+        self._warned: set[Field] = set()
+        self._undeclared: dict[str, Field] = {}
+        self._fixed: bytes | None = None
+        self._listed: tuple[bytes, ...] | None = None
+        if config is not None and schema.config_field is None:
+            raise EncodeError("config: the schema has no field of type config")
+        if isinstance(config, Mapping):
+            self._fixed = self._json(config, CONFIG_KEY)
+        elif config is not None:
+            self._listed = tuple(self._json(c, f"config[{i}]") for i, c in enumerate(config))
+
+    def make(
+        self,
+        columns: Mapping[str, Any],
+        present: Mapping[str, Any] | None,
+        next_timestamp: int,
+    ) -> Chunk:
+        """Return a chunk of columns.
+
+        Parameters
+        ----------
+        columns : mapping of str to array
+            By dotted name.
+        present : mapping of str to bool array, (n_records,), or None
+            Which records have a field.
+        next_timestamp : int
+            The first timestamp, if `columns` has none.
+
+        Raises
+        ------
+        EncodeError
+            A field is unknown, missing, of another length, or has a value that does not fit.
+        """
+        if present is None:
+            present = columns.present if isinstance(columns, Columns) else {}
+        made: dict[Field, Column] = {}
+        configs: tuple[bytes, ...] = ()
+        for path, value in columns.items():
+            field = self._field(path)
+            if field.type == "config":
+                column, configs = self._config_column(value, field)
+            else:
+                column = as_array(value, field)
+            made[field] = _restrict(column, present.get(path), path)
+        num_records = self._num_records(made)
+        for path in present:
+            if path not in columns:
+                raise EncodeError(f"present names {path!r}, which is not among the columns")
+        self._complete(made, num_records, next_timestamp)
+        if self._schema.config_field and self._schema.config_field not in made and self._fixed:
+            made[self._schema.config_field] = Column(np.zeros(num_records, np.uint32), None)
+            configs = (self._fixed,)
+        self._warn(made)
+        kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
+        return Chunk(num_records, kept, configs)
+
+    def make_from_records(self, records: Sequence[CycleRecord], next_timestamp: int) -> Chunk:
+        """Return a chunk of records."""
+        flat = [flatten(record, self._schema) for record in records]
+        paths = {path: None for row in flat for path in row}
+        if any(row.get(TIMESTAMP) is None for row in flat):
+            _assign_timestamps(flat, next_timestamp)
+            paths.setdefault(TIMESTAMP)
+        return self.make({p: [row.get(p) for row in flat] for p in paths}, None, next_timestamp)
+
+    def _field(self, path: str) -> Field:
+        if path in self._schema:
+            return self._schema[path]
+        if path in self._undeclared:
+            return self._undeclared[path]
+        group, _, name = path.partition(".")
+        if not name or group != self._schema.open_group:
+            raise unknown_field(path, self._schema)
+        most = self._schema.format.limits.name_bytes_max
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError as err:
+            raise EncodeError(f"metric {name!r}: not a name that UTF-8 can encode") from err
+        if length > most:
+            raise EncodeError(f"metric {name!r}: a name of {length} bytes, at most {most}")
+        field = undeclared(name, group, self._schema.format.codecs)
+        self._undeclared[path] = field
+        return field
+
+    def _config_column(self, value: Any, field: Field) -> tuple[Column, tuple[bytes, ...]]:
+        """Return places in a list of configurations, and the list."""
+        listed = self._listed
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            if listed is None:
+                raise EncodeError("config: numbers need config=[...], the list that they point to")
+            column = as_array(value, field)
+            used = column.values if column.present is None else column.values[column.present]
+            if used.size and used.max() >= len(listed):
+                raise EncodeError(f"config: found number {used.max()}, expected below {len(listed)}")
+            return column, listed
+        if any(isinstance(item, int) for item in value):
+            return self._config_column(np.ma.MaskedArray(
+                [0 if item is None else item for item in value],
+                [item is None for item in value]), field)  # fmt: skip
+        places: dict[bytes, int] = {}
+        codes = [
+            None if item is None else places.setdefault(self._json(item, CONFIG_KEY), len(places))
+            for item in value
+        ]
+        return as_array(codes, field), tuple(places)
+
+    def _json(self, config: Any, what: str) -> bytes:
+        if not isinstance(config, Mapping):
+            raise EncodeError(f"{what}: found a {type(config).__name__}, expected a mapping")
+        return canonical.dumps(config, self._schema.format.limits, what)
+
+    def _num_records(self, made: dict[Field, Column]) -> int:
+        lengths = {f.path: len(c.values) for f, c in made.items()}
+        if PHASE not in lengths:
+            raise EncodeError("phase: missing; every record has a phase")
+        for path, length in lengths.items():
+            if length != lengths[PHASE]:
+                raise EncodeError(f"{path}: {length} records, but phase has {lengths[PHASE]}")
+        return lengths[PHASE]
+
+    def _complete(self, made: dict[Field, Column], num_records: int, next_timestamp: int) -> None:
+        timestamp, phase = self._schema[TIMESTAMP], self._schema[PHASE]
+        if timestamp not in made:
+            assigned = np.arange(num_records, dtype=np.uint64) + np.uint64(next_timestamp)
+            made[timestamp] = Column(assigned, None)
+        for field in (timestamp, phase):
+            if made[field].present is not None:
+                raise EncodeError(f"{field.path}: absent in a record, expected in every one")
+
+    def _warn(self, made: dict[Field, Column]) -> None:
+        for field, column in made.items():
+            if column.imprecise is None or field in self._warned:
+                continue
+            self._warned.add(field)
+            given, stored = column.imprecise
+            warnings.warn(
+                f"{field.path}: {given:.6g} will be stored as {stored:.6g}; its quantum is "
+                f"1/{field.quanta_per_unit}. Declare it with exact = true or more quanta_per_unit",
+                PrecisionWarning,
+                stacklevel=_depth_of_caller(),
+            )
+
+
+def batched(records: Iterable[CycleRecord], size: int) -> Iterable[list[CycleRecord]]:
+    """Cut an iterable of records into lists."""
+    group: list[CycleRecord] = []
+    for record in records:
+        group.append(record)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _depth_of_caller() -> int:
+    """Return the `stacklevel`, for `_warn`, of the first frame outside this package."""
+    depth, frame = 0, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("cmeta."):
+        depth, frame = depth + 1, frame.f_back
+    return depth + 1
+
+
+def _assign_timestamps(flat: list[dict[str, Any]], next_timestamp: int) -> None:
+    """Give each record without a timestamp the one after its predecessor's."""
+    for row in flat:
+        if row.get(TIMESTAMP) is None:
+            row[TIMESTAMP] = next_timestamp
+        next_timestamp = int(row[TIMESTAMP]) + 1
+
+
+def _restrict(column: Column, given: Any, path: str) -> Column:
+    """Combine a column's own mask with the one given beside it."""
+    if given is None:
+        return column
+    mask: Mask = np.asarray(given)
+    if mask.dtype != bool or mask.shape != (len(column.values),):
+        expected = f"bool ({len(column.values)},)"
+        raise EncodeError(f"present[{path!r}]: {mask.dtype} {mask.shape}, expected {expected}")
+    both = mask if column.present is None else mask & column.present
+    return column._replace(present=None if both.all() else both)
+
+

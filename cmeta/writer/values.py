@@ -1,0 +1,257 @@
+"""What a user gives, as arrays of a field's type: conversion, checks, and what they say if it fails.
+
+Accepted: Python and numpy scalars, arrays, masked arrays, sequences with None for absent values,
+and anything with `.item()` or `__float__` (a torch tensor on any device, bfloat16, with gradient).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cmeta.errors import EncodeError
+from cmeta.schema import Field
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+
+_TOLERATED = 1e-3  # relative; a larger loss is warned of
+
+
+class Column(NamedTuple):
+    """A column of a field's type.
+
+    Attributes
+    ----------
+    values : array, (n_records,) or (n_records, num_components)
+        Of the field's dtype; 0 where absent.
+    present : bool array, (n_records,), or None
+        None: all are.
+    imprecise : tuple of float or None
+        A value and what will be stored, if they differ by more than 0.1%.
+    """
+
+    values: Array
+    present: Mask | None
+    imprecise: tuple[float, float] | None = None
+
+
+def as_array(value: Any, field: Field) -> Column:
+    """Return a column as an array of the field's type, and which records have it.
+
+    Parameters
+    ----------
+    value : array, masked array, tensor or sequence
+        ``(n_records,)``, or ``(n_records, num_components)`` for a vector.
+    field : Field
+        What it is a column of.
+
+    Raises
+    ------
+    EncodeError
+        Wrong shape, a value out of range, of the wrong kind, or without a label.
+    """
+    raw, present = _raw_array(value, field)
+    expected = 2 if field.num_components else 1
+    if raw.ndim != expected or (expected == 2 and raw.shape[1] != field.num_components):
+        shape = f"(n, {field.num_components})" if field.num_components else "(n,)"
+        raise EncodeError(f"{field.path}: found shape {raw.shape}, expected {shape}")
+    if present is not None and present.all():
+        present = None
+    if present is not None:
+        raw = np.where(present if expected == 1 else present[:, None], raw, _filler(raw, field))
+    values = _typed(raw, field)
+    imprecise = _imprecise(raw, values, field) if field.quanta_per_unit else None
+    return Column(values, present, imprecise)
+
+
+def scalar(value: Any, path: str) -> Any:
+    """Return a value of one element as a Python scalar (or string).
+
+    Raises
+    ------
+    EncodeError
+        It has more elements than one, or is no number; names field and shape.
+
+    Examples
+    --------
+    >>> scalar(np.float32(0.5), "loss_value")
+    0.5
+    """
+    if isinstance(value, bool | int | float | str):
+        return value
+    shape = getattr(value, "shape", ())
+    size = getattr(value, "size", 1)
+    num_elements = size if isinstance(size, int) else int(np.prod(shape))
+    if num_elements != 1:
+        raise EncodeError(f"{path}: found shape {tuple(shape)}, expected a value of one element")
+    for convert in ("item", "__float__"):
+        method = getattr(value, convert, None)
+        if callable(method):
+            found = method()
+            if isinstance(found, bool | int | float | str):
+                return found
+    raise EncodeError(f"{path}: found a {type(value).__name__}, expected a number")
+
+
+def _raw_array(value: Any, field: Field) -> tuple[Array, Mask | None]:
+    """Return whatever numpy makes of `value`, and which rows are present."""
+    if isinstance(value, np.ma.MaskedArray):
+        return _unmask(value, field)
+    value = _from_tensor(value)
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return value, None
+    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
+        found = type(value).__name__
+        raise EncodeError(f"{field.path}: found a {found}, expected an array or a sequence")
+    return _from_sequence(value, field)
+
+
+def _unmask(value: Any, field: Field) -> tuple[Array, Mask]:
+    present = ~np.ma.getmaskarray(value)
+    if present.ndim == 2:
+        if (present.any(axis=1) != present.all(axis=1)).any():
+            raise EncodeError(f"{field.path}: a vector is absent as a whole or not at all")
+        present = present.all(axis=1)
+    return np.asarray(value.data), present
+
+
+def _from_tensor(value: Any) -> Any:
+    """Bring a tensor of another library to numpy, without gradient, from any device."""
+    for method in ("detach", "cpu"):
+        if callable(getattr(value, method, None)):
+            value = getattr(value, method)()
+    if isinstance(value, np.ndarray) or not hasattr(value, "__array__"):
+        return value
+    try:
+        return np.asarray(value)
+    except TypeError:  # bfloat16: numpy has no such type
+        return np.asarray(value.float())
+
+
+def _from_sequence(value: Sequence[Any], field: Field) -> tuple[Array, Mask | None]:
+    present = np.array([item is not None for item in value], bool)
+    width = field.num_components
+    blank: Any = [0] * width if width else (field.labels[0] if field.labels else 0)
+    plain = [blank if item is None else _item(item, field) for item in value]
+    if not plain:
+        return np.zeros((0, width) if width else 0, field.dtype.newbyteorder("=")), None
+    kinds = {type(item) for row in plain for item in (row if width else [row])}
+    if str in kinds and len(kinds) > 1:
+        plain = [_code(item, field) if isinstance(item, str) else item for item in plain]
+    try:
+        # Python integers beyond int64 would become floats, or mix with negative ones.
+        dtype = _integer_dtype(plain, field) if kinds <= {int, bool} else None
+        return np.array(plain, dtype), present
+    except (ValueError, OverflowError) as err:
+        raise EncodeError(f"{field.path}: {err}") from err
+
+
+def _integer_dtype(plain: list[Any], field: Field) -> Any:
+    flat = [item for row in plain for item in (row if field.num_components else [row])]
+    if any(item > 2**63 - 1 for item in flat):
+        low, high = min(flat), max(flat)
+        if low < 0 or high > 2**64 - 1:
+            raise EncodeError(f"{field.path}: found {low} and {high}, expected {field.type_name}")
+        return np.uint64
+    return None
+
+
+def _item(item: Any, field: Field) -> Any:
+    if not field.num_components:
+        return scalar(item, field.path)
+    rows = _from_tensor(item)
+    rows = rows.tolist() if isinstance(rows, np.ndarray) else list(rows)
+    if len(rows) != field.num_components:
+        found = f"({len(rows)},)"
+        raise EncodeError(f"{field.path}: found shape {found}, expected ({field.num_components},)")
+    return [scalar(component, field.path) for component in rows]
+
+
+def _filler(raw: Array, field: Field) -> Any:
+    return field.labels[0] if raw.dtype.kind == "U" and field.labels else raw.dtype.type(0)
+
+
+def _typed(raw: Array, field: Field) -> Array:
+    """Convert to the field's dtype, refusing what does not fit."""
+    dtype = field.dtype.newbyteorder("=")
+    if field.type == "enum":
+        return _codes(raw, field)
+    if raw.dtype.kind not in "biuf":
+        raise EncodeError(f"{field.path}: found {raw.dtype}, expected {field.type_name}")
+    if field.is_float:
+        return _floats(raw, field, dtype)
+    if raw.dtype.kind == "f":
+        raise EncodeError(f"{field.path}: found {raw.dtype}, expected integers ({field.type_name})")
+    if field.type == "bool":
+        if ((raw != 0) & (raw != 1)).any():
+            raise EncodeError(f"{field.path}: found a value other than 0 and 1, expected bool")
+        return raw.astype(bool)
+    limits = np.iinfo(dtype)
+    if raw.size and raw.dtype.kind != "b":
+        low, high = int(raw.min()), int(raw.max())
+        if low < limits.min or high > limits.max:
+            found = low if low < limits.min else high
+            expected = f"{field.type_name}: {limits.min} to {limits.max}"
+            raise EncodeError(f"{field.path}: found {found}, expected {expected}")
+    return raw.astype(dtype)
+
+
+def _floats(raw: Array, field: Field, dtype: np.dtype[Any]) -> Array:
+    if not field.declared and raw.dtype.kind in "iu" and raw.size:
+        back = raw.astype(np.float64)
+        # 2^64 does not fit a u64: compare as Python integers only where a float is that large.
+        far = np.abs(back) > 2.0**53
+        if any(int(b) != int(r) for b, r in zip(back[far], raw[far], strict=True)):
+            raise EncodeError(
+                f"{field.path}: an integer beyond 2^53 that float64 cannot hold; declare the metric "
+                "with an integer type"
+            )
+    with np.errstate(over="ignore"):
+        return raw.astype(dtype)
+
+
+def _imprecise(raw: Array, values: Array, field: Field) -> tuple[float, float] | None:
+    """Find a value of which fixed point keeps less than 99.9%."""
+    given = raw.astype(np.float64, copy=False)
+    magnitude = np.abs(given)
+    # A rounding error is at most half a quantum, so only values below 500 quanta can lose so much.
+    small = (magnitude > 0) & (magnitude * field.quanta_per_unit * _TOLERATED < 1)
+    suspect = given[small | (np.isfinite(given) & ~np.isfinite(values))]
+    if suspect.size == 0:
+        return None
+    with np.errstate(over="ignore"):
+        rounded = suspect.astype(values.dtype).astype(np.float64)
+    stored = np.rint(rounded * field.quanta_per_unit) / field.quanta_per_unit
+    lost = np.abs(stored - suspect) > _TOLERATED * np.abs(suspect)
+    if not lost.any():
+        return None
+    worst = int(np.argmax(lost))
+    return float(suspect[worst]), float(stored[worst])
+
+
+def _codes(raw: Array, field: Field) -> Array:
+    """Return the codes of an enumeration's values, given as names or codes."""
+    if raw.dtype.kind == "U":
+        names, places = np.unique(raw, return_inverse=True)
+        codes = np.array([_code(str(name), field) for name in names], np.uint8)
+        return codes[places.reshape(raw.shape)] if len(names) else np.zeros(raw.shape, np.uint8)
+    if raw.dtype.kind not in "iu":
+        raise EncodeError(f"{field.path}: found {raw.dtype}, expected names or codes")
+    if raw.size and (raw.min() < 0 or raw.max() >= len(field.labels)):
+        found = raw[(raw < 0) | (raw >= len(field.labels))][0]
+        raise EncodeError(f"{field.path}: found code {found}, expected 0 to {len(field.labels) - 1}")
+    return raw.astype(np.uint8)
+
+
+def _code(name: str, field: Field) -> int:
+    try:
+        return field.labels.index(name)
+    except ValueError:
+        known = ", ".join(field.labels)
+        hint = '; append it with schema.with_phases("...")' if field.enumeration == "phase" else ""
+        raise EncodeError(f"{field.path}: found {name!r}, expected one of: {known}{hint}") from None
