@@ -135,9 +135,7 @@ def _problems(
     report.num_batches, report.num_records = examiner.num_batches, examiner.num_records
 
 
-def _checksum_problems(
-    source: Source, grammar: Grammar, found: FileMap
-) -> Iterator[DecodeError]:
+def _checksum_problems(source: Source, grammar: Grammar, found: FileMap) -> Iterator[DecodeError]:
     """Check the trailer's CRC over the whole payload, and the INDEX's running one."""
     at, end = grammar.header.size, source.size - grammar.trailer.size
     stop = _end_of_full_batches(found, grammar)
@@ -209,7 +207,7 @@ class _Examiner:
                 yield from self._compare_group()
 
     def finish(self) -> Iterator[DecodeError]:
-        """Compare what stands behind the last full batch with what a writer would have put there."""
+        """Compare what stands behind the last full batch with what a writer puts there."""
         if self._encoder is None:
             return
         expected = self._encoder.finish()

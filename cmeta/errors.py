@@ -10,6 +10,9 @@ Nothing else leaves the library because of a file's bytes (FORMAT property P4).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class CmetaError(Exception):
     """Whatever cmeta raises."""
@@ -66,6 +69,16 @@ class DecodeError(CmetaError):
         glue = "." if self.path and not self.path.startswith("[") else ""
         self.path = f"{path}{glue}{self.path}"
         return self
+
+
+@contextmanager
+def shifted(base: int, path: str = "") -> Iterator[None]:
+    """Place the decode errors of a part inside what it is a part of (`DecodeError.within`)."""
+    try:
+        yield
+    except DecodeError as err:
+        err.within(base, path)
+        raise
 
 
 class TruncatedError(DecodeError):

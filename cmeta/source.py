@@ -40,7 +40,9 @@ class Source:
         """
         if length < 0 or offset < 0 or offset + length > self.size:
             left = max(0, self.size - offset)
-            raise TruncatedError(f"{left} bytes left, expected {length}", offset=min(offset, self.size))
+            raise TruncatedError(
+                f"{left} bytes left, expected {length}", offset=min(offset, self.size)
+            )
         data = self._read(offset, length)
         self.len_read += len(data)
         if len(data) < length:
@@ -78,7 +80,7 @@ class FileSource(Source):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = str(path)
-        self._file = Path(path).open("rb", buffering=0)
+        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115  (closed by `close`)
         self._lock = threading.Lock()
         self.size = os.fstat(self._file.fileno()).st_size
 

@@ -14,7 +14,7 @@ from cmeta.checks.blocks import Block
 from cmeta.codecs import classes
 from cmeta.codecs.bits import U8
 from cmeta.codecs.state import Cells, Phases, State
-from cmeta.errors import CorruptError, DecodeError, LimitError
+from cmeta.errors import CorruptError, LimitError, shifted
 from cmeta.grammar import Grammar
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -67,11 +67,9 @@ class Batch:
         self._block, self._schema, self._grammar, self._around = block, schema, grammar, around
         self.path = f"BATCH[{around.ordinal}]"
         self.num_columns_decoded = 0
-        try:
+        with shifted(block.body_offset, self.path):
             self._read_head()
             self._read_directory()
-        except DecodeError as err:
-            raise err.within(block.body_offset, self.path) from None
 
     def _read_head(self) -> None:
         """Check the count and the cells before anything else is made of the body."""
@@ -244,10 +242,8 @@ class Batch:
                     offset=self._block.body_offset + start,
                     path=f"{self.path}.{label}",
                 )
-            try:
+            with shifted(self._block.body_offset + start, f"{self.path}.{label}"):
                 found.append(_decode(construct, data, State(self.num_records, phases)))
-            except DecodeError as err:
-                raise err.within(self._block.body_offset + start, f"{self.path}.{label}") from None
             self.num_columns_decoded += 1
         return found
 

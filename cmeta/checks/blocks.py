@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from cmeta.errors import (
     ChecksumError,
     CorruptError,
-    DecodeError,
+    TruncatedError,
     UnsupportedVersionError,
+    shifted,
 )
 from cmeta.grammar import Grammar
 from cmeta.source import Source
@@ -60,11 +61,8 @@ def read_header(source: Source, grammar: Grammar) -> Header:
     ------
     TruncatedError, CorruptError, UnsupportedVersionError
     """
-    with_path = source.read(0, min(grammar.header.size, source.size))
-    try:
-        fields = grammar.header.parse(with_path)
-    except DecodeError as err:
-        raise err.within(0, "header") from None
+    with shifted(0, "header"):
+        fields = grammar.header.parse(source.read(0, min(grammar.header.size, source.size)))
     facts = grammar.format.format
     version = fields["version"]
     if version >> 8 != facts.major:
@@ -94,22 +92,16 @@ def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer
     ------
     TruncatedError, CorruptError, ChecksumError, UnsupportedVersionError
     """
-    try:
-        head_bytes = source.read(offset, min(grammar.frame_head.size, end - offset))
-        head = grammar.frame_head.parse(head_bytes)
-    except DecodeError as err:
-        err.offset = max(err.offset, 0) if err.path else 0
-        raise err.within(offset, "block") from None
+    with shifted(offset, "block"):
+        head = grammar.frame_head.parse(_upto(source, offset, grammar.frame_head.size, end))
     name = grammar.names.get(head["kind"], "")
     path = name or f"block of kind {head['kind']}"
     len_block = grammar.len_frame + head["len_body"]
     if len_block > end - offset:
-        raise CorruptError(
-            f"a body of {head['len_body']} bytes, but only "
-            f"{max(0, end - offset - grammar.len_frame)} are left for it",
-            offset=offset,
-            path=f"{path}.len_body",
-        )
+        left = max(0, end - offset - grammar.len_frame)
+        message = f"a body of {head['len_body']} bytes, but only {left} are left for it"
+        kind = TruncatedError if end >= source.size else CorruptError
+        raise kind(message, offset=offset, path=f"{path}.len_body")
     data = source.read(offset, len_block)
     tail_at = len_block - grammar.frame_tail.size
     stored = grammar.frame_tail.parse(data[tail_at:])["masked_crc"]
@@ -123,6 +115,12 @@ def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer
         name, head["kind"], head["flags"], offset, offset + len_block, offset + start,
         data[start:tail_at],
     )  # fmt: skip
+
+
+def _upto(source: Source, offset: int, length: int, end: int) -> bytes:
+    """Return `length` bytes, or fewer where `end` comes first."""
+    length = max(0, min(length, end - offset, source.size - offset))
+    return source.read(offset, length) if length else b""
 
 
 def _check_kind(

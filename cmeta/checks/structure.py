@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmeta.checks.blocks import Block, Header, read_block, read_header, walk
-from cmeta.errors import CorruptError, DecodeError, TruncatedError
+from cmeta.errors import CorruptError, DecodeError, TruncatedError, shifted
 from cmeta.grammar import Grammar
 from cmeta.schema import Schema
 from cmeta.source import Source
@@ -82,10 +82,8 @@ def _read_schema(source: Source, grammar: Grammar, header: Header) -> Schema:
     block = read_block(source, grammar, start, source.size, newer=header.is_newer)
     if block.name != "SCHEMA":
         raise CorruptError("not a SCHEMA block", offset=start, path="SCHEMA")
-    try:
+    with shifted(block.body_offset, "SCHEMA"):
         return Schema.from_embedded(block.body, grammar.format, newer=header.is_newer)
-    except DecodeError as err:
-        raise err.within(block.body_offset, "SCHEMA") from err.__cause__
 
 
 # ---------------------------------------------------------------------------------- by the INDEX
@@ -115,9 +113,7 @@ def _map_by_index(source: Source, grammar: Grammar, header: Header, schema: Sche
     fields = parse_index(block, header, grammar)
     for error in check_table(fields["entries"], offset, header, schema, grammar):
         raise error
-    return FileMap(
-        "closed", header, schema, fields["entries"], offset, fields["running_crc"]
-    )
+    return FileMap("closed", header, schema, fields["entries"], offset, fields["running_crc"])
 
 
 def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any]:
@@ -127,10 +123,8 @@ def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any
     ------
     DecodeError
     """
-    try:
+    with shifted(block.body_offset, "INDEX"):
         fields = grammar.bodies["INDEX"].parse(block.body)
-    except DecodeError as err:
-        raise err.within(block.body_offset, "INDEX") from None
     expected = {
         "version": header.version,
         "records_count": header.records_count,
@@ -173,14 +167,14 @@ def check_table(
     if schemas.tolist() != [0]:
         row = int(schemas[1]) if len(schemas) > 1 else 0
         yield error(row, "kind", "SCHEMA must be the first block, and no other")
-    for row in np.flatnonzero(kinds == grammar.kinds["INDEX"]):
-        yield error(int(row), "kind", "an INDEX among the entries")
+    for row in np.flatnonzero(kinds == grammar.kinds["INDEX"]).tolist():
+        yield error(row, "kind", "an INDEX among the entries")
     is_batch = kinds == grammar.kinds["BATCH"]
     for name in ("records_count", "first_timestamp", "last_timestamp"):
-        for row in np.flatnonzero(~is_batch & (table[name] != 0)):
-            yield error(int(row), name, f"{table[name][row]}, expected 0: it is no BATCH")
-    for row in np.flatnonzero(table["reserved"] != 0):
-        yield error(int(row), "reserved", f"{table['reserved'][row]}, expected 0")
+        for row in np.flatnonzero(~is_batch & (table[name] != 0)).tolist():
+            yield error(row, name, f"{table[name][row]}, expected 0: it is no BATCH")
+    for row in np.flatnonzero(table["reserved"] != 0).tolist():
+        yield error(row, "reserved", f"{table['reserved'][row]}, expected 0")
     yield from _check_batches(table, np.flatnonzero(is_batch), schema, error)
     total = int(table["records_count"][is_batch].sum(dtype=np.uint64))
     if header is not None and total != header.records_count:
@@ -236,11 +230,16 @@ def _map_by_walking(
     try:
         for block in walk(source, grammar, end, newer=header.is_newer):
             if block.name == "INDEX":
+                _check_trailer(source, grammar, block)
                 break
             rows.append(_row(block, grammar))
             end = block.end
+        else:
+            if state == "damaged":
+                message = f"the file ends at {source.size}, before its INDEX"
+                raise TruncatedError(message, offset=source.size, path="INDEX")
     except DecodeError as err:
-        problem = problem or err
+        problem = err  # says more than what was found in place of the INDEX
     table = np.array(rows, grammar.index_entry.dtype)
     bad = [_row_of(e) for e in check_table(table, end, None, schema, grammar)]
     if bad:
@@ -251,15 +250,24 @@ def _map_by_walking(
     return FileMap(state, header, schema, table, end, problem=problem)
 
 
+def _check_trailer(source: Source, grammar: Grammar, index: Block) -> None:
+    """Require that nothing but the trailer stands behind the INDEX."""
+    left = source.size - index.end
+    if left < grammar.trailer.size:
+        message = f"{left} bytes left, expected {grammar.trailer.size}"
+        raise TruncatedError(message, offset=index.end, path="trailer")
+    if left > grammar.trailer.size:
+        message = f"{left - grammar.trailer.size} bytes behind the trailer"
+        raise CorruptError(message, offset=index.end + grammar.trailer.size, path="trailer")
+
+
 def _row(block: Block, grammar: Grammar) -> tuple[int, ...]:
     """Return the row that the INDEX would have for a block."""
     count = first = last = 0
     if block.name == "BATCH":
         size = grammar.batch_head.size
-        try:
+        with shifted(block.body_offset, "BATCH"):
             head = grammar.batch_head.parse(block.body[:size])
-        except DecodeError as err:
-            raise err.within(block.body_offset, "BATCH") from None
         count, first, last = head.values()
     return (block.kind, block.flags, 0, count, block.offset, first, last)
 

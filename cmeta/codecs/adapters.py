@@ -19,7 +19,6 @@ import numpy.typing as npt
 from construct import Adapter, Construct, Subconstruct
 
 from cmeta.codecs import (
-    classes,
     delta,
     fixed_point,
     lossless,
@@ -33,7 +32,7 @@ from cmeta.codecs import split as split_stage
 from cmeta.codecs.bit_layout import BitFields
 from cmeta.codecs.bits import I64, U64
 from cmeta.codecs.state import Cells, State
-from cmeta.errors import CorruptError, TruncatedError
+from cmeta.errors import CorruptError, TruncatedError, shifted
 from cmeta.schema.document import Codecs, Stage
 from cmeta.schema.fields import Field
 
@@ -176,7 +175,8 @@ class IntegerAdapter(Adapter):
         if declared.type == "bool":
             self._high = 1
         elif declared.type != "enum":
-            self._low, self._high = np.iinfo(self._dtype).min, np.iinfo(self._dtype).max
+            limits: Any = np.iinfo(self._dtype.name)
+            self._low, self._high = limits.min, limits.max
 
     def _decode(self, obj: I64, context: Any, path: str) -> npt.NDArray[Any]:
         if self._dtype.itemsize == 8:
@@ -294,38 +294,40 @@ class RiceRuns(Construct):
         lengths: list[int] = []
         for run_length in context["state"].run_lengths():
             begin = at
-            header, at = _at(start, run_header.parse, data, at, facts)
+            with shifted(start):
+                header, at = run_header.parse(data, at, facts)
             num_residuals = run_length - delta.NUM_HEADS[header.form]
             if num_residuals < 1:
                 raise CorruptError(
                     f"form F{header.form} for a run of {run_length}", offset=start + begin
                 )
             headers.append(header)
-            if header.count is None:
+            if header.num_nonzero is None:
                 lengths.append(num_residuals)
                 continue
-            if facts.sparse_residuals * header.count > facts.sparse_nonzero * num_residuals:
+            if facts.sparse_residuals * header.num_nonzero > facts.sparse_nonzero * num_residuals:
                 raise CorruptError(
-                    f"{header.count} of {num_residuals} residuals in a sparse run",
+                    f"{header.num_nonzero} of {num_residuals} residuals in a sparse run",
                     offset=start + begin,
                 )
-            lengths += [header.count, header.count]
+            lengths += [header.num_nonzero, header.num_nonzero]
         rest = np.frombuffer(data, np.uint8, offset=at)
-        sequences, used = _at(start + at, rice.decode, rest, lengths, facts.block_residuals)
+        with shifted(start + at):
+            sequences, used = rice.decode(rest, lengths, facts.block_residuals)
         stream.seek(start + at + used)
         return _join(headers, context["state"].run_lengths(), sequences)
 
     def _build(self, obj: list[delta.Delta], stream: io.BytesIO, context: Any, path: str) -> Any:
         sequences: list[U64] = []
         for run, choice in zip(obj, context["state"].arrangement.runs, strict=True):
-            count = None
+            num_nonzero = None
             if choice.sparse:
                 gaps, values = sparse.encode(run.residuals)
                 sequences += [gaps, values]
-                count = len(values)
+                num_nonzero = len(values)
             else:
                 sequences.append(run.residuals)
-            header = run_header.RunHeader(run.form, run.base, run.divisor, run.step, count)
+            header = run_header.RunHeader(run.form, run.base, run.divisor, run.step, num_nonzero)
             stream.write(run_header.build(header, self._facts))
         stream.write(rice.encode(sequences, self._facts.block_residuals))
         return obj
@@ -339,16 +341,8 @@ def _join(
     rest = iter(sequences)
     for header, length in zip(headers, run_lengths, strict=True):
         residuals = next(rest)
-        if header.count is not None:
+        if header.num_nonzero is not None:
             num_residuals = length - delta.NUM_HEADS[header.form]
             residuals = sparse.decode(residuals, next(rest), num_residuals)
         runs.append(delta.Delta(header.form, header.base, header.divisor, header.step, residuals))
     return runs
-
-
-def _at(base: int, function: Any, *args: Any) -> Any:
-    """Call `function`; an offset of its error is counted from `base`."""
-    try:
-        return function(*args)
-    except (TruncatedError, CorruptError) as err:
-        raise err.within(base, "") from None

@@ -144,14 +144,19 @@ def unpack_unary(data: U8, num_values: int) -> tuple[U64, int]:
     """
     if num_values == 0:
         return np.zeros(0, np.uint64), 0
-    so_far = np.cumsum(np.bitwise_count(data), dtype=np.int64)
-    if so_far.size == 0 or so_far[-1] < num_values:
-        found = int(so_far[-1]) if so_far.size else 0
+    counts = np.bitwise_count(data)
+    found = int(counts.sum(dtype=np.int64))
+    if found < num_values:
         raise TruncatedError(
             f"{found} quotients, expected {num_values}: bytes are missing", offset=len(data)
         )
-    len_used = int(np.searchsorted(so_far, num_values)) + 1
-    if so_far[len_used - 1] != num_values:
-        raise CorruptError("a set bit after the last quotient", offset=len_used - 1)
+    len_used = len(data)
+    if found > num_values or not data[-1]:  # other streams follow
+        so_far = np.cumsum(counts, dtype=np.int64)
+        len_used = int(np.searchsorted(so_far, num_values)) + 1
+        if so_far[len_used - 1] != num_values:
+            raise CorruptError("a set bit after the last quotient", offset=len_used - 1)
     ones = np.flatnonzero(np.unpackbits(data[:len_used], bitorder="little"))
-    return (np.diff(ones, prepend=-1) - 1).astype(np.uint64), len_used
+    values = ones.astype(np.uint64)
+    values[1:] -= values[:-1] + _ONE
+    return values, len_used

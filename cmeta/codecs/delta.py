@@ -1,4 +1,4 @@
-"""Delta: a run of integers as base, divisor, step and residuals, in one of four forms (SPEC, Delta).
+"""Delta: a run of integers as base, divisor, step and residuals, in one of four forms.
 
 With ``K = (v - min) / divisor`` and everything modulo 2^64:
 

@@ -53,11 +53,13 @@ def encode(values: Floats, quanta_per_unit: int, product_bits: int) -> I64:
     near = magnitude < t
     if near.all():
         # rint is half to even; float64 holds the products of the near ones.
-        return np.rint(values.astype(np.float64) * quanta_per_unit).astype(np.int64)
+        all_near: I64 = np.rint(values.astype(np.float64) * quanta_per_unit).astype(np.int64)
+        return all_near
     quanta = np.rint(np.where(near, magnitude, 0) * quanta_per_unit).astype(np.int64)
     far = int(t) * quanta_per_unit - _bits_of(t, values.dtype)
     quanta[~near] = magnitude_bits(values[~near]).astype(np.int64) + np.int64(far)
-    return np.where(values < 0, -quanta, quanta)
+    signed: I64 = np.where(values < 0, -quanta, quanta)
+    return signed
 
 
 def decode(quanta: I64, dtype: np.dtype[Any], quanta_per_unit: int, product_bits: int) -> Floats:

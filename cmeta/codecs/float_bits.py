@@ -31,11 +31,12 @@ def to_ordered(values: Floats) -> Ints:
     """
     dtype = integer_dtype(values.dtype)
     bits = np.ascontiguousarray(values).view(dtype)
-    return bits ^ ((bits >> (dtype.itemsize * 8 - 1)) & np.iinfo(dtype).max)
+    ordered: Ints = bits ^ ((bits >> (dtype.itemsize * 8 - 1)) & np.iinfo(dtype).max)
+    return ordered
 
 
 def from_ordered(ordered: Ints, dtype: np.dtype[Any]) -> Floats:
     """Undo `to_ordered`: the map on bits is its own inverse."""
     ints = ordered.astype(integer_dtype(dtype))
-    bits = ints ^ ((ints >> (dtype.itemsize * 8 - 1)) & np.iinfo(ints.dtype).max)
+    bits: Ints = ints ^ ((ints >> (dtype.itemsize * 8 - 1)) & np.iinfo(ints.dtype).max)
     return bits.view(dtype)

@@ -18,7 +18,8 @@ def entries_of(values: I64, facts: PaletteFacts) -> I64 | None:
     new = ordered[1:] != ordered[:-1]
     if not 1 <= np.count_nonzero(new) < most:
         return None
-    return ordered[np.concatenate([[True], new])]
+    entries: I64 = ordered[np.concatenate([[True], new])]
+    return entries
 
 
 def max_entries(num_values: int, facts: PaletteFacts) -> int:

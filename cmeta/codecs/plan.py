@@ -121,24 +121,17 @@ def price(
     for form, heads in enumerate(delta.NUM_HEADS):
         if heads:
             dense[form, runs <= heads] = _NEVER
-    forms = np.argmin(dense, axis=0)
-    nonzero = np.add.reduceat(residuals != 0, starts, axis=1, dtype=np.int64)
-    nonzero[dense >= _NEVER] = _NEVER
+    forms = np.argmin(dense, axis=0).tolist()
     total = 0
     choices = []
-    for run, form in enumerate(forms.tolist()):
-        cost, is_sparse = int(dense[form, run]), False
-        fewest = int(np.argmin(nonzero[:, run]))
-        count = int(nonzero[fewest, run])
-        num_residuals = lengths[run] - delta.NUM_HEADS[fewest]
-        if rice.sparse_residuals * count <= rice.sparse_nonzero * num_residuals:
-            piece = residuals[fewest, starts[run] : starts[run] + lengths[run]]
-            piece = piece[delta.NUM_HEADS[fewest] :]
-            sparse_cost = int(headers[fewest, run]) + _sparse_cost(piece, count, rice)
-            if sparse_cost < cost:
-                cost, form, is_sparse = sparse_cost, fewest, True
-        total += cost
-        choices.append(RunChoice(form, is_sparse))
+    for run, (start, length) in enumerate(zip(starts.tolist(), lengths, strict=True)):
+        best = int(dense[forms[run], run]), RunChoice(forms[run], False)
+        piece = residuals[:, start : start + length]
+        sparse_one = _price_sparse(piece, headers[:, run], dense[:, run] < _NEVER, rice)
+        if sparse_one and sparse_one[0] < best[0]:
+            best = sparse_one
+        total += best[0]
+        choices.append(best[1])
     return total, tuple(choices)
 
 
@@ -214,11 +207,22 @@ def _block_costs(residuals: U64, sizes: npt.NDArray[np.intp], rice: RiceFacts) -
     return costs
 
 
-def _sparse_cost(residuals: U64, count: int, rice: RiceFacts) -> int:
-    """Return the bits of gaps, values and the width of their count."""
-    width = int(width_bits(np.uint64([count]), rice)[0])
-    if count == 0:
-        return width
-    gaps, less_one = sparse.encode(residuals)
-    sizes = block_sizes((count,), rice.block_residuals)
-    return width + int(_block_costs(np.stack([gaps, less_one]), sizes, rice).sum())
+def _price_sparse(
+    residuals: U64, headers: Costs, eligible: npt.NDArray[np.bool_], rice: RiceFacts
+) -> tuple[int, RunChoice] | None:
+    """Return the cost of a run as a sparse one, if it may be, in the form with fewest non-zeros."""
+    counts = [int(np.count_nonzero(r)) if ok else 1 << 62
+              for r, ok in zip(residuals, eligible.tolist(), strict=True)]  # fmt: skip
+    count = min(counts)
+    form = counts.index(count)
+    heads = delta.NUM_HEADS[form]
+    num_residuals = residuals.shape[1] - heads
+    if rice.sparse_residuals * count > rice.sparse_nonzero * num_residuals:
+        return None
+    width = int(width_bits(np.array([count], np.uint64), rice)[0])
+    cost = int(headers[form]) + width
+    if count:
+        pair = np.stack(sparse.encode(residuals[form, heads:]))
+        sizes = block_sizes((count,), rice.block_residuals)
+        cost += int(_block_costs(pair, sizes, rice).sum())
+    return cost, RunChoice(form, True)

@@ -21,12 +21,13 @@ from cmeta.codecs.bits import (
     unpack_fields,
     unpack_unary,
 )
-from cmeta.errors import CorruptError, TruncatedError
+from cmeta.errors import CorruptError, TruncatedError, shifted
 
 Ints = npt.NDArray[np.intp]
 
 _MAX_K_BYTE = 64
 _EXACT = np.uint64(1 << 56)
+_LOW_HALF = np.uint64((1 << 32) - 1)
 
 
 def block_sizes(lengths: Sequence[int], block: int) -> Ints:
@@ -68,7 +69,7 @@ def parameters(residuals: U64, sizes: Ints) -> U8:
     else:
         half = np.uint64(32)
         high = np.add.reduceat(residuals >> half, starts)
-        low = np.add.reduceat(residuals & low_mask(half), starts)
+        low = np.add.reduceat(residuals & _LOW_HALF, starts)
         exact = [
             ((int(h) << 32) + int(s)) // int(n) for h, s, n in zip(high, low, sizes, strict=True)
         ]
@@ -141,10 +142,11 @@ def decode(data: U8, lengths: Sequence[int], block: int) -> tuple[list[U64], int
     end = begin + (int(k.sum()) + 7) // 8
     if end > len(data):
         raise TruncatedError(f"remainders end at {end}, the data at {len(data)}", offset=len(data))
-    remainders = _located(begin, unpack_fields, data[begin:end], k)
-    quotients, len_unary = _located(end, unpack_unary, data[end:], len(k))
-    if quotients.size and (bit_length(quotients) + k.astype(np.intp) > 64).any():
-        raise CorruptError("a residual beyond 64 bits", offset=end)
+    with shifted(begin):
+        remainders = unpack_fields(data[begin:end], k)
+    with shifted(end):
+        quotients, len_unary = unpack_unary(data[end:], len(k))
+        _bound_residuals(quotients, k)
     values = quotients << k | remainders
     if nonzero is not None:
         values, dense = np.zeros(len(coded), np.uint64), values
@@ -159,9 +161,10 @@ def cut(values: U64, lengths: Sequence[int]) -> list[U64]:
     return np.split(values, np.cumsum(lengths)[:-1])
 
 
-def _located(begin, function, *args):  # type: ignore[no-untyped-def]
-    """Call `function` on a part of the data that begins at `begin`."""
-    try:
-        return function(*args)
-    except (TruncatedError, CorruptError) as err:
-        raise err.within(begin, "") from None
+def _bound_residuals(quotients: U64, k: U64) -> None:
+    """Refuse a quotient that its k would shift out of 64 bits."""
+    # The largest of each bounds all, and almost always settles it.
+    if quotients.size and int(quotients.max()).bit_length() + int(k.max()) <= 64:
+        return
+    if (bit_length(quotients) + k.astype(np.intp) > 64).any():
+        raise CorruptError("a residual beyond 64 bits")

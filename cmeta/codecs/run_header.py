@@ -25,7 +25,7 @@ class RunHeader(NamedTuple):
         Signed; `step` is 0 for forms without one.
     divisor : int
         At least 1.
-    count : int or None
+    num_nonzero : int or None
         Number of non-zero residuals of a sparse run; None for a dense one.
     """
 
@@ -33,7 +33,7 @@ class RunHeader(NamedTuple):
     base: int
     divisor: int
     step: int
-    count: int | None
+    num_nonzero: int | None
 
 
 def build(header: RunHeader, rice: RiceFacts) -> bytes:
@@ -49,9 +49,9 @@ def build(header: RunHeader, rice: RiceFacts) -> bytes:
         zigzag(header.base),
         header.divisor - 1,
         zigzag(header.step),
-        header.count or 0,
+        header.num_nonzero or 0,
     )
-    codes = {"form": header.form, "sparse": header.count is not None}
+    codes = {"form": header.form, "sparse": header.num_nonzero is not None}
     tail = b""
     for name, number in zip(_NUMBERS, numbers, strict=True):
         length = (number.bit_length() + 7) // 8

@@ -72,9 +72,7 @@ class Layout:
         stream = io.BytesIO(data)
         fields = self.construct.parse_stream(stream, **parameters)
         if stream.tell() != len(data):
-            raise CorruptError(
-                f"{len(data) - stream.tell()} bytes too many", offset=stream.tell()
-            )
+            raise CorruptError(f"{len(data) - stream.tell()} bytes too many", offset=stream.tell())
         fields.pop("_io", None)
         return dict(fields)
 
@@ -101,7 +99,7 @@ class Layout:
         if field.type in _SCALARS:
             element, dtype = _SCALARS[field.type]
             if const is not None:
-                return construct.Const(const, element)
+                return Constant(const, element)
             if not field.count:
                 return element
             return self._table(field.count, element, np.dtype(dtype))
@@ -134,11 +132,19 @@ class Located(Subconstruct):
             left = len(stream.getbuffer()) - at
             message = f"{left} bytes left, expected {self.subcon.sizeof()}"
             raise TruncatedError(message, offset=at, path=self._element_name) from None
-        except construct.ConstError as err:
-            found = str(err).split("\n")[-1]
-            raise CorruptError(found, offset=at, path=self._element_name) from None
         except construct.ConstructError as err:
             raise CorruptError(str(err), offset=at, path=self._element_name) from err
+
+
+class Constant(construct.Const):
+    """A field with one legal value."""
+
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> int:
+        at = stream.tell()
+        found: int = self.subcon._parsereport(stream, context, path)
+        if found != self.value:
+            raise CorruptError(f"found {found:#x}, expected {self.value:#x}", offset=at)
+        return found
 
 
 class Utf8(Adapter):
@@ -202,5 +208,3 @@ class Counted(Construct):
         if self._count in context:
             return int(context[self._count])
         return int(context["_params"][self._count])
-
-

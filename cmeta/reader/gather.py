@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,6 +113,8 @@ def _decode_all(
     if threads <= 1:
         yield from map(decode, infos)
         return
+    from concurrent.futures import ThreadPoolExecutor  # costs 5 ms that most readers do not need
+
     ahead = 4 * threads  # bounds what is decoded but not yet put into its place
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, len(infos), ahead):

@@ -18,7 +18,7 @@ from cmeta.checks.batch import Batch, Surroundings
 from cmeta.checks.blocks import Block, Header, read_block
 from cmeta.checks.structure import FileMap, State, map_file
 from cmeta.columns import Columns
-from cmeta.errors import CorruptError, DecodeError
+from cmeta.errors import CorruptError, DecodeError, shifted
 from cmeta.grammar import grammar_of
 from cmeta.model import CycleRecord
 from cmeta.reader.gather import gather
@@ -298,11 +298,10 @@ class Reader:
         last = self.batches[-1].last_timestamp if self.batches else None
         if last is not None and selection.end is not None and selection.end < last:
             return
-        self.problem.message += (
-            f" ({len(self)} records before it are intact; open(..., partial=True) reads those)"
-            if "partial=True" not in self.problem.message else ""
-        )  # fmt: skip
-        raise self.problem
+        hint = f"{len(self)} records before it are intact; open(..., partial=True) reads those"
+        problem = self.problem
+        message = f"{problem.message} ({hint})"
+        raise type(problem)(message, offset=problem.offset, path=problem.path)
 
     def _block(self, row: int) -> Block:
         """Read a block of the table and hold it against its row."""
@@ -362,10 +361,8 @@ def parse_config(block: Block, schema: Schema) -> Mapping[str, Any]:
     ------
     DecodeError
     """
-    try:
+    with shifted(block.body_offset, "CONFIG"):
         config = canonical.loads(block.body, schema.format.limits)
-    except DecodeError as err:
-        raise err.within(block.body_offset, "CONFIG") from err.__cause__
     if not isinstance(config, dict):
         found = type(config).__name__
         message = f"a configuration that is a {found}, expected an object"

@@ -29,7 +29,7 @@ def _values(
     if column is None:
         raise AssertionError("a field of the batch has a column")
     array, present = column
-    values = array[rows].tolist()
+    values: list[Any] = array[rows].tolist()
     if field.labels:
         values = [field.labels[code] for code in values]
     elif field.type == "config":

@@ -130,7 +130,9 @@ def _check_enumeration_of(
         known = ", ".join(document.enumerations)
         raise fail(f"{key}.enumeration", f"found {field.enumeration!r}, expected one of: {known}")
     if scalar != "enum" and field.enumeration:
-        raise fail(f"{key}.enumeration", f"found one on a {field.type}, expected it on an enum only")
+        raise fail(
+            f"{key}.enumeration", f"found one on a {field.type}, expected it on an enum only"
+        )
 
 
 def _check_quantum(field: RecordField, scalar: str, key: str, fmt: Format, fail: Fail) -> None:
@@ -157,7 +159,7 @@ def _check_chain(field: RecordField, scalar: str, key: str, fmt: Format, fail: F
     """A chain keeps the order of the default; only palette and split may be left out."""
     if not field.codec or (field.name in (TIMESTAMP, PHASE) and not field.group):
         order = default_chain(scalar, fmt.codecs)
-        required = {"delta", "rice"}
+        required: set[Stage] = {"delta", "rice"}
     else:
         order = default_chain(scalar, fmt.codecs)
         required = set(order) - {"palette", "split"}

@@ -75,7 +75,9 @@ class Schema:
             schema = cls(document, format_, "SCHEMA")
             same = newer or schema.embedded == data
         except (SchemaError, EncodeError) as err:
-            message, key = (err.message, err.key) if isinstance(err, SchemaError) else (str(err), "")
+            message, key = (
+                (err.message, err.key) if isinstance(err, SchemaError) else (str(err), "")
+            )
             raise CorruptError(f"not a schema: {message}", path=key) from err
         if not same:
             raise CorruptError("not the canonical schema: defaults must be left out")
@@ -181,7 +183,8 @@ class Schema:
         """
         if self.open_group is None:
             raise SchemaError("found no open group, expected one", key="record.groups")
-        entries = {name: {} for name in names} | {n: dict(o) for n, o in options.items()}
+        entries: dict[str, dict[str, Any]] = {name: {} for name in names}
+        entries |= {n: dict(o) for n, o in options.items()}
         added = []
         for name, entry in entries.items():
             default = {"type": "f64" if entry.get("exact") else "f32"}
@@ -274,5 +277,3 @@ def _bound_batch(document: Document, format_: Format) -> None:
         raise LimitError(
             f"found {found} records a batch, at most {most}", path="record.batch_records"
         )
-
-

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import tomli
 
 from cmeta.errors import SchemaError
 from cmeta.schema.document import FORMAT_KEYS, Document, Format
@@ -73,6 +72,8 @@ def _shipped_toml() -> dict[str, Any]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    import tomli  # only when a schema file is read
+
     try:
         return tomli.loads(path.read_text("utf-8"))
     except OSError as err:

@@ -146,7 +146,9 @@ class ChunkMaker:
             column = as_array(value, field)
             used = column.values if column.present is None else column.values[column.present]
             if used.size and used.max() >= len(listed):
-                raise EncodeError(f"config: found number {used.max()}, expected below {len(listed)}")
+                raise EncodeError(
+                    f"config: found number {used.max()}, expected below {len(listed)}"
+                )
             return column, listed
         if any(isinstance(item, int) for item in value):
             return self._config_column(np.ma.MaskedArray(
@@ -234,5 +236,3 @@ def _restrict(column: Column, given: Any, path: str) -> Column:
         raise EncodeError(f"present[{path!r}]: {mask.dtype} {mask.shape}, expected {expected}")
     both = mask if column.present is None else mask & column.present
     return column._replace(present=None if both.all() else both)
-
-

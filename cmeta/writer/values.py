@@ -1,4 +1,4 @@
-"""What a user gives, as arrays of a field's type: conversion, checks, and what they say if it fails.
+"""What a user gives, as arrays of a field's type: conversion, and what it says if that fails.
 
 Accepted: Python and numpy scalars, arrays, masked arrays, sequences with None for absent values,
 and anything with `.item()` or `__float__` (a torch tensor on any device, bfloat16, with gradient).
@@ -112,11 +112,11 @@ def _raw_array(value: Any, field: Field) -> tuple[Array, Mask | None]:
 
 
 def _unmask(value: Any, field: Field) -> tuple[Array, Mask]:
-    present = ~np.ma.getmaskarray(value)
+    present: Array = ~np.ma.getmaskarray(value)
     if present.ndim == 2:
         if (present.any(axis=1) != present.all(axis=1)).any():
             raise EncodeError(f"{field.path}: a vector is absent as a whole or not at all")
-        present = present.all(axis=1)
+        present = np.all(present, axis=1)
     return np.asarray(value.data), present
 
 
@@ -191,7 +191,7 @@ def _typed(raw: Array, field: Field) -> Array:
         if ((raw != 0) & (raw != 1)).any():
             raise EncodeError(f"{field.path}: found a value other than 0 and 1, expected bool")
         return raw.astype(bool)
-    limits = np.iinfo(dtype)
+    limits: Any = np.iinfo(dtype.name)
     if raw.size and raw.dtype.kind != "b":
         low, high = int(raw.min()), int(raw.max())
         if low < limits.min or high > limits.max:
@@ -208,8 +208,8 @@ def _floats(raw: Array, field: Field, dtype: np.dtype[Any]) -> Array:
         far = np.abs(back) > 2.0**53
         if any(int(b) != int(r) for b, r in zip(back[far], raw[far], strict=True)):
             raise EncodeError(
-                f"{field.path}: an integer beyond 2^53 that float64 cannot hold; declare the metric "
-                "with an integer type"
+                f"{field.path}: an integer beyond 2^53 that float64 cannot hold; declare the "
+                "metric with an integer type"
             )
     with np.errstate(over="ignore"):
         return raw.astype(dtype)
@@ -244,7 +244,9 @@ def _codes(raw: Array, field: Field) -> Array:
         raise EncodeError(f"{field.path}: found {raw.dtype}, expected names or codes")
     if raw.size and (raw.min() < 0 or raw.max() >= len(field.labels)):
         found = raw[(raw < 0) | (raw >= len(field.labels))][0]
-        raise EncodeError(f"{field.path}: found code {found}, expected 0 to {len(field.labels) - 1}")
+        raise EncodeError(
+            f"{field.path}: found code {found}, expected 0 to {len(field.labels) - 1}"
+        )
     return raw.astype(np.uint8)
 
 

@@ -1,9 +1,8 @@
-"""`write`: a whole file at once, or chunk by chunk with flat memory; complete or not there at all."""
+"""`write`: a file at once, or chunk by chunk with flat memory; complete or not there at all."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -129,7 +128,7 @@ class _AtomicFile:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+        self._temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
 
     def __enter__(self) -> BinaryIO:
         self._file = open(self._temporary, "xb")
