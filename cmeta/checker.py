@@ -124,13 +124,13 @@ def _problems(
     report.state = found.state
     if found.problem is not None:
         yield found.problem
-    if found.state == "closed":
-        yield from _checksum_problems(source, grammar, found)
+    sums = list(_checksum_problems(source, grammar, found)) if found.state == "closed" else []
+    yield from sums
     examiner = _Examiner(source, grammar, found, canonical)
     for row in range(len(found.table)):
         yield from examiner.examine(row)
         progress(int(found.ends()[row]) if row % 64 == 0 else examiner.end, source.size)
-    if found.state == "closed":
+    if found.state == "closed" and not sums:
         yield from examiner.finish()
     report.num_batches, report.num_records = examiner.num_batches, examiner.num_records
 

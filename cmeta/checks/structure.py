@@ -126,14 +126,14 @@ def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any
     with shifted(block.body_offset, "INDEX"):
         fields = grammar.bodies["INDEX"].parse(block.body)
     expected = {
-        "version": header.version,
-        "records_count": header.records_count,
-        "index_offset": block.offset,
+        "version": (header.version, "the header says"),
+        "records_count": (header.records_count, "the header says"),
+        "index_offset": (block.offset, "it stands at"),
     }
-    for name, value in expected.items():
+    for name, (value, witness) in expected.items():
         if fields[name] != value:
             raise CorruptError(
-                f"{fields[name]}, expected {value}, as the file has it",
+                f"{fields[name]}, but {witness} {value}",
                 offset=block.body_offset,
                 path=f"INDEX.{name}",
             )

@@ -1,0 +1,51 @@
+# make demo   train a real model, record every cycle, look at the file
+# make test   what CI runs
+# Everything that a target needs it installs itself, into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n 2
+
+.PHONY: demo test lint types unit spec fuzz bench clean
+
+demo: $(VENV)/.example
+	$(BIN)/python examples/demo.py
+
+test: lint types unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m cmeta.spec --check
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term:skip-covered
+
+# Rewrites what is generated: the tables and dumps of SPEC.md, the JSON Schema.
+spec: $(VENV)/.dev
+	$(BIN)/python -m cmeta.spec
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m fuzz.fuzz_reader --seconds 60
+	$(BIN)/python -m fuzz.fuzz_roundtrip --seconds 60
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.example: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[example]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.example
+
+clean:
+	rm -rf $(VENV) out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
