@@ -129,7 +129,7 @@ def _problems(
     examiner = _Examiner(source, grammar, found, canonical)
     for row in range(len(found.table)):
         yield from examiner.examine(row)
-        progress(int(found.ends()[row]) if row % 64 == 0 else examiner.end, source.size)
+        progress(examiner.end, source.size)
     if found.state == "closed" and not sums:
         yield from examiner.finish()
     report.num_batches, report.num_records = examiner.num_batches, examiner.num_records
@@ -169,7 +169,7 @@ def _end_of_full_batches(found: FileMap, grammar: Grammar) -> int:
         (table["kind"] == grammar.kinds["BATCH"])
         & (table["records_count"] == found.schema.batch_records)
     )
-    return int(found.ends()[full[-1] if len(full) else 0])
+    return int(found.ends[full[-1] if len(full) else 0])
 
 
 class _Examiner:
@@ -177,7 +177,7 @@ class _Examiner:
 
     def __init__(self, source: Source, grammar: Grammar, found: FileMap, canonical: bool) -> None:
         self._source, self._grammar, self._found = source, grammar, found
-        self._ends = found.ends()
+        self._ends = found.ends
         self._names: list[str] = []
         self._configs: list[bytes] = []
         self._group = b""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -52,8 +53,9 @@ class FileMap:
     running_crc: int = 0
     problem: DecodeError | None = None
 
+    @cached_property
     def ends(self) -> npt.NDArray[np.int64]:
-        """Return where each block of the table ends."""
+        """Where each block of the table ends."""
         return np.append(self.table["offset"][1:], np.uint64(self.end)).astype(np.int64)
 
 

@@ -144,7 +144,7 @@ class Reader:
     @cached_property
     def batches(self) -> tuple[BatchInfo, ...]:
         """The batches, from the INDEX."""
-        ends = self._map.ends()[self._rows].tolist()
+        ends = self._map.ends[self._rows].tolist()
         rows = self._map.table[self._rows].tolist()
         return tuple(
             BatchInfo(i, offset, end - offset, count, first, last)
@@ -306,7 +306,7 @@ class Reader:
     def _block(self, row: int) -> Block:
         """Read a block of the table and hold it against its row."""
         offset = int(self._map.table["offset"][row])
-        end = int(self._map.ends()[row])
+        end = int(self._map.ends[row])
         newer = self.header.is_newer
         block = read_block(self._source, self._grammar, offset, end, newer=newer)
         expected = self._map.table[row]

@@ -16,7 +16,7 @@ from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.model import CycleRecord, flatten, unknown_field
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.writer.values import Column, Mask, as_array
+from cmeta.writer.values import Column, as_array
 
 CONFIG_KEY = "config"
 
@@ -93,10 +93,9 @@ class ChunkMaker:
         for path, value in columns.items():
             field = self._field(path)
             if field.type == "config":
-                column, configs = self._config_column(value, field)
+                made[field], configs = self._config_column(value, field, present.get(path))
             else:
-                column = as_array(value, field)
-            made[field] = _restrict(column, present.get(path), path)
+                made[field] = as_array(value, field, present.get(path))
         num_records = self._num_records(made)
         for path in present:
             if path not in columns:
@@ -137,13 +136,15 @@ class ChunkMaker:
         self._undeclared[path] = field
         return field
 
-    def _config_column(self, value: Any, field: Field) -> tuple[Column, tuple[bytes, ...]]:
+    def _config_column(
+        self, value: Any, field: Field, given: Any
+    ) -> tuple[Column, tuple[bytes, ...]]:
         """Return places in a list of configurations, and the list."""
         listed = self._listed
         if isinstance(value, np.ndarray) and value.dtype != object:
             if listed is None:
                 raise EncodeError("config: numbers need config=[...], the list that they point to")
-            column = as_array(value, field)
+            column = as_array(value, field, given)
             used = column.values if column.present is None else column.values[column.present]
             if used.size and used.max() >= len(listed):
                 raise EncodeError(
@@ -151,15 +152,15 @@ class ChunkMaker:
                 )
             return column, listed
         if any(isinstance(item, int) for item in value):
-            return self._config_column(np.ma.MaskedArray(
-                [0 if item is None else item for item in value],
-                [item is None for item in value]), field)  # fmt: skip
+            numbers = as_array(value, field)
+            mask = numbers.present if given is None else given
+            return self._config_column(numbers.values, field, mask)
         places: dict[bytes, int] = {}
         codes = [
             None if item is None else places.setdefault(self._json(item, CONFIG_KEY), len(places))
             for item in value
         ]
-        return as_array(codes, field), tuple(places)
+        return as_array(codes, field, given), tuple(places)
 
     def _json(self, config: Any, what: str) -> bytes:
         if not isinstance(config, Mapping):
@@ -224,15 +225,3 @@ def _assign_timestamps(flat: list[dict[str, Any]], next_timestamp: int) -> None:
         if row.get(TIMESTAMP) is None:
             row[TIMESTAMP] = next_timestamp
         next_timestamp = int(row[TIMESTAMP]) + 1
-
-
-def _restrict(column: Column, given: Any, path: str) -> Column:
-    """Combine a column's own mask with the one given beside it."""
-    if given is None:
-        return column
-    mask: Mask = np.asarray(given)
-    if mask.dtype != bool or mask.shape != (len(column.values),):
-        expected = f"bool ({len(column.values)},)"
-        raise EncodeError(f"present[{path!r}]: {mask.dtype} {mask.shape}, expected {expected}")
-    both = mask if column.present is None else mask & column.present
-    return column._replace(present=None if both.all() else both)

@@ -40,7 +40,7 @@ class Column(NamedTuple):
     imprecise: tuple[float, float] | None = None
 
 
-def as_array(value: Any, field: Field) -> Column:
+def as_array(value: Any, field: Field, given: Any = None) -> Column:
     """Return a column as an array of the field's type, and which records have it.
 
     Parameters
@@ -49,6 +49,8 @@ def as_array(value: Any, field: Field) -> Column:
         ``(n_records,)``, or ``(n_records, num_components)`` for a vector.
     field : Field
         What it is a column of.
+    given : bool array, (n_records,), optional
+        Which records have it, besides what `value` itself says.
 
     Raises
     ------
@@ -60,6 +62,9 @@ def as_array(value: Any, field: Field) -> Column:
     if raw.ndim != expected or (expected == 2 and raw.shape[1] != field.num_components):
         shape = f"(n, {field.num_components})" if field.num_components else "(n,)"
         raise EncodeError(f"{field.path}: found shape {raw.shape}, expected {shape}")
+    if given is not None:
+        mask = _mask(given, len(raw), field)
+        present = mask if present is None else mask & present
     if present is not None and present.all():
         present = None
     if present is not None:
@@ -67,6 +72,14 @@ def as_array(value: Any, field: Field) -> Column:
     values = _typed(raw, field)
     imprecise = _imprecise(raw, values, field) if field.quanta_per_unit else None
     return Column(values, present, imprecise)
+
+
+def _mask(given: Any, num_records: int, field: Field) -> Mask:
+    mask: Mask = np.asarray(given)
+    if mask.dtype != bool or mask.shape != (num_records,):
+        found, expected = f"{mask.dtype} {mask.shape}", f"bool ({num_records},)"
+        raise EncodeError(f"present[{field.path!r}]: found {found}, expected {expected}")
+    return mask
 
 
 def scalar(value: Any, path: str) -> Any:
