@@ -18,11 +18,12 @@ Name = Annotated[str, Meta(min_length=1)]
 LayoutType = Name
 Const = int | str
 Stage = Literal["class", "quantise", "palette", "split", "delta", "rice"]
+FIELD_TYPES = "u8..u64, i8..i64, f32, f64, bool, enum, config, or a vector such as f32[3]"
 FieldType = Annotated[
     str,
     Meta(
         pattern=r"^((u|i)(8|16|32|64)|f32|f64|bool)(\[[1-9][0-9]{0,3}\])?$|^(enum|config)$",
-        description="u8..u64, i8..i64, f32, f64, bool, enum, config; T[n] is a vector",
+        description=FIELD_TYPES,
         examples=["u64", "f32", "f32[3]", "enum"],
     ),
 ]

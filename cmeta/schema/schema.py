@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from cmeta import canonical
 from cmeta.errors import CorruptError, EncodeError, LimitError, SchemaError
 from cmeta.schema import rules, shipped
+from cmeta.schema.convert import convert
 from cmeta.schema.document import Document, Enumeration, Format, Group, RecordField
 from cmeta.schema.fields import Field, default_chain, resolve
 
@@ -70,7 +71,7 @@ class Schema:
         """
         plain = canonical.loads(data, format_.limits)
         try:
-            document = shipped.convert(_known(plain, newer), Document, "SCHEMA")
+            document = convert(_known(plain, newer), Document, "SCHEMA")
             _bound_batch(document, format_)
             schema = cls(document, format_, "SCHEMA")
             same = newer or schema.embedded == data
@@ -189,7 +190,7 @@ class Schema:
         for name, entry in entries.items():
             default = {"type": "f64" if entry.get("exact") else "f32"}
             plain = {"name": name, "group": self.open_group} | default | entry
-            added.append(shipped.convert(plain, RecordField, f"metric {name!r}"))
+            added.append(convert(plain, RecordField, f"metric {name!r}"))
         record = self._document.record
         return self._derive(record=replace(record, fields=(*record.fields, *added)))
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from cmeta.errors import SchemaError
+from cmeta.schema.convert import convert
 from cmeta.schema.document import FORMAT_KEYS, Document, Format
-
-T = TypeVar("T")
 
 FILE_NAME = "cmeta_schema.toml"
 _HERE = Path(__file__).resolve().parent
@@ -55,15 +52,6 @@ def load_document(path: Path) -> Document:
         if key in toml:
             _require_same(toml[key], _shipped_toml()[key], key, str(path))
     return convert(toml, Document, str(path))
-
-
-def convert(data: Any, into: type[T], source: str) -> T:
-    """Convert plain data to a type of the document."""
-    try:
-        return msgspec.convert(data, into)
-    except msgspec.ValidationError as err:
-        message, _, key = str(err).partition(" - at `$")
-        raise SchemaError(message, source=source, key=key.rstrip("`").lstrip(".")) from err
 
 
 @cache

@@ -1,0 +1,78 @@
+"""Converting plain data to the types of the document, with errors in the schema's own terms.
+
+msgspec finds the culprit and its path; what it says is rephrased to what was found and expected.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from cmeta.errors import SchemaError
+from cmeta.schema.document import FIELD_TYPES, Stage
+
+T = TypeVar("T")
+
+_STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
+
+
+def convert(data: Any, into: type[T], source: str) -> T:
+    """Convert plain data to a type of the document.
+
+    Raises
+    ------
+    SchemaError
+        A key is unknown or missing, or a value is not of its type.
+    """
+    try:
+        return msgspec.convert(data, into)
+    except msgspec.ValidationError as err:
+        message, _, path = str(err).partition(" - at `$")
+        key = path.rstrip("`").lstrip(".").replace("[...]", ".*")
+        raise SchemaError(
+            _explain(message, path.rstrip("`"), data, into), source=source, key=key
+        ) from err
+
+
+def _explain(message: str, path: str, data: Any, into: type[Any]) -> str:
+    if message.startswith("Object "):
+        known = ", ".join(_keys(path, into))
+        return f"{message.replace("`", chr(39))}, expected one of: {known}"
+    expected, _, got = message.replace("`", "").partition(", got ")
+    found = _lookup(data, path, got or "this")
+    if path.endswith(".type") and found.startswith("'"):
+        return f"found {found}, expected {FIELD_TYPES}"
+    if message.startswith("Invalid enum value"):
+        return f"found {found}, expected one of: {', '.join(get_args(Stage))}"
+    if "matching regex" in message:
+        return f'found {found}, expected a hex string such as "0x1F"'
+    return f"found {found}, {expected[0].lower()}{expected[1:]}"
+
+
+def _lookup(data: Any, path: str, otherwise: str) -> str:
+    """Return what stands at a path, if it leads to a scalar."""
+    for index, name in _STEP.findall(path):
+        if index == "...":  # msgspec does not say which key of a table
+            return otherwise
+        data = data[int(index)] if index else data[name]
+    return otherwise if isinstance(data, dict | list) else repr(data)
+
+
+def _keys(path: str, into: type[Any]) -> tuple[str, ...]:
+    """Return the keys that the table at a path may have."""
+    node: Any = msgspec.inspect.type_info(into)
+    for _, name in _STEP.findall(path):
+        node = _enter(node, name)
+    return tuple(field.encode_name for field in node.fields)
+
+
+def _enter(node: Any, name: str) -> Any:
+    if name:
+        node = next(field.type for field in node.fields if field.encode_name == name)
+    else:
+        node = node.value_type if isinstance(node, msgspec.inspect.DictType) else node.item_type
+    if isinstance(node, msgspec.inspect.UnionType):
+        node = next(t for t in node.types if isinstance(t, msgspec.inspect.StructType))
+    return node
