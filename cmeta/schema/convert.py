@@ -39,7 +39,8 @@ def convert(data: Any, into: type[T], source: str) -> T:
 def _explain(message: str, path: str, data: Any, into: type[Any]) -> str:
     if message.startswith("Object "):
         known = ", ".join(_keys(path, into))
-        return f"{message.replace("`", chr(39))}, expected one of: {known}"
+        complaint = message[0].lower() + message[1:].replace("`", "'")
+        return f"{complaint}, expected one of: {known}"
     expected, _, got = message.replace("`", "").partition(", got ")
     found = _lookup(data, path, got or "this")
     if path.endswith(".type") and found.startswith("'"):
