@@ -7,15 +7,17 @@ again, and every byte must be the same.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from cmeta.checks import Finding
 from cmeta.checks.batch import Batch, Surroundings
 from cmeta.checks.blocks import Block, read_block
+from cmeta.checks.metadata import parse_config, parse_name
 from cmeta.checks.structure import FileMap, map_file
 from cmeta.errors import (
     CanonicalError,
@@ -25,12 +27,11 @@ from cmeta.errors import (
     EncodeError,
 )
 from cmeta.grammar import Grammar, grammar_of
-from cmeta.reader.reader import parse_config, parse_name
-from cmeta.schema import Schema, shipped_format
+from cmeta.schema import Field, shipped_format
 from cmeta.source import Source, open_source
 from cmeta.writer.chunk import Chunk
 from cmeta.writer.encoder import Encoder
-from cmeta.writer.values import Column
+from cmeta.writer.values import Array, Column, Mask
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +59,7 @@ class Report:
     num_records: int = 0
     num_batches: int = 0
     len_file: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -100,7 +101,7 @@ def validate(
     Examples
     --------
     >>> print(validate(b"not a chronicle").findings[0])
-    offset 0, header.signature: CorruptError: parsing expected 202220894 but parsed 544501614
+    offset 0, header.signature: CorruptError: found 0x20746f6e, expected 0xc0da55e
     """
     source = open_source(path)
     try:
@@ -241,12 +242,14 @@ class _Examiner:
             )
             self.num_batches += 1
             batch = Batch(block, schema, self._grammar, around)
-            chunk = chunk_of(batch, schema, tuple(self._configs))
+            self._feed(Decoded(batch, tuple(self._configs)), block)
             self.num_records += batch.num_records
-            self._feed(chunk, block)
 
-    def _feed(self, chunk: Chunk, block: Block) -> None:
+    def _feed(self, chunk: Decoded, block: Block) -> None:
+        """Decode a batch, and encode it again where that is wanted."""
         self._expected = b""
+        if self._encoder is None or chunk.num_records < self._found.schema.batch_records:
+            chunk.decode_all()  # the encoder looks at a short batch only when it finishes
         if self._encoder is None:
             return
         try:
@@ -289,17 +292,36 @@ class _Examiner:
         return f"{name}[{np.count_nonzero(same_kind)}]"
 
 
-def chunk_of(batch: Batch, schema: Schema, configs: tuple[bytes, ...]) -> Chunk:
-    """Return a batch as the chunk that it was written from; decodes and checks every column.
+class Decoded(Chunk):
+    """A batch as the chunk that it was written from; each column is decoded when it is wanted."""
 
-    Raises
-    ------
-    DecodeError
-    """
-    columns = {}
-    for declared in batch.fields:
-        column = batch.column(declared, 0)
-        if column is not None and (column[1] is None or column[1].any()):
-            columns[declared] = Column(*column)
-    _ = batch.timestamps
-    return Chunk(batch.num_records, columns, configs)
+    def __init__(self, batch: Batch, configs: tuple[bytes, ...]) -> None:
+        super().__init__(batch.num_records, {}, configs)
+        vars(self)["_batch"] = batch
+
+    _batch: Batch
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that occur."""
+        return self._batch.fields
+
+    def column(self, field: Field) -> Column | None:
+        """Return a column, decoded and checked."""
+        found = self._batch.column(field, 0)
+        return None if found is None else Column(*found)
+
+    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
+        """Yield the columns of a field, decoded and checked."""
+        for values, present in self._batch.components(field, 0):
+            if present is not None and not present.any():
+                offset, path = self._batch.place_of(field, 0)
+                raise CanonicalError("a column without a value", offset=offset, path=path)
+            yield values, present
+
+    def decode_all(self) -> None:
+        """Decode every column, for the errors that this may raise."""
+        _ = self._batch.timestamps
+        for field in self.fields:
+            for _ in self.components(field):
+                pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -141,32 +142,34 @@ class Batch:
     @cached_property
     def phases(self) -> Phases:
         """The phases, whose order the split stage follows."""
-        (cells,) = self._cells_of(self._schema[PHASE], None)
-        codes: U8 = cells.finite
+        codes: U8 = self._decode(self._schema[PHASE], 0, None).finite
         return Phases(codes)
 
     @cached_property
     def timestamps(self) -> Array:
         """The timestamps, uint64, checked for their order."""
-        (cells,) = self._cells_of(self._schema[TIMESTAMP], self.phases)
-        found = cells.finite
-        at, path = self._offset_of(TIMESTAMP), f"{self.path}.{TIMESTAMP}"
-        if found[0] != self.first_timestamp or found[-1] != self.last_timestamp:
-            message = f"{found[0]} to {found[-1]}, but the batch says otherwise"
-            raise CorruptError(message, offset=at, path=path)
+        field = self._schema[TIMESTAMP]
+        found = self._decode(field, 0, self.phases).finite
         codes = self.phases.codes
-        back = (found[1:] < found[:-1]) | (found[1:] == found[:-1]) & (codes[1:] < codes[:-1])
-        if back.any():
-            row = int(np.argmax(back)) + 1
-            message = f"record {row} goes back in (timestamp, phase)"
-            raise CorruptError(message, offset=at, path=path)
+        with shifted(*self.place_of(field, 0)):
+            if found[0] != self.first_timestamp or found[-1] != self.last_timestamp:
+                raise CorruptError(f"{found[0]} to {found[-1]}, but the batch says otherwise")
+            back = (found[1:] < found[:-1]) | (found[1:] == found[:-1]) & (codes[1:] < codes[:-1])
+            if back.any():
+                row = int(np.argmax(back)) + 1
+                raise CorruptError(f"record {row} goes back in (timestamp, phase)")
         return found
 
-    def _offset_of(self, name: str) -> int:
-        return self._block.body_offset + self._pieces[self._places[self._schema[name]]].start
+    def components(self, field: Field, fill: Any) -> Iterator[tuple[Array, Mask | None]]:
+        """Yield the columns of a field: values, and which records have it (None: all).
 
-    def cells(self, field: Field) -> list[Cells]:
-        """Return the cells of a field, one column for each component; empty if it is absent.
+        One for each component of a vector, decoded when it is its turn; none if the field is
+        absent in the whole batch.
+
+        Parameters
+        ----------
+        fill : scalar
+            What stands in an absent cell.
 
         Raises
         ------
@@ -174,78 +177,74 @@ class Batch:
         """
         place = self._places.get(field)
         if place is None:
-            return []
-        if field == self._schema[PHASE]:
-            return [Cells(self.phases.codes, None)]
-        if field == self._schema[TIMESTAMP]:
-            return [Cells(self.timestamps, None)]
+            return
+        if field in (self._schema[PHASE], self._schema[TIMESTAMP]):
+            yield (self.phases.codes if field.name == PHASE else self.timestamps), None
+            return
         pieces = self._pieces[place : place + field.num_columns]
         if not any(piece.length for piece in pieces):
-            return []
-        found = self._cells_of(field, self.phases)
-        self._check_components(field, found)
-        if field.type == "config" and found[0].finite.size:
-            most = int(found[0].finite.max())
-            if most >= self._around.num_configs:
-                raise CorruptError(
-                    f"configuration {most}, but {self._around.num_configs} CONFIGs so far",
-                    offset=self._block.body_offset + pieces[0].start,
-                    path=f"{self.path}.{field.path}",
-                )
-        return found
+            return
+        facts = self._grammar.format.codecs.classes
+        first_mask: Mask | None = None
+        for component in range(field.num_columns):
+            values, codes = self._decode(field, component, self.phases)
+            present: Mask | None = None
+            if codes is not None:
+                values, present = classes.decode(codes, values, fill, facts)
+                present = None if present.all() else present
+            if component == 0:
+                first_mask = present
+            with shifted(*self.place_of(field, component)):
+                self._check(field, values, present, first_mask)
+            yield values, present
 
     def column(self, field: Field, fill: Any) -> tuple[Array, Mask | None] | None:
-        """Return a field's values and which records have it (None: all), or None if absent.
+        """Return a field's values, ``(n_records,)`` or ``(n_records, k)``, and its mask.
 
         Parameters
         ----------
         fill : scalar
             What stands in an absent cell.
+
+        Raises
+        ------
+        DecodeError
         """
-        facts = self._grammar.format.codecs.classes
-        parts = []
-        present: Mask | None = None
-        for cells in self.cells(field):
-            values = cells.finite
-            if cells.classes is not None:
-                values, present = classes.decode(cells.classes, cells.finite, fill, facts)
-            parts.append(values)
+        parts = list(self.components(field, fill))
         if not parts:
             return None
-        return np.stack(parts, axis=1) if field.num_components else parts[0], present
+        values = [part for part, _ in parts]
+        return np.stack(values, axis=1) if field.num_components else values[0], parts[0][1]
 
-    def _check_components(self, field: Field, found: list[Cells]) -> None:
-        """A vector is absent as a whole or not at all."""
-        absent_code = self._grammar.format.codecs.classes.absent
-        absent = [c.classes == absent_code if c.classes is not None else None for c in found]
-        none = np.zeros(self.num_records, bool)
-        masks = [none if a is None else a for a in absent]
-        if any((mask != masks[0]).any() for mask in masks[1:]):
-            raise CorruptError(
-                "a vector that is absent in part",
-                offset=self._block.body_offset + self._pieces[self._places[field]].start,
-                path=f"{self.path}.{field.path}",
-            )
-
-    def _cells_of(self, field: Field, phases: Phases | None) -> list[Cells]:
-        """Decode all columns of a field."""
-        place = self._places[field]
-        construct = self._grammar.column(field)
-        found = []
-        for component in range(field.num_columns):
-            start, length = self._pieces[place + component]
-            label = f"{field.path}[{component}]" if field.num_components else field.path
-            data = self._block.body[start : start + length]
-            if not data:
+    def _check(
+        self, field: Field, values: Array, present: Mask | None, first_mask: Mask | None
+    ) -> None:
+        same = (present is None) == (first_mask is None)
+        if not same or (present is not None and (present != first_mask).any()):
+            raise CorruptError("a vector that is absent in part")
+        if field.type == "config":
+            used = values if present is None else values[present]
+            if used.size and used.max() >= self._around.num_configs:
                 raise CorruptError(
-                    "a vector that is absent in part",
-                    offset=self._block.body_offset + start,
-                    path=f"{self.path}.{label}",
+                    f"configuration {used.max()}, but {self._around.num_configs} CONFIGs so far"
                 )
-            with shifted(self._block.body_offset + start, f"{self.path}.{label}"):
-                found.append(_decode(construct, data, State(self.num_records, phases)))
-            self.num_columns_decoded += 1
-        return found
+
+    def place_of(self, field: Field, component: int) -> tuple[int, str]:
+        """Return where a column begins in the file, and its path."""
+        start = self._pieces[self._places[field] + component].start
+        label = f"{field.path}[{component}]" if field.num_components else field.path
+        return self._block.body_offset + start, f"{self.path}.{label}"
+
+    def _decode(self, field: Field, component: int, phases: Phases | None) -> Cells:
+        """Decode one column."""
+        start, length = self._pieces[self._places[field] + component]
+        with shifted(*self.place_of(field, component)):
+            if not length:
+                raise CorruptError("a vector that is absent in part")
+            data = self._block.body[start : start + length]
+            cells = _decode(self._grammar.column(field), data, State(self.num_records, phases))
+        self.num_columns_decoded += 1
+        return cells
 
 
 def _decode(construct: Any, data: bytes, state: State) -> Cells:

@@ -2,6 +2,7 @@
 them, `records` makes records.
 """
 
-from cmeta.reader.reader import BatchInfo, Reader, open_reader
+from cmeta.reader.info import BatchInfo
+from cmeta.reader.reader import Reader, open_reader
 
 __all__ = ["BatchInfo", "Reader", "open_reader"]

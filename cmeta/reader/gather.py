@@ -11,12 +11,13 @@ import numpy.typing as npt
 from cmeta.checks.batch import Batch
 from cmeta.columns import Columns
 from cmeta.errors import LimitError
+from cmeta.reader.info import BatchInfo
 from cmeta.reader.selection import Rows, Selection, num_rows
 from cmeta.schema import Field
 from cmeta.schema.rules import PHASE, TIMESTAMP
 
 if TYPE_CHECKING:
-    from cmeta.reader.reader import BatchInfo, Reader
+    from cmeta.reader.reader import Reader
 
 Array = npt.NDArray[Any]
 Found = tuple[int, dict[Field, tuple[Array, npt.NDArray[np.bool_] | None]]]

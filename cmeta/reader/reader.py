@@ -6,48 +6,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from cmeta import canonical
 from cmeta.checks.batch import Batch, Surroundings
 from cmeta.checks.blocks import Block, Header, read_block
+from cmeta.checks.metadata import parse_config, parse_name
 from cmeta.checks.structure import FileMap, State, map_file
 from cmeta.columns import Columns
-from cmeta.errors import CorruptError, DecodeError, shifted
+from cmeta.errors import CorruptError, DecodeError
 from cmeta.grammar import grammar_of
 from cmeta.model import CycleRecord
 from cmeta.reader.gather import gather
+from cmeta.reader.info import BatchInfo, Stats
 from cmeta.reader.records import records_of
 from cmeta.reader.selection import Selection
 from cmeta.schema import Field, Schema, shipped_format, undeclared
 from cmeta.source import open_source
 
 DEFAULT_MAX_BYTES = 4 << 30
-
-
-@dataclass(frozen=True)
-class BatchInfo:
-    """What the INDEX says of a batch."""
-
-    ordinal: int
-    offset: int
-    len_block: int
-    num_records: int
-    first_timestamp: int
-    last_timestamp: int
-
-
-@dataclass
-class Stats:
-    """What a reader has read and decoded so far."""
-
-    num_batches: int = 0
-    num_columns: int = 0
 
 
 class Reader:
@@ -160,12 +140,12 @@ class Reader:
     @cached_property
     def configs(self) -> tuple[Mapping[str, Any], ...]:
         """The configurations, by number, as the JSON that the file holds."""
-        return tuple(self._config(block) for block in self._blocks("CONFIG"))
+        return tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the undeclared metrics, by number."""
-        return tuple(self._name(block) for block in self._blocks("NAME"))
+        return tuple(parse_name(block, self.schema) for block in self._blocks("NAME"))
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -324,12 +304,6 @@ class Reader:
         for row in np.flatnonzero(self._map.table["kind"] == kind).tolist():
             yield self._block(row)
 
-    def _config(self, block: Block) -> Mapping[str, Any]:
-        return parse_config(block, self.schema)
-
-    def _name(self, block: Block) -> str:
-        return parse_name(block, self.schema)
-
     def _field(self, path: str) -> Field:
         for field in self.schema.fields if path in self.schema else self.fields:
             if field.path == path:
@@ -352,44 +326,6 @@ class Reader:
 
     def __repr__(self) -> str:
         return f"<Reader of {self.name}: {self.state}, {len(self)} records>"
-
-
-def parse_config(block: Block, schema: Schema) -> Mapping[str, Any]:
-    """Return the configuration of a CONFIG block.
-
-    Raises
-    ------
-    DecodeError
-    """
-    with shifted(block.body_offset, "CONFIG"):
-        config = canonical.loads(block.body, schema.format.limits)
-    if not isinstance(config, dict):
-        found = type(config).__name__
-        message = f"a configuration that is a {found}, expected an object"
-        raise CorruptError(message, offset=block.body_offset, path="CONFIG")
-    return config
-
-
-def parse_name(block: Block, schema: Schema) -> str:
-    """Return the name of a NAME block.
-
-    Raises
-    ------
-    DecodeError
-    """
-    most = schema.format.limits.name_bytes_max
-    if not 1 <= len(block.body) <= most:
-        message = f"a name of {len(block.body)} bytes, expected 1 to {most}"
-        raise CorruptError(message, offset=block.body_offset, path="NAME")
-    try:
-        name = block.body.decode()
-    except UnicodeDecodeError as err:
-        message = f"not UTF-8: {err.reason}"
-        raise CorruptError(message, offset=block.body_offset + err.start, path="NAME") from err
-    if f"{schema.open_group}.{name}" in schema:
-        message = f"{name!r} is a declared metric"
-        raise CorruptError(message, offset=block.body_offset, path="NAME")
-    return name
 
 
 def open_reader(

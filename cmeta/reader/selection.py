@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cmeta.checks.batch import Batch
+from cmeta.reader.info import BatchInfo
 from cmeta.schema import Schema
 
 if TYPE_CHECKING:
-    from cmeta.reader.reader import BatchInfo, Reader
+    from cmeta.reader.reader import Reader
 
 Rows = slice | npt.NDArray[np.intp]
 

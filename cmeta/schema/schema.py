@@ -35,9 +35,14 @@ class Schema:
 
     def __init__(self, document: Document, format_: Format, source: str = "schema") -> None:
         rules.check(document, format_, source)
-        self._document = document
-        self._format = format_
-        self._source = source
+        vars(self).update(_document=document, _format=format_, _source=source)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a schema is frozen; derive another one, for {name!r} too")
+
+    _document: Document
+    _format: Format
+    _source: str
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Schema:
@@ -193,6 +198,37 @@ class Schema:
             added.append(convert(plain, RecordField, f"metric {name!r}"))
         record = self._document.record
         return self._derive(record=replace(record, fields=(*record.fields, *added)))
+
+    def with_options(self, path: str, **options: Any) -> Schema:
+        """Change options of a declared field.
+
+        Parameters
+        ----------
+        path : str
+            Its dotted name.
+        **options
+            `type`, `exact`, `quanta_per_unit`, `codec`, `unit`, `doc`.
+
+        Raises
+        ------
+        SchemaError
+            There is no such field, or an option is not legal.
+
+        Examples
+        --------
+        >>> default_schema().with_options("loss_value", exact=True)["loss_value"].exact
+        True
+        """
+        if path not in self:
+            known = ", ".join(self._by_path)
+            raise SchemaError(f"found no field {path!r}, expected one of: {known}", key=path)
+        place = list(self._by_path).index(path)
+        fields = list(self._document.record.fields)
+        plain = msgspec.to_builtins(fields[place]) | options
+        if plain.get("exact"):
+            plain.pop("quanta_per_unit", None)
+        fields[place] = convert(plain, RecordField, f"field {path!r}")
+        return self._derive(record=replace(self._document.record, fields=tuple(fields)))
 
     def with_phases(self, *names: str) -> Schema:
         """Append phases; the codes of those that exist stay as they are.

@@ -79,6 +79,7 @@ def identical(found: Any, wanted: Any) -> bool:
     return type(found) is type(wanted) and bool(found == wanted)
 
 
+@cache
 def threshold(quanta_per_unit: int, type_: str) -> int:
     """Return T, from which on a fixed-point field stores every float as it is.
 
@@ -90,11 +91,6 @@ def threshold(quanta_per_unit: int, type_: str) -> int:
     >>> threshold(1000000, "f32"), threshold(1000000, "f64")
     (16, 1073741824)
     """
-    return _threshold(quanta_per_unit, type_)
-
-
-@cache
-def _threshold(quanta_per_unit: int, type_: str) -> int:
     most = 2**shipped_format().codecs.quantise.product_bits
     t = Fraction(1)
     while not (
@@ -118,7 +114,7 @@ def _component(value: Any, field: Field) -> Any:
 
 
 def _fixed_point(x: float, field: Field) -> float:
-    if abs(x) >= _threshold(field.quanta_per_unit, field.type):
+    if abs(x) >= threshold(field.quanta_per_unit, field.type):
         return x
     quanta = round(x * field.quanta_per_unit)  # to an integer; a half goes to the even one
     return _round_to_type(quanta / field.quanta_per_unit, field.type)

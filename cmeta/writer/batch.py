@@ -14,7 +14,7 @@ from cmeta.grammar import Grammar
 from cmeta.schema import Field, Schema
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.writer.chunk import Chunk
-from cmeta.writer.values import Column
+from cmeta.writer.values import Array
 
 
 def build_batch(
@@ -31,18 +31,20 @@ def build_batch(
     name_numbers : mapping of str to int
         NAME numbers of the undeclared metrics.
     """
-    phases = Phases(batch.columns[schema[PHASE]].values)
-    timestamps = batch.columns[schema[TIMESTAMP]].values
+    phases = Phases(required(batch, schema[PHASE]))
+    timestamps = required(batch, schema[TIMESTAMP])
+    fields = set(batch.fields)
     lengths: list[int] = []
     columns: list[bytes] = []
     for field in schema.fields:
-        parts = build_columns(field, batch.columns.get(field), phases, grammar)
-        lengths += [len(part) for part in parts]
+        parts = [b""] * field.num_columns
+        if field in fields:
+            parts = build_columns(field, batch, phases, grammar)
+        lengths += map(len, parts)
         columns += parts
-    others = sorted((name_numbers[f.name], f) for f in batch.columns if not f.declared)
     entries = []
-    for number, field in others:
-        (part,) = build_columns(field, batch.columns[field], phases, grammar)
+    for number, field in sorted((name_numbers[f.name], f) for f in fields if not f.declared):
+        (part,) = build_columns(field, batch, phases, grammar)
         entries.append((number, len(part)))
         columns.append(part)
     return grammar.bodies["BATCH"].build(
@@ -59,23 +61,25 @@ def build_batch(
     )
 
 
-def build_columns(
-    field: Field, column: Column | None, phases: Phases, grammar: Grammar
-) -> list[bytes]:
+def build_columns(field: Field, batch: Chunk, phases: Phases, grammar: Grammar) -> list[bytes]:
     """Return the bytes of each column of a field: one, or one for each component."""
-    if column is None:
-        return [b""] * field.num_columns
-    parts = column.values.T if field.num_components else [column.values]
     con = grammar.column(field)
+    facts = grammar.format.codecs.classes
     built = []
-    for values in parts:
-        values = np.ascontiguousarray(values)
-        codes: U8 | None = classes.encode(values, column.present, grammar.format.codecs.classes)
-        value_class = grammar.format.codecs.classes.value
-        finite = values if codes is None else values[codes == value_class]
+    for values, present in batch.components(field):
+        codes: U8 | None = classes.encode(values, present, facts)
+        finite = values if codes is None else values[codes == facts.value]
         state = State(len(values), phases)
         built.append(bytes(con.build(Cells(finite, codes), state=state)))
     return built
+
+
+def required(batch: Chunk, field: Field) -> Array:
+    """Return the values of a field that every record has."""
+    column = batch.column(field)
+    if column is None:
+        raise EncodeError(f"{field.path}: missing; every record has one")
+    return column.values
 
 
 def check_size(num_columns: int, num_records: int, schema: Schema) -> None:

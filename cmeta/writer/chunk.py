@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.model import CycleRecord, flatten, unknown_field
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.writer.values import Column, as_array
+from cmeta.writer.values import Array, Column, Mask, as_array
 
 CONFIG_KEY = "config"
 
@@ -35,8 +35,23 @@ class Chunk:
     """
 
     num_records: int
-    columns: dict[Field, Column]
+    columns: Mapping[Field, Column]
     configs: tuple[bytes, ...] = ()
+
+    @property
+    def fields(self) -> Iterable[Field]:
+        """The fields that at least one record has."""
+        return self.columns.keys()
+
+    def column(self, field: Field) -> Column | None:
+        """Return a column of a field without components, or None if no record has it."""
+        return self.columns.get(field)
+
+    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
+        """Yield the columns of a field: one, or one for each component, with its mask."""
+        values, present, _ = self.columns[field]
+        for part in values.T if field.num_components else (values,):
+            yield np.ascontiguousarray(part), present
 
     def slice(self, start: int, end: int) -> Chunk:
         """Return the records from `start` up to `end`."""
@@ -46,6 +61,30 @@ class Chunk:
             if part is None or part.any():
                 cut[field] = Column(values[start:end], part)
         return Chunk(end - start, cut, self.configs)
+
+
+class Renumbered(Chunk):
+    """A chunk whose config column holds the numbers of CONFIG blocks."""
+
+    def __init__(self, chunk: Chunk, config: Field, column: Column) -> None:
+        super().__init__(chunk.num_records, {config: column})
+        vars(self)["_rest"] = chunk
+
+    _rest: Chunk
+
+    @property
+    def fields(self) -> Iterable[Field]:
+        """The fields of the chunk."""
+        return self._rest.fields
+
+    def column(self, field: Field) -> Column | None:
+        """Return the numbers, or a column of the chunk."""
+        return self.columns.get(field) or self._rest.column(field)
+
+    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
+        """Yield the numbers, or the columns of a field of the chunk."""
+        own = field in self.columns
+        return super().components(field) if own else self._rest.components(field)
 
 
 class ChunkMaker:
@@ -193,7 +232,8 @@ class ChunkMaker:
             given, stored = column.imprecise
             warnings.warn(
                 f"{field.path}: {given:.6g} will be stored as {stored:.6g}; its quantum is "
-                f"1/{field.quanta_per_unit}. Declare it with exact = true or more quanta_per_unit",
+                f"1/{field.quanta_per_unit}. Remedy: a larger quanta_per_unit, or "
+                f"schema.with_options({field.path!r}, exact=True)",
                 PrecisionWarning,
                 stacklevel=_depth_of_caller(),
             )

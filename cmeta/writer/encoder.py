@@ -6,7 +6,8 @@ what the INDEX needs. Everything it emits depends on the records alone, never on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from cmeta.errors import EncodeError, OrderError
 from cmeta.grammar import Grammar, grammar_of
 from cmeta.schema import Schema
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.writer.batch import build_batch, check_size
-from cmeta.writer.chunk import Chunk
+from cmeta.writer.batch import build_batch, check_size, required
+from cmeta.writer.chunk import Chunk, Renumbered
 from cmeta.writer.values import Column
 
 
@@ -43,9 +44,9 @@ class Progress:
     crc: int | None = None
     running_crc: int = 0
     num_records: int = 0
-    entries: list[tuple[int, ...]] = field(default_factory=list)
-    configs: dict[bytes, int] = field(default_factory=dict)
-    names: dict[str, int] = field(default_factory=dict)
+    entries: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
+    configs: dict[bytes, int] = dataclasses.field(default_factory=dict)
+    names: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 class Encoder:
@@ -132,8 +133,8 @@ class Encoder:
         return rest + index + self.grammar.trailer.build({"checksum": progress.crc})
 
     def _check_order(self, chunk: Chunk) -> None:
-        timestamps = chunk.columns[self.schema[TIMESTAMP]].values
-        phases = chunk.columns[self.schema[PHASE]].values
+        timestamps = required(chunk, self.schema[TIMESTAMP])
+        phases = required(chunk, self.schema[PHASE])
         back = timestamps[1:] < timestamps[:-1]
         back |= (timestamps[1:] == timestamps[:-1]) & (phases[1:] < phases[:-1])
         first = (int(timestamps[0]), int(phases[0]))
@@ -156,7 +157,7 @@ class Encoder:
     def _seal(self, num_records: int) -> bytes:
         """Return the blocks of the next batch: new CONFIGs, new NAMEs, the BATCH."""
         batch = self._take(num_records)
-        num_undeclared = sum(not f.declared for f in batch.columns)
+        num_undeclared = sum(not f.declared for f in batch.fields)
         check_size(self.schema.num_columns + num_undeclared, num_records, self.schema)
         batch, blocks = self._number_configs(batch)
         for name in self._new_names(batch):
@@ -164,7 +165,7 @@ class Encoder:
             body = self.grammar.bodies["NAME"].build({"name": name})
             blocks.append(self._block("NAME", body))
         body = build_batch(batch, self.schema, self.grammar, self.progress.names)
-        timestamps = batch.columns[self.schema[TIMESTAMP]].values
+        timestamps = required(batch, self.schema[TIMESTAMP])
         row = (num_records, int(timestamps[0]), int(timestamps[-1]))
         blocks.append(self._block("BATCH", body, row))
         self.progress.num_records += num_records
@@ -173,33 +174,32 @@ class Encoder:
     def _number_configs(self, batch: Chunk) -> tuple[Chunk, list[bytes]]:
         """Give new configurations their numbers, in order of their first record."""
         config = self.schema.config_field
-        column = batch.columns.get(config) if config else None
+        column = batch.column(config) if config else None
         if config is None or column is None:
             return batch, []
         known = self.progress.configs
         used = column.values if column.present is None else column.values[column.present]
         places, first = np.unique(used, return_index=True)
         blocks = []
+        numbers = np.zeros(len(batch.configs) + 1, np.uint32)
         for place in places[np.argsort(first)].tolist():
             body = batch.configs[place]
             if body not in known:
                 known[body] = len(known)
                 blocks.append(self._block("CONFIG", body))
-        numbers = np.zeros(len(batch.configs), np.uint32)
-        for place in places.tolist():
-            numbers[place] = known[batch.configs[place]]
-        values = np.where(column.present, numbers[np.minimum(column.values, len(numbers) - 1)], 0) \
-            if column.present is not None else numbers[column.values]  # fmt: skip
-        columns = batch.columns | {config: Column(values.astype(np.uint32), column.present)}
-        return Chunk(batch.num_records, columns), blocks
+            numbers[place] = known[body]
+        # What stands in an absent cell does not matter, but must not lead outside the list.
+        values = numbers[np.minimum(column.values, len(batch.configs))]
+        return Renumbered(batch, config, Column(values, column.present)), blocks
 
     def _new_names(self, batch: Chunk) -> list[str]:
         """Return the names that this batch is the first to use, by (first record, UTF-8 bytes)."""
         new = []
-        for declared, column in batch.columns.items():
-            if not declared.declared and declared.name not in self.progress.names:
-                first = 0 if column.present is None else int(np.argmax(column.present))
-                new.append((first, declared.name.encode()))
+        for field in batch.fields:
+            if not field.declared and field.name not in self.progress.names:
+                ((_, present),) = batch.components(field)
+                first = 0 if present is None else int(np.argmax(present))
+                new.append((first, field.name.encode()))
         return [name.decode() for _, name in sorted(new)]
 
     def _take(self, num_records: int) -> Chunk:

@@ -1,0 +1,78 @@
+"""The entry point: the group of all commands. A new command is a file in `commands/`, and a line in
+`_COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+import cmeta
+from cmeta.cli import errors
+from cmeta.cli.commands.cat import cat
+from cmeta.cli.commands.info import info
+from cmeta.cli.commands.validate import validate
+from cmeta.schema import shipped_format
+
+_COMMANDS: tuple[click.Command, ...] = (info, validate, cat)  # in the order of the help
+
+
+class _Group(click.Group):
+    """A group whose commands keep their order, and whose exceptions become messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with errors.translated():
+            return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; whoever gives a file in its place is told what to type."""
+        if args[0] not in self.commands and Path(args[0]).is_file():
+            raise click.UsageError(
+                f"{args[0]!r} is a file, expected a command: try `cmeta info {args[0]}`.", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _version() -> str:
+    version = shipped_format().format
+    return f"cmeta {cmeta.__version__}, format {version.major}.{version.minor}"
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  cmeta info run.cmeta                     what is in it?
+  cmeta validate run.cmeta                 is every byte as it should be?
+  cmeta cat run.cmeta --phase validate     its records, as a table
+  cmeta cat run.cmeta --json | jq .metrics
+
+\b
+Exit codes:
+  0 fine    1 differs, or not closed    2 usage or I/O    3 corrupt
+
+`cmeta COMMAND --help` explains a command.""",
+)
+@click.version_option(_version(), message="%(version)s")
+def cli() -> None:
+    """Read .cmeta chronicles, the records of machine-learning runs."""
+
+
+for _command in _COMMANDS:
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; never returns."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
+    cli(prog_name="cmeta")

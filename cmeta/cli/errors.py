@@ -1,0 +1,98 @@
+"""Exceptions as messages and exit codes: the one place that knows both."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+
+import click
+
+from cmeta.cli.console import file_name, printable
+from cmeta.errors import CmetaError, DecodeError, UnsupportedVersionError
+
+
+class Exit(IntEnum):
+    """What a command's exit code says."""
+
+    FINE = 0
+    DIFFERS = 1  # also: not valid because it has not been closed
+    USAGE = 2  # also: input or output failed
+    CORRUPT = 3
+    INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
+    BROKEN_PIPE = 141  # and one that SIGPIPE ended
+
+
+class Failure(click.ClickException):
+    """The end of a command: a message for stderr, and an exit code."""
+
+    def __init__(self, message: str, exit_code: Exit) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn whatever may leave a command into its message and exit code."""
+    try:
+        yield
+        sys.stdout.flush()  # here, where a broken pipe is still caught
+    except BrokenPipeError:
+        # The reader has had enough. What is buffered must not fail again when Python exits.
+        _discard_stdout()
+        raise click.exceptions.Exit(Exit.BROKEN_PIPE) from None
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+    except OSError as err:
+        if err.filename is None:  # stdout: a full disk
+            _discard_stdout()
+        raise _of_os_error(err, err.filename) from err
+    except CmetaError as err:
+        code = Exit.CORRUPT if isinstance(err, DecodeError) else Exit.USAGE
+        raise Failure(printable(str(err)), code) from err
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file in the message of whatever goes wrong while it is read.
+
+    Only reading belongs in here: a failure to write to stdout is not this file's.
+    """
+    try:
+        yield
+    except OSError as err:
+        raise _of_os_error(err, path) from err
+    except DecodeError as err:
+        raise Failure(f"{file_name(path)}: {describe(err)}", Exit.CORRUPT) from err
+
+
+def describe(error: DecodeError) -> str:
+    """Return an error as a sentence: where, what was found, and what it means."""
+    text = printable(str(error))
+    if error.path == "header.signature":
+        return f"{text} (this is not a .cmeta file, or its first bytes are damaged)"
+    if isinstance(error, UnsupportedVersionError):
+        return f"{text} (a newer cmeta may read it)"
+    return text
+
+
+def _of_os_error(error: OSError, path: object) -> Failure:
+    reason = error.strerror or str(error)
+    if error.errno == errno.EISDIR:
+        reason = "this is a folder, expected a .cmeta file"
+    where = f"{file_name(os.fspath(path))}: " if isinstance(path, str | os.PathLike) else ""
+    return Failure(f"{where}{reason}", Exit.USAGE)
+
+
+def _discard_stdout() -> None:
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return  # not a file: nothing is flushed at exit
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)

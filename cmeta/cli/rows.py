@@ -1,0 +1,164 @@
+"""The records that a command asks for, streamed as columns: one batch in memory at a time.
+
+A batch that is damaged is left out and remembered in `problems`; all others are given. Whoever
+iterates to the end looks there before claiming success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from cmeta.checks.batch import Batch
+from cmeta.cli.errors import describe, reading
+from cmeta.cli.values import Array, Mask
+from cmeta.errors import DecodeError
+from cmeta.reader import BatchInfo, Reader
+from cmeta.reader.selection import Rows, Selection, num_rows
+from cmeta.schema import Field
+
+_CELLS_AT_ONCE = 1 << 17  # bounds the text of a block of rows, however wide it is
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Some records, as columns.
+
+    Attributes
+    ----------
+    num_rows : int
+    columns : mapping of Field to (values, present)
+        Values of ``(n,)`` or ``(n, k)``, enumerations as codes; `present` of ``(n,)``, or None if
+        all records have it. A field without any value here may be missing.
+    """
+
+    num_rows: int
+    columns: Mapping[Field, tuple[Array, Mask | None]]
+
+    def slice(self, rows: slice) -> RowBlock:
+        """Return some of the rows."""
+        length = len(range(*rows.indices(self.num_rows)))
+        columns = {
+            field: (values[rows], None if present is None else present[rows])
+            for field, (values, present) in self.columns.items()
+        }
+        return RowBlock(length, columns)
+
+
+class RowStream:
+    """The selected records of a chronicle, block by block.
+
+    Parameters
+    ----------
+    reader : Reader
+        Opened with ``partial=True``.
+    selection : Selection
+    fields : tuple of Field, optional
+        Default: all.
+
+    Attributes
+    ----------
+    problems : list of str
+        What could not be read, so far.
+    """
+
+    def __init__(
+        self, reader: Reader, selection: Selection, fields: tuple[Field, ...] | None = None
+    ) -> None:
+        self._reader, self._selection, self._fields = reader, selection, fields
+        self.problems: list[str] = []
+        if fields is None or any(not field.declared for field in fields):
+            self._read_names()
+
+    def _read_names(self) -> None:
+        try:
+            with reading(Path(self._reader.name)):
+                _ = self._reader.names
+        except DecodeError as err:
+            self.problems.append(f"{describe(err)}; undeclared metrics are left out")
+
+    def __iter__(self) -> Iterator[RowBlock]:
+        for info in self._selection.infos(self._reader):
+            try:
+                block = self._read(info)
+            except DecodeError as err:
+                self.problems.append(f"{describe(err)}; {_lost(info)}")
+                continue
+            step = max(1, _CELLS_AT_ONCE // max(1, len(block.columns)))
+            for at in range(0, block.num_rows, step):
+                yield block.slice(slice(at, at + step))
+        if self._ends_too_early:
+            problem = self._reader.problem
+            self.problems.append(describe(problem) if problem else "the file is damaged")
+
+    @cached_property
+    def occurring(self) -> tuple[Field, ...]:
+        """The fields for which a selected record has a value, in their order; or those asked for.
+
+        Looks at every batch of the selection, but decodes only what its directory cannot answer.
+        """
+        if self._fields is not None:
+            return self._fields
+        candidates = list(self._all_fields())
+        found: set[Field] = set()
+        for info in self._selection.infos(self._reader):
+            missing = [field for field in candidates if field not in found]
+            if not missing:
+                break
+            try:
+                found.update(self._occurring_in(info, missing))
+            except DecodeError:
+                continue  # the rows of this batch will be missing too, and that will be said
+        return tuple(field for field in candidates if field in found)
+
+    def _all_fields(self) -> tuple[Field, ...]:
+        try:
+            return self._reader.fields
+        except DecodeError:
+            return self._reader.schema.fields
+
+    def _occurring_in(self, info: BatchInfo, fields: list[Field]) -> list[Field]:
+        batch = self._reader.batch(info.ordinal)
+        rows = self._selection.rows(batch)
+        here = set(batch.fields).intersection(fields)
+        if num_rows(rows) == 0:
+            return []
+        if num_rows(rows) == batch.num_records:
+            return list(here)
+        return [field for field in here if _has_value(batch, rows, field)]
+
+    def _read(self, info: BatchInfo) -> RowBlock:
+        with reading(Path(self._reader.name)):
+            batch = self._reader.batch(info.ordinal)
+            rows = self._selection.rows(batch)
+            columns = {}
+            for field in batch.fields if self._fields is None else self._fields:
+                column = batch.column(field, 0)
+                if column is not None:
+                    values, present = column
+                    columns[field] = (values[rows], None if present is None else present[rows])
+            return RowBlock(num_rows(rows), columns)
+
+    @property
+    def _ends_too_early(self) -> bool:
+        """Whether records that were asked for may stand behind the intact part."""
+        if self._reader.state != "damaged":
+            return False
+        end, batches = self._selection.end, self._reader.batches
+        return end is None or not batches or end >= batches[-1].last_timestamp
+
+
+def _has_value(batch: Batch, rows: Rows, field: Field) -> bool:
+    column = batch.column(field, 0)
+    return column is not None and (column[1] is None or bool(np.any(column[1][rows])))
+
+
+def _lost(info: BatchInfo) -> str:
+    return (
+        f"its {info.num_records} records, timestamps {info.first_timestamp} to "
+        f"{info.last_timestamp}, are left out"
+    )
