@@ -7,7 +7,7 @@ schema of your own stand in `extra` (a group's as a mapping). Values are plain P
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -154,18 +154,39 @@ def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
     return flat
 
 
-def nest(flat: Mapping[Field, Any]) -> CycleRecord:
-    """Undo `flatten`: make a record of values by field."""
-    named: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for declared, value in flat.items():
-        if declared.group:
-            home = named if declared.group == "metrics" else extra
-            home.setdefault(declared.group, {})[declared.name] = value
-        else:
-            home = named if declared.name in NAMED_FIELDS else extra
-            home[declared.name] = value
-    return CycleRecord(**named, extra=extra)
+class Nester:
+    """Makes records of rows of values, in the order of `fields`; undoes `flatten`.
+
+    What stands where is found out once, not for each record.
+    """
+
+    def __init__(self, fields: Iterable[Field]) -> None:
+        self._named: list[tuple[str, int]] = []
+        self._extra: list[tuple[str, int]] = []
+        self._groups: dict[str, list[tuple[str, int]]] = {}
+        for place, declared in enumerate(fields):
+            if declared.group:
+                members = self._groups.setdefault(declared.group, [])
+                members.append((declared.name, place))
+            elif declared.name in NAMED_FIELDS and declared.name != "metrics":
+                self._named.append((declared.name, place))
+            else:
+                self._extra.append((declared.name, place))
+        self._metrics = self._groups.pop("metrics", [])
+
+    def record(self, row: Sequence[Any]) -> CycleRecord:
+        """Return the record of a row; None is absent."""
+        extra = _present(self._extra, row)
+        for group, members in self._groups.items():
+            if found := _present(members, row):
+                extra[group] = found
+        named = {name: row[place] for name, place in self._named}
+        metrics = DiagnosticsSnapshot(_present(self._metrics, row))
+        return CycleRecord(**named, metrics=metrics, extra=extra)
+
+
+def _present(places: list[tuple[str, int]], row: Sequence[Any]) -> dict[str, Any]:
+    return {name: row[place] for name, place in places if row[place] is not None}
 
 
 def _known(schema: Schema) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cmeta.checks.batch import Batch
-from cmeta.model import CycleRecord, nest
+from cmeta.model import CycleRecord, Nester
 from cmeta.reader.selection import Rows
 from cmeta.schema import Field
 
@@ -15,10 +15,10 @@ def records_of(
     batch: Batch, rows: Rows, configs: Sequence[Mapping[str, Any]]
 ) -> Iterator[CycleRecord]:
     """Yield the selected records of a batch."""
-    columns = {field: _values(batch, rows, field, configs) for field in batch.fields}
-    for row in zip(*columns.values(), strict=True):
-        pairs = zip(columns, row, strict=True)
-        yield nest({field: value for field, value in pairs if value is not None})
+    fields = batch.fields
+    nester = Nester(fields)
+    columns = [_values(batch, rows, field, configs) for field in fields]
+    yield from map(nester.record, zip(*columns, strict=True))
 
 
 def _values(

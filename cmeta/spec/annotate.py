@@ -7,15 +7,17 @@ inside a column is told by `column`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from cmeta.checks.blocks import Block, walk
+from cmeta.codecs.state import Phases, State
 from cmeta.grammar import Grammar, Layout
-from cmeta.reader import Reader
-from cmeta.schema import Schema
+from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.document import LayoutField
+from cmeta.schema.rules import PHASE
 from cmeta.source import BytesSource
 from cmeta.spec.column import explain_column
 from cmeta.spec.layouts import size_of
@@ -23,6 +25,7 @@ from cmeta.spec.markdown import hex_integer
 
 _TEXT = ("json", "utf8")
 _NUMBERED = ("CONFIG", "NAME", "BATCH")
+_COLUMNS = "columns"  # the last field of a BATCH, whose inside the schema's chains describe
 
 
 class Row(NamedTuple):
@@ -34,21 +37,20 @@ class Row(NamedTuple):
     value: str
 
 
-def explain(data: bytes) -> list[Row]:
+def explain(data: bytes, schema: Schema) -> list[Row]:
     """Return the elements of a valid closed file, in their order."""
-    with Reader(data) as reader:
-        return list(_Explainer(data, reader).rows())
+    return list(_Explainer(data, schema).rows())
 
 
 class _Explainer:
     """Explains one file."""
 
-    def __init__(self, data: bytes, reader: Reader) -> None:
-        self._data, self._reader = data, reader
-        self._schema: Schema = reader.schema
-        self._format = self._schema.format
+    def __init__(self, data: bytes, schema: Schema) -> None:
+        self._data, self._schema = data, schema
+        self._format = schema.format
         self._grammar = Grammar(self._format)
         self._counts = dict.fromkeys(_NUMBERED, 0)
+        self._names: list[str] = []
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows."""
@@ -57,8 +59,7 @@ class _Explainer:
         for block in walk(BytesSource(self._data), self._grammar, size, newer=False):
             yield from self._block(block)
         end = len(self._data)
-        start = end - self._grammar.trailer.size
-        yield from self._layout(self._grammar.trailer, start, end, "trailer")
+        yield from self._layout(self._grammar.trailer, block.end, end, "trailer")
 
     def _block(self, block: Block) -> Iterator[Row]:
         path = block.name
@@ -68,28 +69,30 @@ class _Explainer:
         body_end = block.body_offset + len(block.body)
         yield from self._layout(self._grammar.frame_head, block.offset, block.body_offset, path)
         body = self._grammar.bodies[block.name]
-        yield from self._layout(body, block.body_offset, body_end, path)
+        if block.name == "BATCH":
+            yield from self._layout(body.upto(_COLUMNS), block.body_offset, body_end, path)
+            yield from self._columns(block, path)
+        else:
+            yield from self._layout(body, block.body_offset, body_end, path)
         yield from self._layout(self._grammar.frame_tail, body_end, block.end, path)
+        if block.name == "NAME":
+            self._names.append(block.body.decode())
 
     def _layout(self, layout: Layout, at: int, end: int, path: str) -> Iterator[Row]:
-        """Yield the rows of a layout that takes the bytes from `at` to `end`."""
+        """Yield the rows of a layout that begins at `at`; a text goes on to `end`."""
         known = {"num_columns": self._schema.num_columns}
         for field in layout.fields:
             place = f"{path}.{field.name}"
-            if field.name == "columns":
-                yield from self._columns(at, path)
-                at = end
-            elif field.type in ("bytes", *_TEXT):
-                value = self._data[at:end].decode() if field.type in _TEXT else ""
-                yield Row(at, self._data[at:end], place, value)
+            if field.type in _TEXT:
+                piece = self._data[at:end]
+                yield Row(at, piece, place, piece.decode())
                 at = end
             elif field.count:
                 for i in range(known[field.count]):
                     yield from self._item(field, at, f"{place}[{i}]")
                     at += size_of(field, self._format)
             else:
-                row, number = self._scalar(field, at, place)
-                known[field.name] = number
+                row, known[field.name] = self._scalar(field, at, place)
                 yield row
                 at += len(row.data)
 
@@ -107,29 +110,56 @@ class _Explainer:
         named = isinstance(field.const, str) or number >= 1 << 53
         return Row(at, piece, path, hex_integer(number) if named else str(number)), number
 
-    def _columns(self, at: int, path: str) -> Iterator[Row]:
+    def _columns(self, block: Block, path: str) -> Iterator[Row]:
         """Yield the rows of a batch's columns."""
-        batch = self._reader.batch(self._counts["BATCH"] - 1)
-        for field in batch.fields:
-            for i, cells in enumerate(batch.cells(field)):
-                label = f"{field.path}[{i}]" if field.num_components else field.path
-                codecs = self._format.codecs
-                for element in explain_column(self._data[at:], cells, batch.phases, codecs):
-                    yield Row(at, element.data, f"{path}.{label}.{element.path}", element.value)
-                    at += len(element.data)
+        body = self._grammar.bodies["BATCH"].parse(
+            block.body, num_columns=self._schema.num_columns
+        )
+        lengths = [*body["len_columns"].tolist(), *body["undeclared"]["len_column"].tolist()]
+        start = block.body_offset + len(block.body) - sum(lengths)
+        ends = accumulate(lengths, initial=start)
+        labelled = self._labels(body["undeclared"]["name_number"].tolist())
+        pieces = {
+            label: (field, end, self._data[end : end + length])
+            for (label, field), end, length in zip(labelled, ends, lengths, strict=False)
+        }
+        num_records = int(body["records_count"])
+        field, _, piece = pieces[PHASE]
+        state = State(num_records)
+        phases = Phases(self._grammar.column(field).parse(piece, state=state).finite)
+        for label, (field, at, piece) in pieces.items():
+            if not piece:
+                continue
+            state = State(num_records, phases)
+            cells = self._grammar.column(field).parse(piece, state=state)
+            for element in explain_column(piece, cells, phases, self._format.codecs):
+                yield Row(at, element.data, f"{path}.{label}.{element.path}", element.value)
+                at += len(element.data)
+
+    def _labels(self, name_numbers: list[int]) -> Iterator[tuple[str, Field]]:
+        """Yield the columns of a batch in their order."""
+        for field in self._schema.fields:
+            if field.num_components:
+                yield from ((f"{field.path}[{i}]", field) for i in range(field.num_components))
+            else:
+                yield field.path, field
+        for number in name_numbers:
+            group, codecs = self._schema.open_group or "", self._format.codecs
+            field = undeclared(self._names[number], group, codecs)
+            yield field.path, field
 
 
 def text_of(rows: list[Row], *, width: int = 16) -> str:
     """Return rows as lines of offset, bytes, element and value, `width` bytes a line at most."""
-    lines = ["offset  " + "bytes".ljust(3 * width) + " element"]
+    lines = ["offset  " + "bytes".ljust(3 * width) + "element"]
+    longest = max(len(row.path) for row in rows)
     for row in rows:
-        is_text = row.data.decode(errors="replace") == row.value and len(row.data) > width
+        long_text = len(row.data) > width and row.data == row.value.encode()
         for i in range(0, len(row.data), width):
             piece = row.data[i : i + width]
-            what = row.path if i == 0 else ""
-            value = row.value if i == 0 else ""
-            if is_text:
+            path, value = (row.path, row.value) if i == 0 else ("", "")
+            if long_text:
                 value = piece.decode(errors="replace")
-            line = f"{row.offset + i:6}  {piece.hex(' '):{3 * width}} {what:38} {value}"
+            line = f"{row.offset + i:6}  {piece.hex(' '):{3 * width}}{path:{longest}}  {value}"
             lines.append(line.rstrip())
     return "\n".join(lines)

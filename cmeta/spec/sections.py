@@ -103,4 +103,4 @@ def sample_schema(facts: Facts, sample: Sample) -> str:
 def dump(facts: Facts, sample: Sample) -> str:
     """Return a sample, explained byte for byte."""
     data = sample.data()
-    return f"`{sample.name}.cmeta`, {len(data)} bytes:\n\n```text\n{text_of(explain(data))}\n```"
+    return f"`{sample.name}.cmeta`, {len(data)} bytes:\n\n```text\n{text_of(explain(data, sample.schema))}\n```"
