@@ -1,4 +1,4 @@
-"""Reading: `reader` is the open file, `selection` finds batches and rows, `gather` makes arrays of
+"""Reading: `reader` is the face of an open `file`, `selection` finds batches and rows, `gather` makes arrays of
 them, `records` makes records.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,20 +11,18 @@ import numpy.typing as npt
 from cmeta.checks.batch import Batch
 from cmeta.columns import Columns
 from cmeta.errors import LimitError
+from cmeta.reader.file import OpenFile
 from cmeta.reader.info import BatchInfo
 from cmeta.reader.selection import Rows, Selection, num_rows
 from cmeta.schema import Field
 from cmeta.schema.rules import PHASE, TIMESTAMP
-
-if TYPE_CHECKING:
-    from cmeta.reader.reader import Reader
 
 Array = npt.NDArray[Any]
 Found = tuple[int, dict[Field, tuple[Array, npt.NDArray[np.bool_] | None]]]
 
 
 def gather(
-    reader: Reader,
+    file: OpenFile,
     selection: Selection,
     fields: Sequence[Field] | None,
     *,
@@ -34,18 +32,18 @@ def gather(
     configs: Sequence[Mapping[str, Any]],
 ) -> Columns:
     """Return the selected records as arrays; see `Reader.read`."""
-    infos = selection.infos(reader)
+    infos = selection.infos(file)
     most = sum(info.num_records for info in infos)
-    _bound(most, fields or reader.fields, codes, max_bytes)
+    _bound(most, fields or file.fields, codes, max_bytes)
     target = _Target(most, codes)
     for field in fields or ():
         target.add(field)
     if fields is None:
         for name in (TIMESTAMP, PHASE):
-            target.add(reader.schema[name])
-    for num_records, found in _decode_all(reader, infos, selection, fields, threads):
+            target.add(file.schema[name])
+    for num_records, found in _decode_all(file, infos, selection, fields, threads):
         target.put(num_records, found)
-    return target.columns(reader, configs)
+    return target.columns(file, configs)
 
 
 class _Target:
@@ -74,9 +72,9 @@ class _Target:
             self._present[field][here] = True if present is None else present
         self._at += num_records
 
-    def columns(self, reader: Reader, configs: Sequence[Mapping[str, Any]]) -> Columns:
+    def columns(self, file: OpenFile, configs: Sequence[Mapping[str, Any]]) -> Columns:
         """Return the answer."""
-        order = {field: i for i, field in enumerate(reader.fields)}
+        order = {field: i for i, field in enumerate(file.fields)}
         arrays, masks = {}, {}
         for field in sorted(self._arrays, key=lambda f: order[f]):
             present = self._present.pop(field)[: self._at]
@@ -84,7 +82,7 @@ class _Target:
             if field.labels and not self._codes:
                 values = _names(values, present, field.labels)
             arrays[field.path], masks[field.path] = values, present
-        return Columns(arrays, masks, reader.schema, configs)
+        return Columns(arrays, masks, file.schema, configs)
 
 
 def _names(codes: Array, present: npt.NDArray[np.bool_], labels: Sequence[str]) -> Array:
@@ -93,7 +91,7 @@ def _names(codes: Array, present: npt.NDArray[np.bool_], labels: Sequence[str]) 
 
 
 def _decode_all(
-    reader: Reader,
+    file: OpenFile,
     infos: Sequence[BatchInfo],
     selection: Selection,
     fields: Sequence[Field] | None,
@@ -102,13 +100,13 @@ def _decode_all(
     """Yield what each batch holds, in order; with threads some batches ahead."""
 
     def decode(info: BatchInfo) -> Found:
-        batch = reader.batch(info.ordinal)
+        batch = file.batch(info.ordinal)
         rows = selection.rows(batch)
         if num_rows(rows) == 0:
             found: Found = (0, {})
         else:
             found = (num_rows(rows), _decode(batch, rows, fields))
-        reader.stats.num_columns += batch.num_columns_decoded
+        file.stats.num_columns += batch.num_columns_decoded
         return found
 
     if threads <= 1:

@@ -6,25 +6,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from cmeta.checks.batch import Batch, Surroundings
-from cmeta.checks.blocks import Block, Header, read_block
-from cmeta.checks.metadata import parse_config, parse_name
-from cmeta.checks.structure import FileMap, State, map_file
+from cmeta.checks.batch import Batch
+from cmeta.checks.blocks import Header
+from cmeta.checks.structure import State
 from cmeta.columns import Columns
-from cmeta.errors import CorruptError, DecodeError
-from cmeta.grammar import grammar_of
+from cmeta.errors import DecodeError
 from cmeta.model import CycleRecord
+from cmeta.reader.file import OpenFile
 from cmeta.reader.gather import gather
 from cmeta.reader.info import BatchInfo, Stats
 from cmeta.reader.records import records_of
 from cmeta.reader.selection import Selection
-from cmeta.schema import Field, Schema, shipped_format, undeclared
+from cmeta.schema import Field, Schema
 from cmeta.source import open_source
 
 DEFAULT_MAX_BYTES = 4 << 30
@@ -72,86 +68,79 @@ class Reader:
         self, source: str | os.PathLike[str] | bytes | bytearray | memoryview, *,
         partial: bool = False,
     ) -> None:  # fmt: skip
-        self._grammar = grammar_of(shipped_format())
         self._partial = partial
-        self._source = open_source(source)
+        opened = open_source(source)
         try:
-            self._map: FileMap = map_file(self._source, self._grammar)
+            self._file = OpenFile(opened)
         except BaseException:
-            self._source.close()
+            opened.close()
             raise
-        table = self._map.table
-        self._rows = np.flatnonzero(table["kind"] == self._grammar.kinds["BATCH"])
-        self.stats = Stats()
 
     # ------------------------------------------------------------------------------ what it is
 
     @property
     def name(self) -> str:
         """Path of the file."""
-        return self._source.name
+        return self._file.source.name
 
     @property
     def len_file(self) -> int:
         """Length of the file in bytes."""
-        return self._source.size
+        return self._file.source.size
 
     @property
     def len_read(self) -> int:
         """Bytes read so far."""
-        return self._source.len_read
+        return self._file.source.len_read
+
+    @property
+    def stats(self) -> Stats:
+        """Batches read and columns decoded so far."""
+        return self._file.stats
 
     @property
     def header(self) -> Header:
         """The header."""
-        return self._map.header
+        return self._file.map.header
 
     @property
     def schema(self) -> Schema:
         """The embedded schema."""
-        return self._map.schema
+        return self._file.schema
 
     @property
     def state(self) -> State:
         """Whether the file is closed, open or damaged."""
-        return self._map.state
+        return self._file.map.state
 
     @property
     def problem(self) -> DecodeError | None:
         """Why the file is damaged."""
-        return self._map.problem
+        return self._file.map.problem
 
-    @cached_property
+    @property
     def batches(self) -> tuple[BatchInfo, ...]:
         """The batches, from the INDEX."""
-        ends = self._map.ends[self._rows].tolist()
-        rows = self._map.table[self._rows].tolist()
-        return tuple(
-            BatchInfo(i, offset, end - offset, count, first, last)
-            for i, ((_, _, _, count, offset, first, last), end) in enumerate(
-                zip(rows, ends, strict=True)
-            )
-        )
+        return self._file.batches
 
     def __len__(self) -> int:
         """Return the number of records that can be read."""
-        return int(self._map.table["records_count"][self._rows].sum(dtype=np.int64))
+        return self._file.num_records
 
-    @cached_property
+    @property
     def configs(self) -> tuple[Mapping[str, Any], ...]:
         """The configurations, by number, as the JSON that the file holds."""
-        return tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
+        return self._file.configs
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the undeclared metrics, by number."""
-        return tuple(parse_name(block, self.schema) for block in self._blocks("NAME"))
+        return self._file.names
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """All fields: the declared ones, then the undeclared metrics."""
-        group, codecs = self.schema.open_group or "", self.schema.format.codecs
-        return (*self.schema.fields, *(undeclared(name, group, codecs) for name in self.names))
+        return self._file.fields
 
     # -------------------------------------------------------------------------------- reading
 
@@ -204,7 +193,7 @@ class Reader:
             _ = self.names
         has_config = wanted is None or any(field.type == "config" for field in wanted)
         return gather(
-            self, selection, wanted, codes=codes, threads=threads, max_bytes=max_bytes,
+            self._file, selection, wanted, codes=codes, threads=threads, max_bytes=max_bytes,
             configs=self.configs if has_config else (),
         )  # fmt: skip
 
@@ -222,7 +211,7 @@ class Reader:
         selection = self._select(start, end, phase)
         return [
             record
-            for batch, rows in selection.batches(self)
+            for batch, rows in selection.batches(self._file)
             for record in records_of(batch, rows, self.configs)
         ]
 
@@ -239,7 +228,7 @@ class Reader:
         """
         _ = self.names
         selection = Selection.of(self.schema, start, end, phase)
-        for batch, rows in selection.batches(self):
+        for batch, rows in selection.batches(self._file):
             yield from records_of(batch, rows, self.configs)
         self._require_complete(selection)
 
@@ -251,16 +240,7 @@ class Reader:
 
         For tools; most callers want `read`.
         """
-        row = int(self._rows[ordinal])
-        table = self._map.table
-        block = self._block(row)
-        before = table["kind"][:row]
-        num_names = int(np.count_nonzero(before == self._grammar.kinds["NAME"]))
-        names = self.names[:num_names] if "names" in self.__dict__ else ("",) * num_names
-        num_configs = int(np.count_nonzero(before == self._grammar.kinds["CONFIG"]))
-        around = Surroundings(ordinal, table[row], names, num_configs)
-        self.stats.num_batches += 1
-        return Batch(block, self.schema, self._grammar, around)
+        return self._file.batch(ordinal)
 
     # ------------------------------------------------------------------------------- internals
 
@@ -283,27 +263,6 @@ class Reader:
         message = f"{problem.message} ({hint})"
         raise type(problem)(message, offset=problem.offset, path=problem.path)
 
-    def _block(self, row: int) -> Block:
-        """Read a block of the table and hold it against its row."""
-        offset = int(self._map.table["offset"][row])
-        end = int(self._map.ends[row])
-        newer = self.header.is_newer
-        block = read_block(self._source, self._grammar, offset, end, newer=newer)
-        expected = self._map.table[row]
-        if block.kind != expected["kind"] or block.flags != expected["flags"] or block.end != end:
-            raise CorruptError(
-                f"a {block.name} up to {block.end}, but the INDEX says a "
-                f"{self._grammar.names.get(int(expected['kind']), 'block')} up to {end}",
-                offset=offset,
-                path=block.name or "block",
-            )
-        return block
-
-    def _blocks(self, name: str) -> Iterator[Block]:
-        kind = self._grammar.kinds[name]
-        for row in np.flatnonzero(self._map.table["kind"] == kind).tolist():
-            yield self._block(row)
-
     def _field(self, path: str) -> Field:
         for field in self.schema.fields if path in self.schema else self.fields:
             if field.path == path:
@@ -313,7 +272,7 @@ class Reader:
 
     def close(self) -> None:
         """Close the file."""
-        self._source.close()
+        self._file.source.close()
 
     def __enter__(self) -> Reader:
         return self

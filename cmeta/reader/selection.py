@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cmeta.checks.batch import Batch
+from cmeta.reader.file import OpenFile
 from cmeta.reader.info import BatchInfo
 from cmeta.schema import Schema
-
-if TYPE_CHECKING:
-    from cmeta.reader.reader import Reader
 
 Rows = slice | npt.NDArray[np.intp]
 
@@ -56,23 +54,23 @@ class Selection:
         codes = tuple(sorted({schema.phases.index(name) for name in names}))
         return cls(_integer(start), _integer(end), codes)
 
-    def infos(self, reader: Reader) -> list[BatchInfo]:
+    def infos(self, file: OpenFile) -> list[BatchInfo]:
         """Return the batches that may hold something, from the INDEX alone."""
         return [
             info
-            for info in reader.batches
+            for info in file.batches
             if (self.start is None or info.last_timestamp >= self.start)
             and (self.end is None or info.first_timestamp <= self.end)
         ]
 
-    def batches(self, reader: Reader) -> Iterator[tuple[Batch, Rows]]:
+    def batches(self, file: OpenFile) -> Iterator[tuple[Batch, Rows]]:
         """Yield the batches that hold something, read and checked, and the rows."""
-        for info in self.infos(reader):
-            batch = reader.batch(info.ordinal)
+        for info in self.infos(file):
+            batch = file.batch(info.ordinal)
             rows = self.rows(batch)
             if not isinstance(rows, slice) or rows.stop > rows.start:
                 yield batch, rows
-            reader.stats.num_columns += batch.num_columns_decoded
+            file.stats.num_columns += batch.num_columns_decoded
 
     def rows(self, batch: Batch) -> Rows:
         """Return the rows of a batch that are selected."""

@@ -1,0 +1,104 @@
+"""An open file: its map, and its blocks read one by one and held against the map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from cmeta.checks.batch import Batch, Surroundings
+from cmeta.checks.blocks import Block, read_block
+from cmeta.checks.metadata import parse_config, parse_name
+from cmeta.checks.structure import map_file
+from cmeta.errors import CorruptError
+from cmeta.grammar import grammar_of
+from cmeta.reader.info import BatchInfo, Stats
+from cmeta.schema import Field, Schema, shipped_format, undeclared
+from cmeta.source import Source
+
+
+class OpenFile:
+    """What selecting and gathering work on; `Reader` is the face of it.
+
+    Raises
+    ------
+    DecodeError
+        Header or SCHEMA cannot be read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._grammar = grammar_of(shipped_format())
+        self.map = map_file(source, self._grammar)
+        self._rows = np.flatnonzero(self.map.table["kind"] == self._grammar.kinds["BATCH"])
+        self.stats = Stats()
+        self.num_records = int(self.map.table["records_count"][self._rows].sum(dtype=np.int64))
+
+    @property
+    def schema(self) -> Schema:
+        """The embedded schema."""
+        return self.map.schema
+
+    @cached_property
+    def batches(self) -> tuple[BatchInfo, ...]:
+        """The batches, from the INDEX."""
+        ends = self.map.ends[self._rows].tolist()
+        rows = self.map.table[self._rows].tolist()
+        return tuple(
+            BatchInfo(i, offset, end - offset, count, first, last)
+            for i, ((_, _, _, count, offset, first, last), end) in enumerate(
+                zip(rows, ends, strict=True)
+            )
+        )
+
+    @cached_property
+    def configs(self) -> tuple[Mapping[str, Any], ...]:
+        """The configurations, by number."""
+        return tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the undeclared metrics, by number."""
+        return tuple(parse_name(block, self.schema) for block in self._blocks("NAME"))
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields: the declared ones, then the undeclared metrics; reads the NAME blocks."""
+        group, codecs = self.schema.open_group or "", self.schema.format.codecs
+        return (*self.schema.fields, *(undeclared(name, group, codecs) for name in self.names))
+
+    def batch(self, ordinal: int) -> Batch:
+        """Read one batch and check its CRC and directory."""
+        row = int(self._rows[ordinal])
+        table = self.map.table
+        block = self._block(row)
+        before = table["kind"][:row]
+        num_names = int(np.count_nonzero(before == self._grammar.kinds["NAME"]))
+        known = "names" in vars(self)  # otherwise nobody has asked for an undeclared metric
+        names = self.names[:num_names] if known else ("",) * num_names
+        num_configs = int(np.count_nonzero(before == self._grammar.kinds["CONFIG"]))
+        around = Surroundings(ordinal, table[row], names, num_configs)
+        self.stats.num_batches += 1
+        return Batch(block, self.schema, self._grammar, around)
+
+    def _blocks(self, name: str) -> Iterator[Block]:
+        kind = self._grammar.kinds[name]
+        for row in np.flatnonzero(self.map.table["kind"] == kind).tolist():
+            yield self._block(row)
+
+    def _block(self, row: int) -> Block:
+        """Read a block of the table and hold it against its row."""
+        expected, end = self.map.table[row], int(self.map.ends[row])
+        offset = int(expected["offset"])
+        newer = self.map.header.is_newer
+        block = read_block(self.source, self._grammar, offset, end, newer=newer)
+        if block.kind != expected["kind"] or block.flags != expected["flags"] or block.end != end:
+            listed = self._grammar.names.get(int(expected["kind"]), "block")
+            raise CorruptError(
+                f"a {block.name} up to {block.end}, but the INDEX says a {listed} up to {end}",
+                offset=offset,
+                path=block.name or "block",
+            )
+        return block
