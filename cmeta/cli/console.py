@@ -48,6 +48,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def len_shown(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def file_name(path: str | os.PathLike[str]) -> str:
     """Return a path as text that can be shown, also if its bytes are not UTF-8."""
     return printable(click.format_filename(path))

@@ -7,6 +7,7 @@ iterates to the end looks there before claiming success.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,30 +71,20 @@ class RowStream:
         self, reader: Reader, selection: Selection, fields: tuple[Field, ...] | None = None
     ) -> None:
         self._reader, self._selection, self._fields = reader, selection, fields
+        self._path = Path(reader.name)
         self.problems: list[str] = []
-        if fields is None or any(not field.declared for field in fields):
-            self._read_names()
-
-    def _read_names(self) -> None:
-        try:
-            with reading(Path(self._reader.name)):
-                _ = self._reader.names
-        except DecodeError as err:
-            self.problems.append(f"{describe(err)}; undeclared metrics are left out")
+        self._known = fields or self._known_fields()
 
     def __iter__(self) -> Iterator[RowBlock]:
         for info in self._selection.infos(self._reader):
-            try:
-                block = self._read(info)
-            except DecodeError as err:
-                self.problems.append(f"{describe(err)}; {_lost(info)}")
+            block = self._read_or_remember(info)
+            if block is None:
                 continue
             step = max(1, _CELLS_AT_ONCE // max(1, len(block.columns)))
             for at in range(0, block.num_rows, step):
                 yield block.slice(slice(at, at + step))
-        if self._ends_too_early:
-            problem = self._reader.problem
-            self.problems.append(describe(problem) if problem else "the file is damaged")
+        if self._ends_too_early and self._reader.problem is not None:
+            self.problems.append(describe(self._reader.problem))
 
     @cached_property
     def occurring(self) -> tuple[Field, ...]:
@@ -103,23 +94,22 @@ class RowStream:
         """
         if self._fields is not None:
             return self._fields
-        candidates = list(self._all_fields())
         found: set[Field] = set()
         for info in self._selection.infos(self._reader):
-            missing = [field for field in candidates if field not in found]
+            missing = [field for field in self._known if field not in found]
             if not missing:
                 break
-            try:
+            with reading(self._path), suppress(DecodeError):  # its rows will be missing too
                 found.update(self._occurring_in(info, missing))
-            except DecodeError:
-                continue  # the rows of this batch will be missing too, and that will be said
-        return tuple(field for field in candidates if field in found)
+        return tuple(field for field in self._known if field in found)
 
-    def _all_fields(self) -> tuple[Field, ...]:
-        try:
-            return self._reader.fields
-        except DecodeError:
-            return self._reader.schema.fields
+    def _known_fields(self) -> tuple[Field, ...]:
+        with reading(self._path):
+            try:
+                return self._reader.fields
+            except DecodeError as err:
+                self.problems.append(f"{describe(err)}; undeclared metrics are left out")
+        return self._reader.schema.fields
 
     def _occurring_in(self, info: BatchInfo, fields: list[Field]) -> list[Field]:
         batch = self._reader.batch(info.ordinal)
@@ -131,17 +121,24 @@ class RowStream:
             return list(here)
         return [field for field in here if _has_value(batch, rows, field)]
 
+    def _read_or_remember(self, info: BatchInfo) -> RowBlock | None:
+        with reading(self._path):
+            try:
+                return self._read(info)
+            except DecodeError as err:
+                self.problems.append(f"{describe(err)}; {_lost(info)}")
+        return None
+
     def _read(self, info: BatchInfo) -> RowBlock:
-        with reading(Path(self._reader.name)):
-            batch = self._reader.batch(info.ordinal)
-            rows = self._selection.rows(batch)
-            columns = {}
-            for field in batch.fields if self._fields is None else self._fields:
-                column = batch.column(field, 0)
-                if column is not None:
-                    values, present = column
-                    columns[field] = (values[rows], None if present is None else present[rows])
-            return RowBlock(num_rows(rows), columns)
+        batch = self._reader.batch(info.ordinal)
+        rows = self._selection.rows(batch)
+        columns = {}
+        for field in batch.fields if self._fields is None else self._fields:
+            column = batch.column(field, 0)
+            if column is not None:
+                values, present = column
+                columns[field] = (values[rows], None if present is None else present[rows])
+        return RowBlock(num_rows(rows), columns)
 
     @property
     def _ends_too_early(self) -> bool:

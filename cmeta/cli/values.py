@@ -48,8 +48,8 @@ class Style:
 
 
 def json_string(text: str) -> str:
-    """Return a JSON string."""
-    return json.dumps(text, ensure_ascii=False)
+    """Return a JSON string: UTF-8, unless a terminal could obey it."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def json_integer(value: int) -> str:
@@ -142,4 +142,7 @@ def plain(value: Any) -> Any:
 
 def json_line(value: Any) -> str:
     r"""Return any JSON value as one line, ``\n`` included."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    if not text.isprintable():
+        text = json.dumps(plain(value), allow_nan=False)
+    return text + "\n"

@@ -1,5 +1,5 @@
-"""Reading: `reader` is the face of an open `file`, `selection` finds batches and rows, `gather` makes arrays of
-them, `records` makes records.
+"""Reading: `reader` is the face of an open `file`, `selection` finds batches and rows, `gather`
+makes arrays of them, `records` makes records.
 """
 
 from cmeta.reader.info import BatchInfo
