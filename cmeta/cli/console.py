@@ -13,9 +13,10 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import RenderableType
     from rich.progress import Progress
 
+_UNLIMITED = 1 << 20  # columns
 _PROGRESS_AFTER = 0.5  # seconds: what is done sooner needs no bar
 
 
@@ -52,9 +53,9 @@ def len_shown(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len
+    from rich.text import Text
 
-    return cell_len(text)
+    return Text(text).cell_len
 
 
 def file_name(path: str | os.PathLike[str]) -> str:
@@ -84,20 +85,23 @@ def complain(message: str) -> None:
     click.echo(f"Error: {message}", err=True)
 
 
-def rich_console() -> Console:
-    """Return a rich console on stdout that folds lines for a terminal only."""
+def emit_rich(*renderables: RenderableType) -> None:
+    """Write what rich renders to stdout; lines are folded for a terminal only."""
     from rich.console import Console
 
-    unlimited = 1 << 20
-    return Console(
+    console = Console(
         file=sys.stdout,
         force_terminal=is_terminal(sys.stdout),
         no_color=not has_colour(sys.stdout),
-        width=terminal_width() or unlimited,
+        width=terminal_width() or _UNLIMITED,
         markup=False,
         highlight=False,
         emoji=False,
     )
+    with console.capture() as captured:
+        for renderable in renderables:
+            console.print(renderable, soft_wrap=isinstance(renderable, str))
+    emit("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 @contextmanager

@@ -30,9 +30,14 @@ class Exit(IntEnum):
 class Failure(click.ClickException):
     """The end of a command: a message for stderr, and an exit code."""
 
-    def __init__(self, message: str, exit_code: Exit) -> None:
+    def __init__(self, message: str, code: Exit) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # click reads it from the instance
+        """The exit code."""
+        return self.code
 
 
 @contextmanager

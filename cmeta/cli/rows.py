@@ -76,7 +76,7 @@ class RowStream:
         self._known = fields or self._known_fields()
 
     def __iter__(self) -> Iterator[RowBlock]:
-        for info in self._selection.infos(self._reader):
+        for info in self._infos():
             block = self._read_or_remember(info)
             if block is None:
                 continue
@@ -95,13 +95,22 @@ class RowStream:
         if self._fields is not None:
             return self._fields
         found: set[Field] = set()
-        for info in self._selection.infos(self._reader):
+        for info in self._infos():
             missing = [field for field in self._known if field not in found]
             if not missing:
                 break
             with reading(self._path), suppress(DecodeError):  # its rows will be missing too
                 found.update(self._occurring_in(info, missing))
         return tuple(field for field in self._known if field in found)
+
+    def _infos(self) -> Iterator[BatchInfo]:
+        """Yield the batches that may hold something, by the INDEX alone."""
+        start, end = self._selection.start, self._selection.end
+        for info in self._reader.batches:
+            if (start is None or info.last_timestamp >= start) and (
+                end is None or info.first_timestamp <= end
+            ):
+                yield info
 
     def _known_fields(self) -> tuple[Field, ...]:
         with reading(self._path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,10 @@ def plain(value: Any) -> Any:
 
 def json_line(value: Any) -> str:
     r"""Return any JSON value as one line, ``\n`` included."""
-    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    text = _dumps(plain(value), ensure_ascii=False)
     if not text.isprintable():
-        text = json.dumps(plain(value), allow_nan=False)
+        text = _dumps(plain(value), ensure_ascii=True)
     return text + "\n"
+
+
+_dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))

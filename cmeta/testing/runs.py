@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from cmeta.errors import PrecisionWarning
-from cmeta.model import CycleRecord, nest
+from cmeta.model import NAMED_FIELDS, CycleRecord
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.testing import values
@@ -127,14 +127,12 @@ def to_records(found: Mapping[str, Any], schema: Schema) -> list[CycleRecord]:
     Examples
     --------
     >>> import cmeta
-    >>> run = to_records({"phase": [0], "metrics.lr": np.ma.array([0.5], mask=[0])}, cmeta.default_schema())
-    >>> run[0].phase, run[0].metrics.lr
-    (0, 0.5)
+    >>> found = {"phase": ["train"], "metrics.lr": np.ma.array([0.5], mask=[False])}
+    >>> to_records(found, cmeta.default_schema())[0].metrics.lr
+    0.5
     """
-    fields = {path: _field_of(path, schema) for path in found}
-    rows = [dict(zip(found, row, strict=True)) for row in zip(*map(_plain, found.values()),
-                                                            strict=True)]  # fmt: skip
-    return [nest({fields[p]: v for p, v in row.items() if v is not None}) for row in rows]
+    cells = zip(*map(_plain, found.values()), strict=True)
+    return [_record(dict(zip(found, row, strict=True)), schema) for row in cells]
 
 
 def to_bytes(
@@ -176,11 +174,21 @@ def _others(draw: Draw, schema: Schema) -> list[Field]:
     return chosen + [field for field in more if field.path not in schema]
 
 
-def _field_of(path: str, schema: Schema) -> Field:
-    if path in schema:
-        return schema[path]
-    group, _, name = path.partition(".")
-    return undeclared(name, group, schema.format.codecs)
+def _record(row: Mapping[str, Any], schema: Schema) -> CycleRecord:
+    """Return the record of values by dotted name."""
+    nested: dict[str, Any] = {}
+    for path, value in row.items():
+        group, _, name = path.partition(".")
+        if value is None:
+            continue
+        if name:
+            nested.setdefault(group, {})[name] = value
+        else:
+            nested[path] = value
+    named = set(NAMED_FIELDS) - {"metrics"} | ({"metrics"} & set(schema.groups))
+    extra = {name: value for name, value in nested.items() if name not in named}
+    known = {name: value for name, value in nested.items() if name in named}
+    return CycleRecord(**known, extra=extra)
 
 
 def _timestamps(draw: Draw, num_records: int) -> Array:

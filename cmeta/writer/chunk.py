@@ -195,10 +195,10 @@ class ChunkMaker:
             mask = numbers.present if given is None else given
             return self._config_column(numbers.values, field, mask)
         places: dict[bytes, int] = {}
-        codes = [
-            None if item is None else places.setdefault(self._json(item, CONFIG_KEY), len(places))
-            for item in value
-        ]
+        codes: list[int | None] = []
+        for item in value:
+            body = self._fixed if item is None else self._json(item, CONFIG_KEY)
+            codes.append(None if body is None else places.setdefault(body, len(places)))
         return as_array(codes, field, given), tuple(places)
 
     def _json(self, config: Any, what: str) -> bytes:

@@ -42,8 +42,8 @@ def write(
     schema : Schema, optional
         Default: that of `columns`, if they were read, else `default_schema()`.
     config : mapping, or list of mappings, optional
-        The configuration of every record; or the list that a column ``config`` of numbers points
-        to. A column ``config`` may also hold the mappings themselves.
+        The configuration of every record that has none of its own; or the list that a column
+        ``config`` of numbers points to. A column ``config`` may also hold the mappings themselves.
     present : mapping of str to bool array, (n_records,), optional
         Which records have a field; only with a single mapping of columns.
 
