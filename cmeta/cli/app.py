@@ -72,6 +72,8 @@ for _command in _COMMANDS:
 
 def main() -> None:
     """Run the command line; never returns."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller, as in `cmeta ... >&-`
+        sys.exit(errors.Exit.USAGE)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _UNLIMITED = 1 << 20  # columns
+_LABEL_MAX = 40  # characters before a bar
 _PROGRESS_AFTER = 0.5  # seconds: what is done sooner needs no bar
 
 
@@ -70,7 +71,7 @@ def emit(text: str) -> None:
 
 def emit_data(text: str) -> None:
     r"""Write data to stdout: UTF-8 and ``\n``, whatever the platform."""
-    click.get_binary_stream("stdout").write(text.encode())
+    sys.stdout.buffer.write(text.encode())
 
 
 def note(message: str) -> None:
@@ -118,7 +119,9 @@ class _Bar:
     """A bar that appears when the work takes long, and leaves nothing behind."""
 
     def __init__(self, label: str) -> None:
-        self._label, self._begin = label, time.monotonic()
+        shown = printable(label)
+        self._label = shown if len(shown) <= _LABEL_MAX else f"{shown[: _LABEL_MAX - 3]}..."
+        self._begin = time.monotonic()
         self._progress: Progress | None = None
 
     def update(self, done: int, size: int) -> None:
@@ -126,10 +129,11 @@ class _Bar:
             if time.monotonic() - self._begin < _PROGRESS_AFTER:
                 return
             from rich.console import Console
+            from rich.markup import escape
             from rich.progress import Progress
 
             self._progress = Progress(transient=True, console=Console(stderr=True))
-            self._task = self._progress.add_task(self._label, total=size)
+            self._task = self._progress.add_task(escape(self._label), total=size)
             self._progress.start()
         self._progress.update(self._task, completed=done)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from cmeta.checks import Finding
 from cmeta.cli.console import file_name, printable
 from cmeta.errors import CmetaError, DecodeError, UnsupportedVersionError
 
@@ -72,15 +73,15 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as err:
         raise _of_os_error(err, path) from err
     except DecodeError as err:
-        raise Failure(f"{file_name(path)}: {describe(err)}", Exit.CORRUPT) from err
+        raise Failure(f"{file_name(path)}: {describe(Finding.of(err))}", Exit.CORRUPT) from err
 
 
-def describe(error: DecodeError) -> str:
-    """Return an error as a sentence: where, what was found, and what it means."""
-    text = printable(str(error))
-    if error.path == "header.signature":
+def describe(finding: Finding) -> str:
+    """Return what is wrong as a sentence: where, what was found, and what it means."""
+    text = printable(str(finding))
+    if finding.path == "header.signature":
         return f"{text} (this is not a .cmeta file, or its first bytes are damaged)"
-    if isinstance(error, UnsupportedVersionError):
+    if finding.kind == UnsupportedVersionError.__name__:
         return f"{text} (a newer cmeta may read it)"
     return text
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cmeta.checks import Finding
 from cmeta.checks.batch import Batch
 from cmeta.cli.errors import describe, reading
 from cmeta.cli.values import Array, Mask
@@ -65,6 +66,8 @@ class RowStream:
     ----------
     problems : list of str
         What could not be read, so far.
+    num_rows : int
+        Rows given so far.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class RowStream:
         self._reader, self._selection, self._fields = reader, selection, fields
         self._path = Path(reader.name)
         self.problems: list[str] = []
+        self.num_rows = 0
         self._known = fields or self._known_fields()
 
     def __iter__(self) -> Iterator[RowBlock]:
@@ -80,11 +84,14 @@ class RowStream:
             block = self._read_or_remember(info)
             if block is None:
                 continue
+            self.num_rows += block.num_rows
             step = max(1, _CELLS_AT_ONCE // max(1, len(block.columns)))
             for at in range(0, block.num_rows, step):
                 yield block.slice(slice(at, at + step))
         if self._ends_too_early and self._reader.problem is not None:
-            self.problems.append(describe(self._reader.problem))
+            found = describe(Finding.of(self._reader.problem))
+            intact = f"{len(self._reader)} records are intact, any others are left out"
+            self.problems.append(f"{found}; {intact}")
 
     @cached_property
     def occurring(self) -> tuple[Field, ...]:
@@ -94,7 +101,7 @@ class RowStream:
         """
         if self._fields is not None:
             return self._fields
-        found: set[Field] = set()
+        found = {field for field in self._known if not field.nullable}
         for info in self._infos():
             missing = [field for field in self._known if field not in found]
             if not missing:
@@ -117,7 +124,9 @@ class RowStream:
             try:
                 return self._reader.fields
             except DecodeError as err:
-                self.problems.append(f"{describe(err)}; undeclared metrics are left out")
+                self.problems.append(
+                    f"{describe(Finding.of(err))}; undeclared metrics are left out"
+                )
         return self._reader.schema.fields
 
     def _occurring_in(self, info: BatchInfo, fields: list[Field]) -> list[Field]:
@@ -135,7 +144,7 @@ class RowStream:
             try:
                 return self._read(info)
             except DecodeError as err:
-                self.problems.append(f"{describe(err)}; {_lost(info)}")
+                self.problems.append(f"{describe(Finding.of(err))}; {_lost(info)}")
         return None
 
     def _read(self, info: BatchInfo) -> RowBlock:
@@ -147,6 +156,7 @@ class RowStream:
             if column is not None:
                 values, present = column
                 columns[field] = (values[rows], None if present is None else present[rows])
+        self._reader.stats.num_columns += batch.num_columns_decoded
         return RowBlock(num_rows(rows), columns)
 
     @property

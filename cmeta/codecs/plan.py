@@ -74,33 +74,43 @@ def choose(
         return Arrangement(None, False, ())
     rice = codecs.rice
     splits = split if split and "split" in stages and len(split.lengths) > 1 else None
-    cost, runs = price(values, (len(values),), rice)
-    best = Arrangement(None, False, runs)
-    if splits:
-        split_cost, runs = price(values[splits.order], splits.lengths, rice)
-        if split_cost < cost:
-            cost, best = split_cost, Arrangement(None, True, runs)
+    cost, best = _plain_or_split(values, splits, rice, None, 0)
     entries = palette.entries_of(values, codecs.palette) if "palette" in stages else None
     if entries is None:
         return best
     ranks = palette.encode(values, entries)
-    entries_cost, entries_run = price(entries, (len(entries),), rice)
-    entries_cost += COUNT_BITS[codecs.palette.count]
-    rank_cost, runs = price(ranks, (len(ranks),), rice)
-    if entries_cost + rank_cost < cost:
-        cost = entries_cost + rank_cost
-        best = Arrangement(entries, False, entries_run + runs)
-    if splits:
-        rank_cost, runs = price(ranks[splits.order], splits.lengths, rice)
-        if entries_cost + rank_cost < cost:
-            best = Arrangement(entries, True, entries_run + runs)
-    return best
+    len_count = COUNT_BITS[codecs.palette.count]
+    rank_cost, rank_best = _plain_or_split(ranks, splits, rice, entries, len_count)
+    return rank_best if rank_cost < cost else best
+
+
+def _plain_or_split(
+    values: I64, splits: SplitOrder | None, rice: RiceFacts, entries: I64 | None, fixed: int
+) -> tuple[int, Arrangement]:
+    """Return the cheaper arrangement of values or ranks; plain unless split is strictly smaller.
+
+    Both are priced in one pass, and with them the run of a palette's entries.
+    """
+    pieces = [values] if splits is None else [values, values[splits.order]]
+    lengths = [len(values)] if splits is None else [len(values), *splits.lengths]
+    if entries is not None:
+        pieces.append(entries)
+        lengths.append(len(entries))
+    costs, runs = price(np.concatenate(pieces) if len(pieces) > 1 else values, lengths, rice)
+    head: tuple[RunChoice, ...] = ()
+    if entries is not None:
+        fixed += costs.pop()
+        runs, head = runs[:-1], runs[-1:]
+    plain, split = costs[0] + fixed, sum(costs[1:]) + fixed
+    if splits is not None and split < plain:
+        return split, Arrangement(entries, True, (*head, *runs[1:]))
+    return plain, Arrangement(entries, False, (*head, runs[0]))
 
 
 def price(
     values: I64, lengths: Sequence[int], rice: RiceFacts
-) -> tuple[int, tuple[RunChoice, ...]]:
-    """Return the cost in bits of consecutive runs, and how each is written.
+) -> tuple[list[int], tuple[RunChoice, ...]]:
+    """Return the cost in bits of each of consecutive runs, and how it is written.
 
     Parameters
     ----------
@@ -122,7 +132,7 @@ def price(
         if heads:
             dense[form, runs <= heads] = _NEVER
     forms = np.argmin(dense, axis=0).tolist()
-    total = 0
+    costs = []
     choices = []
     for run, (start, length) in enumerate(zip(starts.tolist(), lengths, strict=True)):
         best = int(dense[forms[run], run]), RunChoice(forms[run], False)
@@ -130,9 +140,9 @@ def price(
         sparse_one = _price_sparse(piece, headers[:, run], dense[:, run] < _NEVER, rice)
         if sparse_one and sparse_one[0] < best[0]:
             best = sparse_one
-        total += best[0]
+        costs.append(best[0])
         choices.append(best[1])
-    return total, tuple(choices)
+    return costs, tuple(choices)
 
 
 def _candidates(

@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def outputs(facts: Facts, root: Path) -> dict[Path, str]:
     """Return what each generated file must hold."""
-    spec = root / "SPEC.md"
+    spec, schema = root / "SPEC.md", root / "schema" / "cmeta_schema.schema.json"
     return {
         spec: fill(spec.read_text("utf-8"), facts),
-        root / "schema" / "cmeta_schema.schema.json": json.dumps(json_schema(facts), indent=2) + "\n",
+        schema: json.dumps(json_schema(facts), indent=2) + "\n",
     }
 
 

@@ -112,9 +112,7 @@ class _Explainer:
 
     def _columns(self, block: Block, path: str) -> Iterator[Row]:
         """Yield the rows of a batch's columns."""
-        body = self._grammar.bodies["BATCH"].parse(
-            block.body, num_columns=self._schema.num_columns
-        )
+        body = self._grammar.bodies["BATCH"].parse(block.body, num_columns=self._schema.num_columns)
         lengths = [*body["len_columns"].tolist(), *body["undeclared"]["len_column"].tolist()]
         start = block.body_offset + len(block.body) - sum(lengths)
         ends = accumulate(lengths, initial=start)

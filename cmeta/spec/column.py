@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -78,12 +78,29 @@ class _Explainer:
             self._take(size, f"{path}palette_count", str(count))
         lengths: list[int] = []
         for number, length in enumerate(state.run_lengths()):
-            header, end = run_header.parse(self._data, self._at, rice)
-            value = f"{length} values: {_header_text(header)}"
-            self._take(end - self._at, f"{path}run[{number}]", value)
+            header, _ = run_header.parse(self._data, self._at, rice)
+            self._header(header, f"{path}run[{number}]", length)
             num_residuals = length - delta.NUM_HEADS[header.form]
             lengths += [num_residuals] if header.num_nonzero is None else [header.num_nonzero] * 2
         self._rice(block_sizes(lengths, rice.block_residuals), path)
+
+    def _header(self, header: RunHeader, path: str, length: int) -> None:
+        """Take a run header: its codes, then the numbers that have a width."""
+        fields = BitFields(self._codecs.rice.run_header)
+        word = int.from_bytes(self._data[self._at : self._at + fields.size], "little")
+        codes = fields.unpack(word)
+        sparse = "" if header.num_nonzero is None else ", sparse"
+        values = "value" if length == 1 else "values"
+        self._take(fields.size, path, f"{length} {values}, F{header.form}{sparse}")
+        numbers = {
+            "base": header.base,
+            "divisor": header.divisor,
+            "step": header.step,
+            "count": header.num_nonzero,
+        }
+        for name, number in numbers.items():
+            width = self._codecs.rice.widths[codes[name]]
+            self._take(width, f"{path}.{name}", str(number))
 
     def _rice(self, sizes: np.ndarray[tuple[int], np.dtype[np.intp]], path: str) -> None:
         """Take k bytes, remainders and quotients."""
@@ -109,18 +126,6 @@ class _Explainer:
 def _said(fields: Mapping[str, int]) -> str:
     """Return the fields of a bit layout that are not 0."""
     return ", ".join(f"{name} = {value}" for name, value in fields.items() if value)
-
-
-def _header_text(header: RunHeader) -> str:
-    parts = [f"F{header.form}"]
-    if header.num_nonzero is not None:
-        parts.append(f"sparse, {header.num_nonzero} not 0")
-    parts.append(f"base {header.base}")
-    if header.divisor > 1:
-        parts.append(f"divisor {header.divisor}")
-    if delta.HAS_STEP[header.form]:
-        parts.append(f"step {header.step}")
-    return ", ".join(parts)
 
 
 def _listed(numbers: list[int]) -> str:

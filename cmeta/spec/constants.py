@@ -23,7 +23,9 @@ def checksum(facts: Facts) -> str:
     rows: list[tuple[str, object]] = [
         ("name", crc.name),
         ("width", crc.width),
-        *((name, _hex(getattr(crc, name))) for name in ("poly", "init")),
+        ("poly", _hex(crc.poly)),
+        ("poly with its bits reversed", hex_integer(reversed_bits(to_int(crc.poly), crc.width))),
+        ("init", _hex(crc.init)),
         ("refin", str(crc.refin).lower()),
         ("refout", str(crc.refout).lower()),
         ("xorout", _hex(crc.xorout)),
@@ -33,6 +35,17 @@ def checksum(facts: Facts) -> str:
         ("masked check value", hex_integer(masked)),
     ]
     return table(["Parameter", "Value"], [[name, code(value)] for name, value in rows])
+
+
+def reversed_bits(value: int, width: int) -> int:
+    """Return an integer with its bits in reversed order.
+
+    Examples
+    --------
+    >>> reversed_bits(0b0011, 4)
+    12
+    """
+    return int(f"{value:0{width}b}"[::-1], 2)
 
 
 def column_flags(facts: Facts) -> str:
@@ -47,8 +60,8 @@ def run_header(facts: Facts) -> str:
 
 def widths(facts: Facts) -> str:
     """Return the widths in bytes by code."""
-    rows = [[number, f"{width} bytes"] for number, width in enumerate(facts.format.codecs.rice.widths)]
-    return table(["Width code", "Width"], rows)
+    widths = facts.format.codecs.rice.widths
+    return table(["Width code", "Bytes"], enumerate(widths))
 
 
 def bit_table(layout: BitLayout) -> str:
@@ -64,18 +77,18 @@ def bit_table(layout: BitLayout) -> str:
 
 def classes(facts: Facts) -> str:
     """Return the codes of the class stage."""
-    codes = {name: number for name, number in _items(facts.format.codecs.classes)}
-    rows = [[number, name.replace("_", " ")] for name, number in codes.items()]
+    codes = _items(facts.format.codecs.classes)
+    rows = [[number, name.replace("_", " ")] for name, number in codes]
     return table(["Class", "Meaning"], sorted(rows))
 
 
 def modes(facts: Facts) -> str:
     """Return the modes of a lossless float."""
     quantise, comments = facts.format.codecs.quantise, facts.comments
-    rows = [[f"0 to {quantise.decimals_max}", "decimals of so many digits: `x = integer / 10^mode`"]]
-    for name in ("mode_float32", "mode_float64"):
-        rows.append([str(getattr(quantise, name)), comments.get(f"codecs.quantise.{name}", "")])
-    return table(["`mode`", "Meaning"], rows)
+    decimals = (f"0 to {quantise.decimals_max}", "decimals of so many digits: `integer / 10^mode`")
+    names = ("mode_float32", "mode_float64")
+    rows = [(getattr(quantise, name), comments.get(f"codecs.quantise.{name}")) for name in names]
+    return table(["`mode`", "Meaning"], [decimals, *rows])
 
 
 def codec_constants(facts: Facts) -> str:

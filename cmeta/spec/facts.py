@@ -13,8 +13,9 @@ from pathlib import Path
 import tomli
 
 from cmeta.schema import Format, Schema, shipped_format
+from cmeta.schema.convert import convert
 from cmeta.schema.document import FORMAT_KEYS, Document
-from cmeta.schema.shipped import convert, shipped_path
+from cmeta.schema.shipped import shipped_path
 
 _TABLE = re.compile(r"^\[\[?([\w.]+)\]\]?")
 _COMMENTED = re.compile(r'^(\w+) *= *(?:"[^"]*"|[^"#])*# *(.+)$')
@@ -63,11 +64,11 @@ def load_facts(path: Path | None = None) -> Facts:
 
 
 def comments_of(toml: str) -> dict[str, str]:
-    """Return the comments that stand behind a value, by key path.
+    r"""Return the comments that stand behind a value, by key path.
 
     Examples
     --------
-    >>> comments_of('[a.b]\\nc = "#" # what it is for')
+    >>> comments_of('[a.b]\nc = "#" # what it is for')
     {'a.b.c': 'what it is for'}
     """
     comments: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The JSON Schema of a schema file: its shape from the types, its numbers and examples from the TOML.
+"""The JSON Schema of a schema file: its shape from the types, its numbers from the TOML.
 
 Editors complete and check a user's schema with it. What it cannot say, `cmeta.Schema.load` checks.
 """

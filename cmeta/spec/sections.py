@@ -103,4 +103,5 @@ def sample_schema(facts: Facts, sample: Sample) -> str:
 def dump(facts: Facts, sample: Sample) -> str:
     """Return a sample, explained byte for byte."""
     data = sample.data()
-    return f"`{sample.name}.cmeta`, {len(data)} bytes:\n\n```text\n{text_of(explain(data, sample.schema))}\n```"
+    text = text_of(explain(data, sample.schema))
+    return f"`{sample.name}.cmeta`, {len(data)} bytes:\n\n```text\n{text}\n```"

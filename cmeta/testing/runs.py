@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from cmeta.errors import PrecisionWarning
-from cmeta.model import NAMED_FIELDS, CycleRecord
+from cmeta.model import CycleRecord
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.testing import values
+from cmeta.testing.forms import to_bytes, to_records
 from cmeta.testing.schemas import names, schemas
-from cmeta.writer.chunk import ChunkMaker
-from cmeta.writer.encoder import Encoder
 
 Array = npt.NDArray[Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 _LOGGED = ("accuracy", "train/loss", "layer.0.weight", "lr", "\N{GREEK SMALL LETTER ETA}", "x" * 255)
 _MOST_RECORDS = 100
+_MOSTLY = st.sampled_from([True, True, True, False])
+_SHARES = st.integers(1, 4)
+_UNDECLARED = st.lists(st.sampled_from(_LOGGED) | names(), max_size=3, unique=True)
+_TABLES = st.lists(values.CONFIGURATIONS, min_size=1, max_size=4)
+_SPACINGS = st.sampled_from(["even", "close", "any", "equal"])
+_STARTS = st.integers(0, 1000) | st.sampled_from([2**63 - 20, 2**63, 2**64 - 1000, 2**64 - 1])
+_FORMS = st.integers(0, 5)  # odd: enumerations by name; 4 and more: as a list
 
 
 @st.composite
@@ -48,24 +52,26 @@ def columns(
     Examples
     --------
     >>> import cmeta
-    >>> from hypothesis import find
-    >>> found = find(columns(cmeta.default_schema(), min_records=2), lambda c: len(c) == 2)
-    >>> sorted(found)
-    ['phase', 'timestamp']
+    >>> from hypothesis import find, settings
+    >>> quiet = settings(database=None, deadline=None)
+    >>> drawn = columns(cmeta.default_schema(), min_records=1)
+    >>> "phase" in find(drawn, lambda found: "metrics.lr" in found, settings=quiet)
+    True
     """
     if max_records is None:
         max_records = max(min_records, min(schema.batch_records * 5 // 2, _MOST_RECORDS))
     num_records = draw(st.integers(min_records, max_records))
-    phases = draw(values.codes(num_records, len(schema.phases)))
+    phases = values.codes(draw, num_records, len(schema.phases))
     found: dict[str, Any] = {}
-    if draw(st.sampled_from([True, True, True, False])):
+    if draw(_MOSTLY):
         found[TIMESTAMP], phases = _in_order(_timestamps(draw, num_records), phases)
     found[PHASE] = _as_given(draw, phases, None, schema[PHASE])
     for field in _others(draw, schema):
-        present = draw(values.masks(num_records))
+        present = values.mask(draw, num_records)
         mask = None if present.all() else present
         found[field.path] = _as_given(draw, _values(draw, num_records, field), mask, field)
-    return {path: found[path] for path in draw(st.permutations(sorted(found)))}
+    order = np.argsort(values.raw(draw, len(found), "u1"), kind="stable")
+    return {path: found[path] for path in np.array(sorted(found), object)[order]}
 
 
 def records(
@@ -86,9 +92,10 @@ def records(
     Examples
     --------
     >>> import cmeta
-    >>> from hypothesis import find
-    >>> find(records(cmeta.default_schema()), lambda run: len(run) > 0)[0].phase
-    'dream'
+    >>> from hypothesis import find, settings
+    >>> quiet = settings(database=None, deadline=None)
+    >>> len(find(records(cmeta.default_schema()), lambda run: len(run) > 1, settings=quiet))
+    2
     """
     drawn = columns(schema, min_records=min_records, max_records=max_records)
     return drawn.map(lambda found: to_records(found, schema))
@@ -112,51 +119,14 @@ def files(draw: Draw, schema: Schema | None = None, *, max_records: int | None =
     Examples
     --------
     >>> import cmeta
-    >>> from hypothesis import find
-    >>> data = find(files(), lambda data: len(cmeta.open(data)) > 0)
-    >>> len(cmeta.open(data)), cmeta.validate(data).ok
-    (1, True)
+    >>> from hypothesis import find, settings
+    >>> quiet = settings(database=None, deadline=None)
+    >>> data = find(files(), lambda data: len(cmeta.open(data)) > 0, settings=quiet)
+    >>> cmeta.validate(data).ok
+    True
     """
     schema = schema or draw(schemas())
     return to_bytes(draw(columns(schema, max_records=max_records)), schema)
-
-
-def to_records(found: Mapping[str, Any], schema: Schema) -> list[CycleRecord]:
-    """Return columns as records, with plain Python values.
-
-    Examples
-    --------
-    >>> import cmeta
-    >>> found = {"phase": ["train"], "metrics.lr": np.ma.array([0.5], mask=[False])}
-    >>> to_records(found, cmeta.default_schema())[0].metrics.lr
-    0.5
-    """
-    cells = zip(*map(_plain, found.values()), strict=True)
-    return [_record(dict(zip(found, row, strict=True)), schema) for row in cells]
-
-
-def to_bytes(
-    found: Mapping[str, Any] | list[Mapping[str, Any]] | list[list[CycleRecord]],
-    schema: Schema,
-    config: Any = None,
-    present: Mapping[str, Any] | None = None,
-) -> bytes:
-    """Return the bytes that `cmeta.write` puts on disk for columns, or for chunks one by one."""
-    encoder = Encoder(schema)
-    maker = ChunkMaker(schema, config)
-    payload = encoder.begin()[len(encoder.header()) :]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PrecisionWarning)
-        for part in [found] if isinstance(found, Mapping) else found:
-            start = encoder.next_timestamp
-            chunk = (
-                maker.make(part, present, start)
-                if isinstance(part, Mapping)
-                else maker.make_from_records(part, start)
-            )
-            payload += encoder.feed(chunk)
-    payload += encoder.finish()
-    return encoder.header(encoder.num_records) + payload
 
 
 # ------------------------------------------------------------------------------------- internals
@@ -165,39 +135,23 @@ def to_bytes(
 def _others(draw: Draw, schema: Schema) -> list[Field]:
     """Return some declared fields, and undeclared metrics where they are welcome."""
     declared = [f for f in schema.fields if f.path not in (TIMESTAMP, PHASE)]
-    chosen = [f for f in declared if draw(st.sampled_from([True, True, True, False]))]
+    share = draw(_SHARES)
+    taken = (values.raw(draw, len(declared), "u1") % 4 < share).tolist()
+    chosen = [field for field, take in zip(declared, taken, strict=True) if take]
     group = schema.open_group
     if group is None:
         return chosen
-    logged = draw(st.lists(st.sampled_from(_LOGGED) | names(), max_size=3, unique=True))
-    more = [undeclared(name, group, schema.format.codecs) for name in logged]
+    more = [undeclared(name, group, schema.format.codecs) for name in draw(_UNDECLARED)]
     return chosen + [field for field in more if field.path not in schema]
-
-
-def _record(row: Mapping[str, Any], schema: Schema) -> CycleRecord:
-    """Return the record of values by dotted name."""
-    nested: dict[str, Any] = {}
-    for path, value in row.items():
-        group, _, name = path.partition(".")
-        if value is None:
-            continue
-        if name:
-            nested.setdefault(group, {})[name] = value
-        else:
-            nested[path] = value
-    named = set(NAMED_FIELDS) - {"metrics"} | ({"metrics"} & set(schema.groups))
-    extra = {name: value for name, value in nested.items() if name not in named}
-    known = {name: value for name, value in nested.items() if name in named}
-    return CycleRecord(**known, extra=extra)
 
 
 def _timestamps(draw: Draw, num_records: int) -> Array:
     """Return ascending timestamps: evenly spaced, close together with equal ones, or far apart."""
-    way = draw(st.sampled_from(["even", "close", "any", "equal"]))
+    way = draw(_SPACINGS)
     top = 2**64 - 1
     if way == "any":
         return np.sort(values.raw(draw, num_records, "<u8"))
-    start = draw(st.integers(0, 1000) | st.sampled_from([0, 2**63 - 20, 2**63, top - 1000, top]))
+    start = draw(_STARTS)
     if way == "equal":
         return np.full(num_records, start, np.uint64)
     most = max((top - start) // max(num_records, 1), 0)
@@ -218,7 +172,7 @@ def _in_order(timestamps: Array, phases: Array) -> tuple[Array, Array]:
 def _values(draw: Draw, num_records: int, field: Field) -> Any:
     """Return one array for a field, `(n_records,)` or `(n_records, k)`, or a list of mappings."""
     if field.type == "config":
-        table = draw(st.lists(values.configurations(), min_size=1, max_size=4))
+        table = draw(_TABLES)
         return [table[i] for i in values.raw(draw, num_records, "u1") % len(table)]
     parts = [_component(draw, num_records, field) for _ in range(field.num_columns)]
     return np.stack(parts, axis=1) if field.num_components else parts[0]
@@ -226,19 +180,19 @@ def _values(draw: Draw, num_records: int, field: Field) -> Any:
 
 def _component(draw: Draw, num_records: int, field: Field) -> Array:
     if field.type == "enum":
-        return np.asarray(draw(values.codes(num_records, len(field.labels))))
+        return values.codes(draw, num_records, len(field.labels))
     if field.type == "bool":
-        return np.asarray(draw(values.masks(num_records)))
+        return values.mask(draw, num_records)
     drawn = values.floats if field.is_float else values.integers
-    return np.asarray(draw(drawn(num_records, field)))
+    return drawn(draw, num_records, field)
 
 
 def _as_given(draw: Draw, found: Any, present: Array | None, field: Field) -> Any:
     """Return a column in one of the forms that a user may give it in."""
-    if field.labels and draw(st.booleans()):
+    form = draw(_FORMS)
+    if field.labels and form % 2:
         found = np.array(field.labels)[found] if len(found) else np.zeros(0, "U1")
-    as_list = draw(st.sampled_from([False, False, True]))
-    if field.type != "config" and not as_list:
+    if field.type != "config" and form < 4:
         if present is None:
             return found
         absent = ~present if not field.num_components else np.repeat(
@@ -247,15 +201,3 @@ def _as_given(draw: Draw, found: Any, present: Array | None, field: Field) -> An
     plain = found if isinstance(found, list) else found.tolist()
     there = np.ones(len(plain), bool) if present is None else present
     return [value if here else None for value, here in zip(plain, there.tolist(), strict=True)]
-
-
-def _plain(column: Any) -> list[Any]:
-    """Return a column as Python values, None where absent, a vector as a tuple."""
-    if isinstance(column, np.ma.MaskedArray):
-        absent = np.ma.getmaskarray(column)
-        gone = absent.all(axis=1) if absent.ndim == 2 else absent
-        plain = np.asarray(column.data).tolist()
-        column = [None if g else value for g, value in zip(gone.tolist(), plain, strict=True)]
-    elif isinstance(column, np.ndarray):
-        column = column.tolist()
-    return [tuple(value) if isinstance(value, list) else value for value in column]

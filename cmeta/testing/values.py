@@ -1,13 +1,15 @@
 """Adversarial values for a field: everything that its type can hold, and what telemetry looks like.
 
 An array is drawn as one string of bytes and a way to read it, because a draw for each value would
-take most of a test's time; it still shrinks, towards zeros. Every way is named by its function.
+take most of a test's time; it still shrinks, towards zeros. Every way is a function, and every
+strategy that does not depend on the field is made once, for the same reason.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,40 +25,52 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 _WEYL = 0x9E3779B97F4A7C15
 _NUM_LEVELS = 1797  # the digits of scikit-learn: an accuracy on them is a multiple of 1/1797
+_BYTE = st.integers(0, 255)
 
 
 def raw(draw: Draw, num_values: int, dtype: str) -> Array:
     """Return an array of any bits."""
     size = num_values * np.dtype(dtype).itemsize
-    return np.frombuffer(draw(st.binary(min_size=size, max_size=size)), dtype)
+    return np.frombuffer(draw(_bytes(size)), dtype)
 
 
-@st.composite
-def masks(draw: Draw, num_values: int) -> Mask:
-    """Draw which records have a field: all, some, those from a late one on, or none."""
-    way = draw(st.sampled_from(["all", "some", "late", "few", "early", "none"]))
-    if way == "some":
-        return raw(draw, num_values, "u1") % 2 == 1
-    if way == "few":
-        return raw(draw, num_values, "u1") % 8 == 1
-    at = draw(st.integers(0, num_values))
-    ordinals = np.arange(num_values)
-    masks_ = {"late": ordinals >= at, "early": ordinals < at, "none": ordinals < 0}
-    return masks_.get(way, ordinals >= 0)
+@cache
+def _bytes(size: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=size, max_size=size)
+
+
+# ---------------------------------------------------------------------------------------- masks
+
+_PRESENCES = st.sampled_from(["all", "all", "some", "late", "few", "early", "none"])
+
+
+def mask(draw: Draw, num_values: int) -> Mask:
+    """Return which records have a field: all, some, those from a late one on, or none."""
+    way = draw(_PRESENCES)
+    if way in ("some", "few"):
+        few = 2 if way == "some" else 8
+        return raw(draw, num_values, "u1") % few == 1
+    if way in ("late", "early"):
+        late = np.arange(num_values) * 256 >= draw(_BYTE) * num_values
+        return late if way == "late" else ~late
+    return np.full(num_values, way == "all")
 
 
 # -------------------------------------------------------------------------------------- integers
 
 
-@st.composite
 def integers(draw: Draw, num_values: int, field: Field) -> Array:
-    """Draw an array of an integer type; its differences may wrap around."""
+    """Return an array of an integer type; its differences may wrap around."""
     low, high = int(np.iinfo(field.dtype).min), int(np.iinfo(field.dtype).max)
-    way = draw(st.sampled_from([_any_bits, _edges, _ramp, _small, _multiples, _weyl]))
-    found = way(draw, num_values, low, high)
+    found = draw(_INTEGER_WAYS)(draw, num_values, low, high)
     span = high - low + 1
     wrapped = [(int(value) - low) % span + low for value in found]
     return np.array(wrapped, field.dtype.newbyteorder("="))
+
+
+@cache
+def _between(low: int, high: int) -> st.SearchStrategy[int]:
+    return st.integers(low, high)
 
 
 def _any_bits(draw: Draw, num_values: int, low: int, high: int) -> Any:
@@ -65,49 +79,49 @@ def _any_bits(draw: Draw, num_values: int, low: int, high: int) -> Any:
 
 def _edges(draw: Draw, num_values: int, low: int, high: int) -> Any:
     table = [low, high, 0, 1, low + 1, high - 1, high // 2, high // 2 + 1]
-    few = draw(st.integers(1, len(table)))
+    few = draw(_between(1, len(table)))
     return [table[i] for i in (raw(draw, num_values, "u1") % few).tolist()]
 
 
 def _ramp(draw: Draw, num_values: int, low: int, high: int) -> Any:
-    start, step = draw(st.integers(low, high)), draw(st.integers(-3, 3) | st.integers(low, high))
+    start, step = draw(_between(low, high)), draw(_between(-3, 3))
+    return [start + i * step for i in range(num_values)]
+
+
+def _steep(draw: Draw, num_values: int, low: int, high: int) -> Any:
+    start, step = draw(_between(low, high)), draw(_between(low, high))
     return [start + i * step for i in range(num_values)]
 
 
 def _small(draw: Draw, num_values: int, low: int, high: int) -> Any:
-    return (raw(draw, num_values, "u1") % draw(st.integers(1, 16))).tolist()
+    return (raw(draw, num_values, "u1") % draw(_between(1, 16))).tolist()
 
 
 def _multiples(draw: Draw, num_values: int, low: int, high: int) -> Any:
-    start, factor = draw(st.integers(low, high)), draw(st.integers(1, max(high // 256, 1)))
+    start, factor = draw(_between(low, high)), draw(_between(1, max(high // 256, 1)))
     return [start + int(i) * factor for i in raw(draw, num_values, "u1")]
 
 
 def _weyl(draw: Draw, num_values: int, low: int, high: int) -> Any:
-    root = draw(st.integers(low, high))
+    root = draw(_between(low, high))
     return [root + i * _WEYL for i in range(num_values)]
+
+
+_INTEGER_WAYS = st.sampled_from([_small, _any_bits, _edges, _ramp, _steep, _multiples, _weyl])
 
 
 # ---------------------------------------------------------------------------------------- floats
 
 
-@st.composite
 def floats(draw: Draw, num_values: int, field: Field) -> Array:
-    """Draw an array of float32 or float64 for a float field, wherever its values come from."""
-    way = draw(
-        st.sampled_from(
-            [_float64_bits, _float32_bits, _special, _constant, _float_ramp, _levels, _decimals,
-             _ordinary, _walk, _near_threshold]
-        )
-    )  # fmt: skip
+    """Return an array of float32 or float64 for a float field, wherever its values come from."""
+    way, style = draw(_FLOAT_WAYS), draw(_BYTE)
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.array(way(draw, num_values, field), np.float64)
-        if draw(st.sampled_from([False, False, True])):
+        if style % 3 == 1:
             odd = raw(draw, num_values, "u1") % 8 == 1
             values[odd] = _special(draw, int(odd.sum()), field)
-        if draw(st.sampled_from([False, False, True])):
-            return values.astype(np.float32)
-    return values
+        return values.astype(np.float32) if style % 5 == 1 else values
 
 
 def _float64_bits(draw: Draw, num_values: int, field: Field) -> Any:
@@ -119,32 +133,25 @@ def _float32_bits(draw: Draw, num_values: int, field: Field) -> Any:
 
 
 def _special(draw: Draw, num_values: int, field: Field) -> Any:
-    float32, float64 = np.finfo(np.float32), np.finfo(np.float64)
-    table = [0.0, math.nan, math.inf, -math.inf, -0.0, 1.0, -1.0, 5e-324, -5e-324, 5e-7, -5e-7,
-             1.5e-6, 2.5e-6, float(float32.max), float(float32.tiny), 1e-45, -1e-45, 3.5e38,
-             float(float64.max), float(float64.min), float(float64.tiny), 2.0**53, 2.0**53 + 2,
-             0.1, 1 / 3, 16777215.0, 16777216.0, 1e15, 1e16]  # fmt: skip
-    few = draw(st.integers(1, len(table)))
-    return np.array(table)[raw(draw, num_values, "u1") % few]
+    few = draw(_between(1, len(_SPECIAL)))
+    return _SPECIAL[raw(draw, num_values, "u1") % few]
 
 
 def _constant(draw: Draw, num_values: int, field: Field) -> Any:
-    return np.full(num_values, draw(st.floats()))
+    return np.full(num_values, draw(_ANY_FLOAT))
 
 
 def _float_ramp(draw: Draw, num_values: int, field: Field) -> Any:
-    start, step = draw(st.floats(-1e6, 1e6)), draw(st.floats(-1, 1))
+    start, step = draw(_ANY_FLOAT), draw(_SMALL_FLOAT)
     return start + step * np.arange(num_values)
 
 
 def _levels(draw: Draw, num_values: int, field: Field) -> Any:
-    few = draw(st.sampled_from([2, 5, _NUM_LEVELS + 1]))
-    return (raw(draw, num_values, "<u2") % few) / _NUM_LEVELS
+    return (raw(draw, num_values, "<u2") % draw(_LEVELS)) / _NUM_LEVELS
 
 
 def _decimals(draw: Draw, num_values: int, field: Field) -> Any:
-    digits = draw(st.integers(0, 15))
-    return raw(draw, num_values, "<i4") / 10.0**digits
+    return raw(draw, num_values, "<i4") / 10.0 ** draw(_between(0, 15))
 
 
 def _ordinary(draw: Draw, num_values: int, field: Field) -> Any:
@@ -155,8 +162,8 @@ def _ordinary(draw: Draw, num_values: int, field: Field) -> Any:
 
 
 def _walk(draw: Draw, num_values: int, field: Field) -> Any:
-    scale = draw(st.sampled_from([1e-7, 1e-6, 1e-3, 0.1]))
-    return draw(st.floats(-20, 20)) + scale * np.cumsum(raw(draw, num_values, "i1"))
+    scale = 10.0 ** draw(_between(-8, 0))
+    return draw(_SMALL_FLOAT) + scale * np.cumsum(raw(draw, num_values, "i1"))
 
 
 def _near_threshold(draw: Draw, num_values: int, field: Field) -> Any:
@@ -172,30 +179,46 @@ def _near_threshold(draw: Draw, num_values: int, field: Field) -> Any:
     return np.where(steps & 128, -values, values)
 
 
+_FLOAT32, _FLOAT64 = np.finfo(np.float32), np.finfo(np.float64)
+_SPECIAL = np.array([
+    0.0, math.nan, math.inf, -math.inf, -0.0, 1.0, -1.0, 5e-324, -5e-324, 5e-7, -5e-7, 1.5e-6,
+    2.5e-6, float(_FLOAT32.max), float(_FLOAT32.tiny), 1e-45, -1e-45, 3.5e38, float(_FLOAT64.max),
+    float(_FLOAT64.min), float(_FLOAT64.tiny), 2.0**53, 2.0**53 + 2, 0.1, 1 / 3, 16777215.0,
+    16777216.0, 1e15, 1e16,
+])  # fmt: skip
+_ANY_FLOAT = st.floats()
+_SMALL_FLOAT = st.floats(-20, 20)
+_LEVELS = st.sampled_from([2, 5, _NUM_LEVELS + 1])
+_FLOAT_WAYS = st.sampled_from([
+    _levels, _decimals, _special, _ordinary, _walk, _constant, _float_ramp, _near_threshold,
+    _float32_bits, _float64_bits,
+])  # fmt: skip
+
+
 # ------------------------------------------------------------------------------ any other field
 
+_CODE_WAYS = st.sampled_from(["few", "any", "cycle"])
 
-@st.composite
+
 def codes(draw: Draw, num_values: int, num_labels: int) -> Array:
-    """Draw codes of an enumeration: any, few, or a cycle."""
-    any_code = raw(draw, num_values, "<u2") % num_labels
-    few = draw(st.integers(1, num_labels))
-    way = draw(st.sampled_from(["any", "few", "cycle"]))
+    """Return codes of an enumeration: any, few, or a cycle."""
+    way = draw(_CODE_WAYS)
+    if way == "any":
+        return (raw(draw, num_values, "<u2") % num_labels).astype(np.uint8)
+    few = draw(_between(1, num_labels))
     if way == "cycle":
         return (np.arange(num_values) % few).astype(np.uint8)
-    return (any_code % few if way == "few" else any_code).astype(np.uint8)
+    return (raw(draw, num_values, "<u2") % few).astype(np.uint8)
 
 
-def configurations() -> st.SearchStrategy[dict[str, Any]]:
-    """Draw a configuration: what JSON can say, and what only a Python mapping can."""
-    keys = st.text(st.characters(codec="utf-8"), max_size=6)
-    leaf = (
-        st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | keys
-        | st.sampled_from([2**53 - 1, 2**53, float(2**53), 1e20, 1e21, -0.0, 1.0])
-    )  # fmt: skip
-    inner = st.recursive(
-        leaf,
-        lambda node: st.lists(node, max_size=3) | st.dictionaries(keys, node, max_size=3),
-        max_leaves=4,
-    )
-    return st.dictionaries(keys, inner, max_size=3)
+_KEYS = st.text(st.characters(codec="utf-8"), max_size=6)
+_LEAVES = (
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | _ANY_FLOAT | _KEYS
+    | st.sampled_from([2**53 - 1, 2**53, float(2**53), 1e20, 1e21, -0.0, 1.0])
+)  # fmt: skip
+_NESTED = st.recursive(
+    _LEAVES,
+    lambda node: st.lists(node, max_size=3) | st.dictionaries(_KEYS, node, max_size=3),
+    max_leaves=4,
+)
+CONFIGURATIONS = st.dictionaries(_KEYS, _NESTED, max_size=3)  # what JSON can say, and a bit more

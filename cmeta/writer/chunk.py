@@ -195,9 +195,12 @@ class ChunkMaker:
             mask = numbers.present if given is None else given
             return self._config_column(numbers.values, field, mask)
         places: dict[bytes, int] = {}
+        bodies: dict[int, bytes | None] = {id(None): self._fixed}  # `value` keeps the objects alive
         codes: list[int | None] = []
         for item in value:
-            body = self._fixed if item is None else self._json(item, CONFIG_KEY)
+            if id(item) not in bodies:
+                bodies[id(item)] = self._json(item, CONFIG_KEY)
+            body = bodies[id(item)]
             codes.append(None if body is None else places.setdefault(body, len(places)))
         return as_array(codes, field, given), tuple(places)
 

@@ -1,0 +1,113 @@
+"""The forms of a run: columns as a user gives them, records, plain Python values, bytes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cmeta.columns import Columns
+from cmeta.errors import PrecisionWarning
+from cmeta.model import NAMED_FIELDS, CycleRecord
+from cmeta.schema import Field, Schema, undeclared
+from cmeta.writer.chunk import ChunkMaker
+from cmeta.writer.encoder import Encoder
+
+
+def field_of(path: str, schema: Schema) -> Field:
+    """Return the field, declared or not, of a dotted name that a schema takes."""
+    if path in schema:
+        return schema[path]
+    group, _, name = path.partition(".")
+    return undeclared(name, group, schema.format.codecs)
+
+
+def plain_values(column: Any) -> list[Any]:
+    """Return a column, in any form, as Python values: None where absent, a vector as a tuple.
+
+    Examples
+    --------
+    >>> plain_values(np.ma.array([[1, 2], [3, 4]], mask=[[0, 0], [1, 1]]))
+    [(1, 2), None]
+    """
+    if isinstance(column, np.ma.MaskedArray):
+        absent = np.ma.getmaskarray(column)
+        gone = absent.all(axis=1) if absent.ndim == 2 else absent
+        plain = np.asarray(column.data).tolist()
+        column = [None if g else value for g, value in zip(gone.tolist(), plain, strict=True)]
+    elif isinstance(column, np.ndarray):
+        column = column.tolist()
+    return [tuple(value) if isinstance(value, list) else value for value in column]
+
+
+def to_records(found: Mapping[str, Any], schema: Schema) -> list[CycleRecord]:
+    """Return columns as records, with plain Python values.
+
+    Examples
+    --------
+    >>> import cmeta
+    >>> found = {"phase": ["train"], "metrics.lr": np.ma.array([0.5], mask=[False])}
+    >>> to_records(found, cmeta.default_schema())[0].metrics.lr
+    0.5
+    """
+    cells = zip(*map(plain_values, found.values()), strict=True)
+    return [_record(dict(zip(found, row, strict=True)), schema) for row in cells]
+
+
+def to_bytes(
+    found: Mapping[str, Any] | Sequence[Mapping[str, Any] | Sequence[CycleRecord]],
+    schema: Schema,
+    config: Any = None,
+    present: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Return the bytes that `cmeta.write` puts on disk.
+
+    Parameters
+    ----------
+    found : mapping of columns, or sequence of such mappings and of lists of records
+        Taken as chunks, one by one.
+    schema, config, present
+        As `cmeta.write` takes them.
+
+    Examples
+    --------
+    >>> import cmeta
+    >>> len(cmeta.open(to_bytes({"phase": ["dream", "train"]}, cmeta.default_schema())))
+    2
+    """
+    if isinstance(found, Columns):
+        config = config or found.configs or None
+    encoder = Encoder(schema)
+    maker = ChunkMaker(schema, config)
+    payload = encoder.begin()[len(encoder.header()) :]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrecisionWarning)
+        for part in [found] if isinstance(found, Mapping) else found:
+            start = encoder.next_timestamp
+            chunk = (
+                maker.make(part, present, start)
+                if isinstance(part, Mapping)
+                else maker.make_from_records(part, start)
+            )
+            payload += encoder.feed(chunk)
+    payload += encoder.finish()
+    return encoder.header(encoder.num_records) + payload
+
+
+def _record(row: Mapping[str, Any], schema: Schema) -> CycleRecord:
+    """Return the record of values by dotted name."""
+    nested: dict[str, Any] = {}
+    for path, value in row.items():
+        group, _, name = path.partition(".")
+        if value is None:
+            continue
+        if name:
+            nested.setdefault(group, {})[name] = value
+        else:
+            nested[path] = value
+    named = set(NAMED_FIELDS) - {"metrics"} | ({"metrics"} & set(schema.groups))
+    extra = {name: value for name, value in nested.items() if name not in named}
+    known = {name: value for name, value in nested.items() if name in named}
+    return CycleRecord(**known, extra=extra)

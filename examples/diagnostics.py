@@ -1,0 +1,135 @@
+"""Diagnostics of a training: what a loss, an entropy and a gradient say beside those before them.
+
+Running figures are kept for each phase, because a dream's loss is no training loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+WINDOW = 18  # losses: 17 differences, so 16 pairs of neighbours that agree or not
+
+
+def millionths(value: float) -> float:
+    """Round to the step in which a declared field is stored, unless it says otherwise.
+
+    The library warns when a stored value differs by more than 0.1% from the one it was given.
+    Whatever crosses zero, such as a slope, cannot but come that close to it; by rounding we say
+    that millionths are all we care for.
+
+    Examples
+    --------
+    >>> millionths(-0.00012345678)
+    -0.000123
+    """
+    return round(float(np.float32(value)), 6)
+
+
+@dataclass
+class Trend:
+    """Running figures of one phase.
+
+    Attributes
+    ----------
+    fast, slow : float
+        Running means of the loss, over some 10 and some 50 cycles.
+    entropy, coherence : float or None
+        Running means, over some 20 cycles.
+    """
+
+    fast: float = math.nan
+    slow: float = math.nan
+    entropy: float | None = None
+    coherence: float | None = None
+    _gradient: Floats | None = None
+    _losses: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def observe(
+        self, loss: float, entropy: float, gradient: Floats | None
+    ) -> tuple[float | None, dict[str, float | str]]:
+        """Take in a cycle.
+
+        Returns
+        -------
+        coherence : float or None
+            Cosine of this gradient and the one before; None if there are not both.
+        diagnostics : dict
+            By the names of the default record's metrics; as far as enough cycles were seen.
+        """
+        is_first = not self._losses
+        before = self.fast
+        self.fast = loss if is_first else _blend(self.fast, loss, 0.1)
+        self.slow = loss if is_first else _blend(self.slow, loss, 0.02)
+        self._losses.append(loss)
+        coherence = self._follow(gradient)
+        oscillation = self._oscillation()
+        diagnostics = {
+            "entropy": entropy,
+            "loss_slope": None if is_first else self.fast - before,
+            "entropy_drift": _minus(entropy, self.entropy),
+            "coherence_decay": _minus(self.coherence, coherence),
+            "oscillation_index": oscillation,
+            "risk_score": self._risk(oscillation, coherence),
+        }
+        self.entropy = _blend(self.entropy, entropy, 0.05)
+        if coherence is not None:
+            self.coherence = _blend(self.coherence, coherence, 0.05)
+        known = {
+            name: millionths(value) for name, value in diagnostics.items() if value is not None
+        }
+        coherence = None if coherence is None else millionths(coherence)
+        return coherence, known | {"state": self._verdict(oscillation)}
+
+    def _follow(self, gradient: Floats | None) -> float | None:
+        """Keep a gradient, and return its cosine with the one before."""
+        before, self._gradient = self._gradient, gradient
+        if before is None or gradient is None:
+            return None
+        return float(np.vdot(gradient, before) / (norm(gradient) * norm(before)))
+
+    def _rise(self) -> float:
+        """By what share the loss of late exceeds that of before; NaN if either is not finite."""
+        if not math.isfinite(self.fast) or not math.isfinite(self.slow):
+            return math.nan
+        return max(0.0, self.fast / max(self.slow, 1e-12) - 1)
+
+    def _oscillation(self) -> float | None:
+        """Return how often a fall follows a rise or a rise a fall; about 2/3 for mere noise."""
+        if len(self._losses) < WINDOW:
+            return None
+        falls = np.diff(self._losses) < 0
+        return float(np.mean(falls[1:] != falls[:-1]))
+
+    def _risk(self, oscillation: float | None, coherence: float | None) -> float:
+        """Combine rise, oscillation and incoherence, a third each."""
+        rise = self._rise()
+        incoherence = 0.0 if coherence is None else (1 - coherence) / 2
+        risk = (min(1.0, rise) + (oscillation or 0.0) + incoherence) / 3
+        return 1.0 if math.isnan(rise) or math.isnan(risk) else risk
+
+    def _verdict(self, oscillation: float | None) -> str:
+        rise = self._rise()
+        if math.isnan(rise) or rise > 2:
+            return "diverging"
+        if rise > 0.4:
+            return "degrading"
+        return "oscillating" if (oscillation or 0.0) > 0.9 else "stable"
+
+
+def norm(values: Floats) -> float:
+    """Return the Euclidean norm of any array."""
+    return float(np.sqrt(np.vdot(values, values)))
+
+
+def _blend(mean: float | None, value: float, weight: float) -> float:
+    return value if mean is None else mean + weight * (value - mean)
+
+
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
