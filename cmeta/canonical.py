@@ -49,6 +49,8 @@ def dumps(value: object, limits: Limits, what: str) -> bytes:
         data = rfc8785.dumps(plain)
     except rfc8785.CanonicalizationError as err:
         raise EncodeError(f"{what}: {err}") from err
+    except UnicodeEncodeError as err:
+        raise EncodeError(f"{what}: a key that UTF-8 cannot encode: {err.object!r}") from err
     if len(data) > limits.json_bytes_max:
         raise EncodeError(f"{what}: {len(data)} bytes of JSON, at most {limits.json_bytes_max}")
     return data
@@ -66,12 +68,13 @@ def loads(data: bytes, limits: Limits) -> Any:
         raise LimitError(f"{len(data)} bytes of JSON, at most {limits.json_bytes_max}")
     _bound_depth(data, limits.json_depth_max)
     try:
-        value = msgspec.json.decode(data)
+        value = _as_binary64(msgspec.json.decode(data))
         again = dumps(value, limits, "JSON")
-    except (msgspec.DecodeError, UnicodeDecodeError, EncodeError) as err:
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, EncodeError) as err:
         raise CorruptError(f"not JSON: {err}") from err
     if again != data:
-        offset = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), 0)
+        pairs = enumerate(zip(data, again, strict=False))
+        offset = next((i for i, (a, b) in pairs if a != b), min(len(data), len(again)))
         raise CorruptError("not canonical JSON (RFC 8785)", offset=offset)
     return value
 
@@ -102,6 +105,16 @@ def _plain(value: object, path: str, depth: int) -> Any:
         f"{path}: {type(value).__name__} is not JSON; expected a mapping, list, string, number, "
         "boolean or None"
     )
+
+
+def _as_binary64(value: Any) -> Any:
+    """Read numbers as RFC 8785 does: a whole one beyond 2^53 - 1 is a float without a point."""
+    if isinstance(value, dict):
+        return {k: _as_binary64(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_as_binary64(v) for v in value]
+    is_large = isinstance(value, int) and abs(value) > _SAFE_INTEGER
+    return float(value) if is_large else value
 
 
 def _key(key: object, path: str) -> str:

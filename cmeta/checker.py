@@ -200,9 +200,12 @@ class _Examiner:
             self._check_block(block, row)
         except DecodeError as err:
             self._encoder = None  # what follows cannot be encoded again without this
+            self._keep_place(row)
             yield err
             return
-        if self._encoder is not None and block.name != "SCHEMA":
+        if block.name == "SCHEMA":
+            self._group_offset = self.end
+        elif self._encoder is not None:
             self._group += self._source.read(offset, self.end - offset)
             if block.name == "BATCH":
                 yield from self._compare_group()
@@ -215,6 +218,18 @@ class _Examiner:
         end = self._source.size
         rest = self._group + self._source.read(self._found.end, end - self._found.end)
         yield from self._difference(expected, rest)
+
+    def _keep_place(self, row: int) -> None:
+        """Count a block that cannot be read, so that what follows is not called wrong for it."""
+        name = self._grammar.names.get(int(self._found.table["kind"][row]))
+        if name == "CONFIG" and len(self._configs) == self._num_before("CONFIG", row):
+            self._configs.append(b"")
+        elif name == "NAME" and len(self._names) == self._num_before("NAME", row):
+            self._names.append("")
+
+    def _num_before(self, name: str, row: int) -> int:
+        kinds = self._found.table["kind"][:row]
+        return int(np.count_nonzero(kinds == self._grammar.kinds[name]))
 
     def _check_row(self, block: Block, row: int) -> None:
         expected = self._found.table[row]
@@ -237,12 +252,13 @@ class _Examiner:
                 raise CorruptError(message, offset=block.body_offset, path="NAME")
             self._names.append(name)
         elif block.name == "BATCH":
+            ordinal = self._num_before("BATCH", row)
             around = Surroundings(
-                self.num_batches, self._found.table[row], tuple(self._names), len(self._configs)
+                ordinal, self._found.table[row], tuple(self._names), len(self._configs)
             )
-            self.num_batches += 1
             batch = Batch(block, schema, self._grammar, around)
             self._feed(Decoded(batch, tuple(self._configs)), block)
+            self.num_batches += 1
             self.num_records += batch.num_records
 
     def _feed(self, chunk: Decoded, block: Block) -> None:

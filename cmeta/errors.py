@@ -31,7 +31,11 @@ class SchemaError(CmetaError):
 
     def __init__(self, message: str, *, source: str = "schema", key: str = "") -> None:
         self.message, self.source, self.key = message, source, key
-        super().__init__(f"{source}: {key}: {message}" if key else f"{source}: {message}")
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        where = f"{self.source}: {self.key}" if self.key else self.source
+        return f"{where}: {self.message}"
 
 
 class EncodeError(CmetaError):
@@ -66,7 +70,7 @@ class DecodeError(CmetaError):
     def within(self, base: int, path: str) -> DecodeError:
         """Place the error inside an element that begins at `base`, and return it."""
         self.offset += base
-        glue = "." if self.path and not self.path.startswith("[") else ""
+        glue = "." if path and self.path and not self.path.startswith("[") else ""
         self.path = f"{path}{glue}{self.path}"
         return self
 

@@ -146,6 +146,8 @@ def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in record.as_dict().items():
         if name in schema.groups:
+            if not isinstance(value, Mapping):
+                raise EncodeError(f"{name}: found a {type(value).__name__}, expected a mapping")
             flat.update({f"{name}.{k}": v for k, v in value.items() if v is not None})
         elif name in schema:
             flat[name] = value

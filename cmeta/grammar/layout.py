@@ -15,7 +15,7 @@ from typing import Any
 
 import construct
 import numpy as np
-from construct import Adapter, Array, Construct, Container, GreedyBytes, Struct, Subconstruct
+from construct import Array, Construct, Container, GreedyBytes, Struct, Subconstruct
 
 from cmeta.errors import CorruptError, DecodeError, TruncatedError
 from cmeta.schema.document import Format, LayoutField
@@ -147,17 +147,20 @@ class Constant(construct.Const):
         return found
 
 
-class Utf8(Adapter):
+class Utf8(Subconstruct):
     """A string; what is not UTF-8 is corrupt."""
 
-    def _decode(self, obj: bytes, context: Container, path: str) -> str:
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> str:
+        at = stream.tell()
+        data: bytes = self.subcon._parsereport(stream, context, path)
         try:
-            return obj.decode()
+            return data.decode()
         except UnicodeDecodeError as err:
-            raise CorruptError(f"not UTF-8: {err.reason}", offset=err.start) from err
+            raise CorruptError(f"not UTF-8: {err.reason}", offset=at + err.start) from err
 
-    def _encode(self, obj: str, context: Container, path: str) -> bytes:
-        return obj.encode()
+    def _build(self, obj: str, stream: io.BytesIO, context: Container, path: str) -> str:
+        self.subcon._build(obj.encode(), stream, context, path)
+        return obj
 
 
 class Counted(Construct):

@@ -61,7 +61,14 @@ class OpenFile:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the undeclared metrics, by number."""
-        return tuple(parse_name(block, self.schema) for block in self._blocks("NAME"))
+        names: dict[str, None] = {}
+        for block in self._blocks("NAME"):
+            name = parse_name(block, self.schema)
+            if name in names:
+                message = f"{name!r} for a second time"
+                raise CorruptError(message, offset=block.body_offset, path="NAME")
+            names[name] = None
+        return tuple(names)
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:

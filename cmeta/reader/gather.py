@@ -43,7 +43,9 @@ def gather(
             target.add(file.schema[name])
     for num_records, found in _decode_all(file, infos, selection, fields, threads):
         target.put(num_records, found)
-    return target.columns(file, configs)
+    only_declared = fields is not None and all(field.declared for field in fields)
+    order = file.schema.fields if only_declared else file.fields
+    return target.columns(order, file, configs)
 
 
 class _Target:
@@ -72,11 +74,14 @@ class _Target:
             self._present[field][here] = True if present is None else present
         self._at += num_records
 
-    def columns(self, file: OpenFile, configs: Sequence[Mapping[str, Any]]) -> Columns:
-        """Return the answer."""
-        order = {field: i for i, field in enumerate(file.fields)}
+    def columns(
+        self, order: Sequence[Field], file: OpenFile, configs: Sequence[Mapping[str, Any]]
+    ) -> Columns:
+        """Return the answer, its fields in this order."""
         arrays, masks = {}, {}
-        for field in sorted(self._arrays, key=lambda f: order[f]):
+        for field in order:
+            if field not in self._arrays:
+                continue
             present = self._present.pop(field)[: self._at]
             values = self._arrays.pop(field)[: self._at]
             if field.labels and not self._codes:

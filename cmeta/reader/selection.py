@@ -56,6 +56,8 @@ class Selection:
 
     def infos(self, file: OpenFile) -> list[BatchInfo]:
         """Return the batches that may hold something, from the INDEX alone."""
+        if self.start is not None and self.end is not None and self.start > self.end:
+            return []
         return [
             info
             for info in file.batches

@@ -11,10 +11,11 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from cmeta.errors import SchemaError
-from cmeta.schema.document import FIELD_TYPES, Stage
+from cmeta.schema.document import FIELD_TYPES, Enumeration, Stage
 
 T = TypeVar("T")
 
+_ANY_ENUMERATION = ".enumerations[...]"
 _STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
 
 
@@ -30,10 +31,40 @@ def convert(data: Any, into: type[T], source: str) -> T:
         return msgspec.convert(data, into)
     except msgspec.ValidationError as err:
         message, _, path = str(err).partition(" - at `$")
-        key = path.rstrip("`").lstrip(".").replace("[...]", ".*")
-        raise SchemaError(
-            _explain(message, path.rstrip("`"), data, into), source=source, key=key
-        ) from err
+        path = _name_enumeration(path.rstrip("`"), data)
+        key = path.lstrip(".")
+        raise SchemaError(_explain(message, path, data, into), source=source, key=key) from err
+
+
+def prune(data: Any, into: type[Any]) -> Any:
+    """Leave out the keys of tables that a type does not know."""
+    return _prune(data, msgspec.inspect.type_info(into))
+
+
+def _prune(data: Any, node: Any) -> Any:
+    if isinstance(node, msgspec.inspect.UnionType):
+        tables = [t for t in node.types if isinstance(t, msgspec.inspect.StructType)]
+        node = tables[0] if tables else node
+    if isinstance(data, dict) and isinstance(node, msgspec.inspect.StructType):
+        known = {field.encode_name: field.type for field in node.fields}
+        return {k: _prune(v, known[k]) for k, v in data.items() if k in known}
+    if isinstance(data, dict) and isinstance(node, msgspec.inspect.DictType):
+        return {k: _prune(v, node.value_type) for k, v in data.items()}
+    if isinstance(data, list) and isinstance(node, msgspec.inspect.VarTupleType):
+        return [_prune(v, node.item_type) for v in data]
+    return data
+
+
+def _name_enumeration(path: str, data: Any) -> str:
+    """Find out which enumeration is meant: msgspec does not say which key of a table."""
+    if not path.startswith(_ANY_ENUMERATION):
+        return path.replace("[...]", ".*")
+    for name, value in data["enumerations"].items():
+        try:
+            msgspec.convert(value, Enumeration)
+        except msgspec.ValidationError:
+            return f".enumerations.{name}{path.removeprefix(_ANY_ENUMERATION)}"
+    return path
 
 
 def _explain(message: str, path: str, data: Any, into: type[Any]) -> str:
@@ -55,7 +86,7 @@ def _explain(message: str, path: str, data: Any, into: type[Any]) -> str:
 def _lookup(data: Any, path: str, otherwise: str) -> str:
     """Return what stands at a path, if it leads to a scalar."""
     for index, name in _STEP.findall(path):
-        if index == "...":  # msgspec does not say which key of a table
+        if name == "*":
             return otherwise
         data = data[int(index)] if index else data[name]
     return otherwise if isinstance(data, dict | list) else repr(data)
@@ -70,10 +101,12 @@ def _keys(path: str, into: type[Any]) -> tuple[str, ...]:
 
 
 def _enter(node: Any, name: str) -> Any:
-    if name:
+    if name and isinstance(node, msgspec.inspect.DictType):
+        node = node.value_type
+    elif name:
         node = next(field.type for field in node.fields if field.encode_name == name)
     else:
-        node = node.value_type if isinstance(node, msgspec.inspect.DictType) else node.item_type
+        node = node.item_type
     if isinstance(node, msgspec.inspect.UnionType):
         node = next(t for t in node.types if isinstance(t, msgspec.inspect.StructType))
     return node

@@ -23,6 +23,13 @@ Fail = Callable[[str, str], SchemaError]
 PHASE = "phase"
 TIMESTAMP = "timestamp"
 
+# The two fields by which a file is ordered: type, enumeration, longest chain. They are never
+# absent, so they have no class; phase is what others are split by.
+_LEADING: dict[str, tuple[str, str, tuple[Stage, ...]]] = {
+    TIMESTAMP: ("u64", "", ("split", "delta", "rice")),
+    PHASE: ("enum", PHASE, ("delta", "rice")),
+}
+
 
 def check(document: Document, fmt: Format, source: str) -> None:
     """Raise the first `SchemaError` of `document`, or return."""
@@ -87,19 +94,20 @@ def _check_groups(document: Document, fmt: Format, fail: Fail) -> None:
 
 
 def _check_leading_fields(document: Document, fail: Fail) -> None:
-    expected: dict[str, tuple[str, str, tuple[Stage, ...]]] = {
-        TIMESTAMP: ("u64", "", ("split", "delta", "rice")),
-        PHASE: ("enum", PHASE, ("delta", "rice")),
-    }
-    for i, (name, (type_, enumeration, most)) in enumerate(expected.items()):
+    for i, (name, (type_, enumeration, most)) in enumerate(_LEADING.items()):
         key = f"record.fields[{i}]"
         if i >= len(document.record.fields):
             raise fail("record.fields", f"found {i} fields, expected {name!r} as number {i}")
         field = document.record.fields[i]
-        if (field.name, field.group) != (name, ""):
+        if field.name != name:
             raise fail(f"{key}.name", f"found {field.name!r}, expected {name!r} in this place")
-        if field.type != type_ or field.enumeration != enumeration:
+        if field.group:
+            raise fail(f"{key}.group", f"found {field.group!r}, expected {name!r} in no group")
+        if field.type != type_:
             raise fail(f"{key}.type", f"found {field.type!r}, expected {name!r} to be {type_!r}")
+        if field.enumeration != enumeration:
+            found = f"found {field.enumeration!r}, expected {enumeration!r}"
+            raise fail(f"{key}.enumeration", found)
         if not field.codec or not set(field.codec) <= set(most):
             raise fail(f"{key}.codec", f"found {list(field.codec)}, expected at most {list(most)}")
 
@@ -157,12 +165,9 @@ def _check_quantum(field: RecordField, scalar: str, key: str, fmt: Format, fail:
 
 def _check_chain(field: RecordField, scalar: str, key: str, fmt: Format, fail: Fail) -> None:
     """A chain keeps the order of the default; only palette and split may be left out."""
-    if not field.codec or (field.name in (TIMESTAMP, PHASE) and not field.group):
-        order = default_chain(scalar, fmt.codecs)
-        required: set[Stage] = {"delta", "rice"}
-    else:
-        order = default_chain(scalar, fmt.codecs)
-        required = set(order) - {"palette", "split"}
+    leading = _LEADING.get(field.name) if not field.group else None
+    order = leading[2] if leading else default_chain(scalar, fmt.codecs)
+    required = set(order) - {"palette", "split"}
     chain = field.codec or order
     kept = tuple(stage for stage in order if stage in chain)
     if chain != kept or not required <= set(chain):

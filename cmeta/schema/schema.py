@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from cmeta import canonical
 from cmeta.errors import CorruptError, EncodeError, LimitError, SchemaError
 from cmeta.schema import rules, shipped
-from cmeta.schema.convert import convert
+from cmeta.schema.convert import convert, prune
 from cmeta.schema.document import Document, Enumeration, Format, Group, RecordField
 from cmeta.schema.fields import Field, default_chain, resolve
 
@@ -36,6 +36,10 @@ class Schema:
     def __init__(self, document: Document, format_: Format, source: str = "schema") -> None:
         rules.check(document, format_, source)
         vars(self).update(_document=document, _format=format_, _source=source)
+        try:
+            _ = self.embedded
+        except EncodeError as err:
+            raise SchemaError(f"found {err}", source=source) from err
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a schema is frozen; derive another one, for {name!r} too")
@@ -76,7 +80,7 @@ class Schema:
         """
         plain = canonical.loads(data, format_.limits)
         try:
-            document = convert(_known(plain, newer), Document, "SCHEMA")
+            document = convert(prune(plain, Document) if newer else plain, Document, "SCHEMA")
             _bound_batch(document, format_)
             schema = cls(document, format_, "SCHEMA")
             same = newer or schema.embedded == data
@@ -190,7 +194,10 @@ class Schema:
         if self.open_group is None:
             raise SchemaError("found no open group, expected one", key="record.groups")
         entries: dict[str, dict[str, Any]] = {name: {} for name in names}
-        entries |= {n: dict(o) for n, o in options.items()}
+        for name, entry in options.items():
+            if not isinstance(entry, Mapping):
+                raise SchemaError(f"found {entry!r}, expected a mapping", source=f"metric {name!r}")
+            entries[name] = dict(entry)
         added = []
         for name, entry in entries.items():
             default = {"type": "f64" if entry.get("exact") else "f32"}
@@ -253,7 +260,8 @@ class Schema:
         return self._derive(record=replace(self._document.record, batch_records=batch_records))
 
     def _derive(self, **changes: Any) -> Schema:
-        return Schema(replace(self._document, **changes), self._format, self._source)
+        plain = msgspec.to_builtins(replace(self._document, **changes))
+        return Schema(convert(plain, Document, self._source), self._format, self._source)
 
 
 @cache
@@ -285,26 +293,6 @@ def _strip_field(field: RecordField, format_: Format) -> RecordField:
         codec=() if field.codec == default_chain(scalar, format_.codecs) else field.codec,
         quanta_per_unit=None if quanta == format_.codecs.quantise.quanta_per_unit else quanta,
     )
-
-
-def _known(plain: Any, newer: bool) -> Any:
-    """Leave out the keys that we do not know, if a newer version may have added them."""
-    if not newer or not isinstance(plain, dict):
-        return plain
-    plain = {k: v for k, v in plain.items() if k in ("enumerations", "record")}
-    record = plain.get("record")
-    if isinstance(record, dict):
-        known = {"batch_records", "fields", "groups"}
-        record = {k: v for k, v in record.items() if k in known}
-        fields = record.get("fields")
-        if isinstance(fields, list):
-            names = set(RecordField.__struct_fields__)
-            record["fields"] = [
-                {k: v for k, v in f.items() if k in names} if isinstance(f, dict) else f
-                for f in fields
-            ]
-        plain["record"] = record
-    return plain
 
 
 def _bound_batch(document: Document, format_: Format) -> None:

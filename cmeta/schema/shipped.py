@@ -81,8 +81,8 @@ def _require_same(found: Any, expected: Any, key: str, source: str) -> None:
             _require_same(found.get(name), expected.get(name), f"{key}.{name}", source)
     elif found != expected:
         raise SchemaError(
-            f"found {found!r}, but the format version fixes {expected!r}; "
-            "leave the section out, or make it equal",
+            f"found {'nothing' if found is None else repr(found)}, but the format version fixes "
+            f"{expected!r}; leave the section out, or make it equal",
             source=source,
             key=key,
         )

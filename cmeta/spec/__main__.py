@@ -32,22 +32,22 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     what.add_argument("--check", action="store_true", help="write nothing; 1 if out of step")
     what.add_argument("--vectors", action="store_true", help="write the golden files only")
     options = parser.parse_args(arguments)
+    if not (root / "SPEC.md").is_file():
+        parser.error(f"no SPEC.md in {root}; run it in a checkout")
     if options.vectors:
         for path in write_vectors(root / "tests" / "vectors"):
             print(path.relative_to(root))
         return 0
-    facts = load_facts(root / "schema" / "cmeta_schema.toml")
-    stale = [path for path, text in outputs(facts, root).items() if _read(path) != text]
-    if options.check:
-        for path in stale:
-            message = f"{path.relative_to(root)} is out of step with the schema; run `make spec`"
-            print(message, file=sys.stderr)
-        return 1 if stale else 0
-    for path, text in outputs(facts, root).items():
-        if path in stale:
+    wanted = outputs(load_facts(root / "schema" / "cmeta_schema.toml"), root)
+    stale = {path: text for path, text in wanted.items() if _read(path) != text}
+    for path, text in stale.items():
+        name = path.relative_to(root)
+        if options.check:
+            print(f"{name} is out of step with the schema; run `make spec`", file=sys.stderr)
+        else:
             path.write_text(text, "utf-8")
-            print(path.relative_to(root))
-    return 0
+            print(name)
+    return 1 if stale and options.check else 0
 
 
 def _read(path: Path) -> str | None:

@@ -149,7 +149,7 @@ class _Explainer:
 
 def text_of(rows: list[Row], *, width: int = 16) -> str:
     """Return rows as lines of offset, bytes, element and value, `width` bytes a line at most."""
-    lines = ["offset  " + "bytes".ljust(3 * width) + "element"]
+    lines = ["offset  " + "bytes".ljust(3 * width + 1) + "element"]
     longest = max(len(row.path) for row in rows)
     for row in rows:
         long_text = len(row.data) > width and row.data == row.value.encode()
@@ -158,6 +158,6 @@ def text_of(rows: list[Row], *, width: int = 16) -> str:
             path, value = (row.path, row.value) if i == 0 else ("", "")
             if long_text:
                 value = piece.decode(errors="replace")
-            line = f"{row.offset + i:6}  {piece.hex(' '):{3 * width}}{path:{longest}}  {value}"
+            line = f"{row.offset + i:6}  {piece.hex(' '):{3 * width + 1}}{path:{longest}}  {value}"
             lines.append(line.rstrip())
     return "\n".join(lines)

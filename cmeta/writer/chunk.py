@@ -16,9 +16,11 @@ from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.model import CycleRecord, flatten, unknown_field
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.writer.values import Array, Column, Mask, as_array
+from cmeta.writer.values import Array, Column, Mask, as_array, scalar
 
 CONFIG_KEY = "config"
+_MOST = int(np.iinfo(np.uint64).max)
+_NONE_LEFT = f"timestamp: none is left to assign after {_MOST}"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class ChunkMaker:
             raise EncodeError("config: the schema has no field of type config")
         if isinstance(config, Mapping):
             self._fixed = self._json(config, CONFIG_KEY)
+        elif isinstance(config, str | bytes) or not isinstance(config, Iterable | None):
+            found = type(config).__name__
+            raise EncodeError(f"config: found a {found}, expected a mapping or a list of mappings")
         elif config is not None:
             self._listed = tuple(self._json(c, f"config[{i}]") for i, c in enumerate(config))
 
@@ -125,6 +130,7 @@ class ChunkMaker:
         EncodeError
             A field is unknown, missing, of another length, or has a value that does not fit.
         """
+        is_read = isinstance(columns, Columns)
         if present is None:
             present = columns.present if isinstance(columns, Columns) else {}
         made: dict[Field, Column] = {}
@@ -143,6 +149,8 @@ class ChunkMaker:
         if self._schema.config_field and self._schema.config_field not in made and self._fixed:
             made[self._schema.config_field] = Column(np.zeros(num_records, np.uint32), None)
             configs = (self._fixed,)
+        if self._listed and self._schema.config_field not in made and not is_read:
+            raise EncodeError("config: a list needs a column config that points to it")
         self._warn(made)
         kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
         return Chunk(num_records, kept, configs)
@@ -180,6 +188,13 @@ class ChunkMaker:
     ) -> tuple[Column, tuple[bytes, ...]]:
         """Return places in a list of configurations, and the list."""
         listed = self._listed
+        if isinstance(value, Mapping) or not isinstance(value, Iterable):
+            found = type(value).__name__
+            raise EncodeError(
+                f"config: found a {found}, expected a sequence; one for all records is config=..."
+            )
+        if not isinstance(value, np.ndarray | np.ma.MaskedArray):
+            value = list(value)  # also keeps what is made on the way alive
         if isinstance(value, np.ndarray) and value.dtype != object:
             if listed is None:
                 raise EncodeError("config: numbers need config=[...], the list that they point to")
@@ -190,12 +205,12 @@ class ChunkMaker:
                     f"config: found number {used.max()}, expected below {len(listed)}"
                 )
             return column, listed
-        if any(isinstance(item, int) for item in value):
+        if any(isinstance(item, int | np.integer) for item in value):
             numbers = as_array(value, field)
             mask = numbers.present if given is None else given
             return self._config_column(numbers.values, field, mask)
         places: dict[bytes, int] = {}
-        bodies: dict[int, bytes | None] = {id(None): self._fixed}  # `value` keeps the objects alive
+        bodies: dict[int, bytes | None] = {id(None): self._fixed}
         codes: list[int | None] = []
         for item in value:
             if id(item) not in bodies:
@@ -221,7 +236,9 @@ class ChunkMaker:
     def _complete(self, made: dict[Field, Column], num_records: int, next_timestamp: int) -> None:
         timestamp, phase = self._schema[TIMESTAMP], self._schema[PHASE]
         if timestamp not in made:
-            assigned = np.arange(num_records, dtype=np.uint64) + np.uint64(next_timestamp)
+            if num_records and next_timestamp + num_records - 1 > _MOST:
+                raise EncodeError(_NONE_LEFT)
+            assigned = np.arange(num_records, dtype=np.uint64) + np.uint64(next_timestamp & _MOST)
             made[timestamp] = Column(assigned, None)
         for field in (timestamp, phase):
             if made[field].present is not None:
@@ -234,9 +251,8 @@ class ChunkMaker:
             self._warned.add(field)
             given, stored = column.imprecise
             warnings.warn(
-                f"{field.path}: {given:.6g} will be stored as {stored:.6g}; its quantum is "
-                f"1/{field.quanta_per_unit}. Remedy: a larger quanta_per_unit, or "
-                f"schema.with_options({field.path!r}, exact=True)",
+                f"{field.path}: {given:.6g} will be stored as {stored:.6g}; "
+                + _remedy(field, stored),
                 PrecisionWarning,
                 stacklevel=_depth_of_caller(),
             )
@@ -254,6 +270,15 @@ def batched(records: Iterable[CycleRecord], size: int) -> Iterable[list[CycleRec
         yield group
 
 
+def _remedy(field: Field, stored: float) -> str:
+    """Say why a field is imprecise, and what helps."""
+    if field.exact or not np.isfinite(stored):
+        remedy = f"schema.with_options({field.path!r}, type='f64', exact=True)"
+        return f"its type is {field.type}. Remedy: {remedy}"
+    remedy = f"a larger quanta_per_unit, or schema.with_options({field.path!r}, exact=True)"
+    return f"its quantum is 1/{field.quanta_per_unit}. Remedy: {remedy}"
+
+
 def _depth_of_caller() -> int:
     """Return the `stacklevel`, for `_warn`, of the first frame outside this package."""
     depth, frame = 0, sys._getframe(1)
@@ -265,6 +290,11 @@ def _depth_of_caller() -> int:
 def _assign_timestamps(flat: list[dict[str, Any]], next_timestamp: int) -> None:
     """Give each record without a timestamp the one after its predecessor's."""
     for row in flat:
-        if row.get(TIMESTAMP) is None:
-            row[TIMESTAMP] = next_timestamp
-        next_timestamp = int(row[TIMESTAMP]) + 1
+        stated = row.get(TIMESTAMP)
+        if stated is None and next_timestamp > _MOST:
+            raise EncodeError(_NONE_LEFT)
+        row[TIMESTAMP] = next_timestamp if stated is None else scalar(stated, TIMESTAMP)
+        if not isinstance(row[TIMESTAMP], int):
+            found = type(row[TIMESTAMP]).__name__
+            raise EncodeError(f"{TIMESTAMP}: found a {found}, expected an integer (u64)")
+        next_timestamp = row[TIMESTAMP] + 1

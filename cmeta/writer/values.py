@@ -6,7 +6,7 @@ and anything with `.item()` or `__float__` (a torch tensor on any device, bfloat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +70,7 @@ def as_array(value: Any, field: Field, given: Any = None) -> Column:
     if present is not None:
         raw = np.where(present if expected == 1 else present[:, None], raw, _filler(raw, field))
     values = _typed(raw, field)
-    imprecise = _imprecise(raw, values, field) if field.quanta_per_unit else None
+    imprecise = _imprecise(raw, values, field) if field.is_float and field.declared else None
     return Column(values, present, imprecise)
 
 
@@ -116,9 +116,9 @@ def _raw_array(value: Any, field: Field) -> tuple[Array, Mask | None]:
     if isinstance(value, np.ma.MaskedArray):
         return _unmask(value, field)
     value = _from_tensor(value)
-    if isinstance(value, np.ndarray) and value.dtype != object:
+    if isinstance(value, np.ndarray) and (value.dtype != object or value.ndim == 0):
         return value, None
-    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
+    if isinstance(value, str | bytes | Mapping | Set) or not hasattr(value, "__len__"):
         found = type(value).__name__
         raise EncodeError(f"{field.path}: found a {found}, expected an array or a sequence")
     return _from_sequence(value, field)
@@ -154,8 +154,12 @@ def _from_sequence(value: Sequence[Any], field: Field) -> tuple[Array, Mask | No
     if not plain:
         return np.zeros((0, width) if width else 0, field.dtype.newbyteorder("=")), None
     kinds = {type(item) for row in plain for item in (row if width else [row])}
-    if str in kinds and len(kinds) > 1:
-        plain = [_code(item, field) if isinstance(item, str) else item for item in plain]
+    if str in kinds:
+        _require_labels(plain, field)
+        if len(kinds) > 1:
+            plain = [_code(item, field) if isinstance(item, str) else item for item in plain]
+    if not field.declared and int in kinds:
+        _require_float64(plain, field)
     try:
         # Python integers beyond int64 would become floats, or mix with negative ones.
         dtype = _integer_dtype(plain, field) if kinds <= {int, bool} else None
@@ -166,22 +170,48 @@ def _from_sequence(value: Sequence[Any], field: Field) -> tuple[Array, Mask | No
 
 def _integer_dtype(plain: list[Any], field: Field) -> Any:
     flat = [item for row in plain for item in (row if field.num_components else [row])]
-    if any(item > 2**63 - 1 for item in flat):
-        low, high = min(flat), max(flat)
-        if low < 0 or high > 2**64 - 1:
-            raise EncodeError(f"{field.path}: found {low} and {high}, expected {field.type_name}")
-        return np.uint64
-    return None
+    low, high = min(flat), max(flat)
+    if low < -(2**63) or high > 2**64 - 1 or (low < 0 and high > 2**63 - 1):
+        found = f"{low} and {high}" if low < 0 < 2**63 <= high else low if low < 0 else high
+        raise EncodeError(f"{field.path}: found {found}, expected {field.type_name}")
+    return np.uint64 if high > 2**63 - 1 else None
+
+
+def _require_labels(plain: list[Any], field: Field) -> None:
+    """Refuse names where no enumeration gives them a meaning."""
+    if not field.labels:
+        rows = (row if field.num_components else [row] for row in plain)
+        found = next(item for row in rows for item in row if isinstance(item, str))
+        raise EncodeError(f"{field.path}: found {found!r}, expected {field.type_name}")
+
+
+def _require_float64(plain: list[Any], field: Field) -> None:
+    """Refuse an integer that an undeclared metric, a float64, cannot hold."""
+    for item in plain:
+        if isinstance(item, int) and abs(item) > 2**53 and not _is_float64(item):
+            raise EncodeError(
+                f"{field.path}: found {item}, an integer beyond 2^53 that float64 cannot hold; "
+                "declare the metric with an integer type"
+            )
+
+
+def _is_float64(value: int) -> bool:
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
 
 
 def _item(item: Any, field: Field) -> Any:
     if not field.num_components:
         return scalar(item, field.path)
     rows = _from_tensor(item)
-    rows = rows.tolist() if isinstance(rows, np.ndarray) else list(rows)
-    if len(rows) != field.num_components:
-        found = f"({len(rows)},)"
-        raise EncodeError(f"{field.path}: found shape {found}, expected ({field.num_components},)")
+    if isinstance(rows, str | bytes | Mapping | Set) or not hasattr(rows, "__len__"):
+        found = type(rows).__name__
+        raise EncodeError(f"{field.path}: found a {found}, expected ({field.num_components},)")
+    shape = rows.shape if isinstance(rows, np.ndarray) else (len(rows),)
+    if shape != (field.num_components,):
+        raise EncodeError(f"{field.path}: found shape {shape}, expected ({field.num_components},)")
     return [scalar(component, field.path) for component in rows]
 
 
@@ -215,15 +245,9 @@ def _typed(raw: Array, field: Field) -> Array:
 
 
 def _floats(raw: Array, field: Field, dtype: np.dtype[Any]) -> Array:
-    if not field.declared and raw.dtype.kind in "iu" and raw.size:
-        back = raw.astype(np.float64)
-        # 2^64 does not fit a u64: compare as Python integers only where a float is that large.
-        far = np.abs(back) > 2.0**53
-        if any(int(b) != int(r) for b, r in zip(back[far], raw[far], strict=True)):
-            raise EncodeError(
-                f"{field.path}: an integer beyond 2^53 that float64 cannot hold; declare the "
-                "metric with an integer type"
-            )
+    if not field.declared and raw.dtype.kind in "iu":
+        far = (raw > 2**53) | (raw < -(2**53)) if raw.dtype.itemsize == 8 else raw[:0] > 0
+        _require_float64(raw[far].tolist() if far.any() else [], field)
     with np.errstate(over="ignore"):
         return raw.astype(dtype)
 
@@ -232,14 +256,20 @@ def _imprecise(raw: Array, values: Array, field: Field) -> tuple[float, float] |
     """Find a value of which fixed point keeps less than 99.9%."""
     given = raw.astype(np.float64, copy=False)
     magnitude = np.abs(given)
-    # A rounding error is at most half a quantum, so only values below 500 quanta can lose so much.
-    small = (magnitude > 0) & (magnitude * field.quanta_per_unit * _TOLERATED < 1)
+    # A rounding error is at most half a quantum, so only values below 500 quanta can lose so much;
+    # and what the type itself cannot hold.
+    quanta = field.quanta_per_unit
+    smallest = 1 / quanta if quanta else float(np.finfo(values.dtype).tiny)
+    small = (magnitude > 0) & (magnitude * _TOLERATED < smallest)
     suspect = given[small | (np.isfinite(given) & ~np.isfinite(values))]
     if suspect.size == 0:
         return None
     with np.errstate(over="ignore"):
         rounded = suspect.astype(values.dtype).astype(np.float64)
-    stored = np.rint(rounded * field.quanta_per_unit) / field.quanta_per_unit
+    stored = rounded
+    if quanta:
+        with np.errstate(over="ignore"):
+            stored = np.rint(rounded * quanta) / quanta
     lost = np.abs(stored - suspect) > _TOLERATED * np.abs(suspect)
     if not lost.any():
         return None

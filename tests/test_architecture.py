@@ -1,0 +1,208 @@
+"""The shape of the package: imports point downward, modules are small, the API is documented."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cmeta
+
+PACKAGE = Path(cmeta.__file__).parent
+ROOT = PACKAGE.parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# From the ground up; a module may import from its own layer and from those below.
+LAYERS = (
+    {"errors"},
+    {"schema", "checksum", "canonical"},  # canonical JSON is what a schema is embedded as
+    {"codecs"},
+    {"grammar"},
+    {"model", "columns", "source"},
+    {"checks"},
+    {"reader", "writer"},
+    {"checker"},
+    {"cli", "__main__"},
+)
+HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
+ABOVE_ALL = {"testing", "spec"}  # tools: they may import everything, and nothing imports them
+MOST_LINES = 350
+
+# Within a layer, too, one side may not know the other.
+STRANGERS = [("reader", "writer"), ("writer", "reader"), ("columns", "model")]
+
+
+def dotted(path):
+    """Return a module's name below the package, such as ``codecs.rice``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imported(path):
+    """Return the names below the package that a module imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("cmeta.") for name in found if name.startswith("cmeta.")}
+
+
+INNER = [path for path in MODULES if dotted(path)]  # all but the package itself, which re-exports
+
+
+@pytest.mark.parametrize("path", INNER, ids=dotted)
+def test_imports_point_downward(path):
+    own = dotted(path).split(".")[0]
+    if own in ABOVE_ALL:
+        return
+    assert own in HEIGHT, f"{own} has no layer yet"
+    for name in imported(path):
+        other = name.split(".")[0]
+        assert other not in ABOVE_ALL, f"{own} imports {name}"
+        assert HEIGHT[other] <= HEIGHT[own], f"{own} imports {name}"
+
+
+@pytest.mark.parametrize(("own", "other"), STRANGERS)
+def test_neighbours_that_do_not_know_each_other(own, other):
+    for path in INNER:
+        if dotted(path).split(".")[0] == own:
+            assert not [name for name in imported(path) if f"{name}.".startswith(f"{other}.")], path
+
+
+def test_within_the_package_no_imports_go_round():
+    """A module is complete before another needs it: no cycle at import time."""
+    graph = {dotted(path): top_level_imports(path) for path in INNER}
+    known = set(graph)
+    state = {}
+
+    def visit(name, trail):
+        if state.get(name) == "done":
+            return
+        assert state.get(name) != "open", " > ".join([*trail, name])
+        state[name] = "open"
+        for other in graph[name] & known:
+            visit(other, [*trail, name])
+        state[name] = "done"
+
+    for name in known:
+        visit(name, [])
+
+
+def top_level_imports(path):
+    """Return the modules that are imported as soon as this one is, packages left aside."""
+    tree = ast.parse(path.read_text("utf-8"))
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cmeta"):
+            module = node.module.removeprefix("cmeta").lstrip(".")
+            for alias in node.names:
+                inner = f"{module}.{alias.name}".lstrip(".")
+                is_module = (PACKAGE / inner.replace(".", "/")).with_suffix(".py").exists()
+                names.add(inner if is_module else module)
+    own = dotted(path)
+    packages = {own.rpartition(".")[0], own}
+    return {name for name in names if name and name not in packages}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: dotted(p) or "cmeta")
+def test_modules_are_small_and_say_what_they_are(path):
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) <= MOST_LINES
+    assert ast.get_docstring(ast.parse(text)), f"{path} does not say what it is"
+
+
+@pytest.mark.parametrize("name", cmeta.__all__)
+def test_the_public_names_exist_and_are_documented(name):
+    thing = getattr(cmeta, name)
+    assert thing.__doc__
+    assert thing.__doc__.strip()
+    for attribute, member in vars(thing).items() if isinstance(thing, type) else ():
+        if not attribute.startswith("_") and callable(member):
+            assert member.__doc__, f"{name}.{attribute}"
+
+
+def test_the_public_names_are_all_there_are():
+    modules = {dotted(path).split(".")[0] for path in MODULES}
+    public = {name for name in vars(cmeta) if not name.startswith("_")}
+    assert public - modules == set(cmeta.__all__)
+    assert len(set(cmeta.__all__)) == len(cmeta.__all__)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", cmeta.__version__)
+
+
+def test_every_module_can_be_imported_by_itself():
+    names = [f"cmeta.{dotted(path)}" for path in INNER if dotted(path).split(".")[0] != "__main__"]
+    for name in names:
+        importlib.import_module(name)
+
+
+HEAVY = ("click", "rich", "hypothesis", "pyarrow", "pandas", "sklearn", "tomllib", "pytest")
+
+
+def test_importing_the_package_loads_no_command_line():
+    code = f"import cmeta, sys; print([m for m in {HEAVY} if m in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
+def test_reading_and_writing_load_no_command_line(tmp_path):
+    code = f"""
+import sys, cmeta
+path = sys.argv[1]
+cmeta.write(path, {{"phase": ["train"]}})
+with cmeta.open(path) as run:
+    assert len(run.read()["phase"]) == 1
+assert cmeta.validate(path).ok
+print([m for m in {HEAVY} if m in sys.modules])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "run.cmeta")]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+# Marks of unfinished work, and of the place and the occasion at which something was written.
+FORBIDDEN = re.compile(
+    r"\b(TODO|FIXME|XXX|HACK)\b|\bth(?:e|is)\s+(?:issue|ticket|brief|prompt)\b"
+    r"|(?<![\w.\[/])/(?:home|root|work|mnt|Users)/|/tmp/w"
+)
+SOURCES = [
+    path
+    for folder in ("cmeta", "schema", "tests", "fuzz", "bench", "examples")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".py", ".toml", ".md"} and path != Path(__file__)
+] + sorted(ROOT.glob("*.md"))
+
+
+def test_no_file_speaks_of_how_it_came_about():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if FORBIDDEN.search(line)
+    ]
+    assert found == []
+
+
+def test_documents_that_the_code_names_exist():
+    for path in MODULES:
+        for name in re.findall(r"\b[A-Z]\w+\.md\b", path.read_text("utf-8")):
+            assert (ROOT / name).exists(), f"{path.relative_to(ROOT)} names {name}"
+
+
+def test_the_bytes_have_one_truth():
+    """Magic numbers of the format stand in the schema, not in Python."""
+    numbers = {0x0C0DA55E, 0x4A0DA55E, 0x42F0E1EBA9EA3693, 0x9E3779B97F4A7C15, 0x995DC9BBDF1939FA}
+    numbers |= {0xC96C5795D7870F42}
+    for path in INNER:
+        if dotted(path).split(".")[0] in ABOVE_ALL:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        constants = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+        assert not {c for c in constants if type(c) is int} & numbers, path
