@@ -184,6 +184,7 @@ class _Examiner:
         self._group = b""
         self._group_offset = grammar.header.size
         self.num_batches = self.num_records = 0
+        self._last = (0, 0)
         self.end = grammar.header.size
         self._encoder: Encoder | None = None
         if canonical and not found.header.is_newer:
@@ -257,9 +258,19 @@ class _Examiner:
                 ordinal, self._found.table[row], tuple(self._names), len(self._configs)
             )
             batch = Batch(block, schema, self._grammar, around)
+            self._check_order(batch, block)
             self._feed(Decoded(batch, tuple(self._configs)), block)
             self.num_batches += 1
             self.num_records += batch.num_records
+
+    def _check_order(self, batch: Batch, block: Block) -> None:
+        """Hold a batch against the one before it; within it, decoding has looked."""
+        codes = batch.phases.codes
+        first = (int(batch.timestamps[0]), int(codes[0]))
+        last, self._last = self._last, (int(batch.timestamps[-1]), int(codes[-1]))
+        if first < last:
+            message = f"begins at {first} in (timestamp, phase), the batch before ends at {last}"
+            raise CorruptError(message, offset=block.body_offset, path=batch.path)
 
     def _feed(self, chunk: Decoded, block: Block) -> None:
         """Decode a batch, and encode it again where that is wanted."""

@@ -5,7 +5,7 @@
 - `DecodeError`: the file is at fault. Carries `offset` (bytes from the start of the file) and
   `path` (of the element: ``BATCH[3].metrics.entropy``).
 
-Nothing else leaves the library because of a file's bytes (FORMAT property P4).
+Nothing else leaves the library because of a file's bytes (SPEC, P4).
 """
 
 from __future__ import annotations

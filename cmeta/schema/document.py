@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-Hex = Annotated[str, Meta(pattern=r"^0x[0-9A-Fa-f]{1,16}$", description="Hex integer of 64 bits")]
+Hex = Annotated[str, Meta(pattern=r"^0x[0-9A-Fa-f]{1,16}$(?!\n)", description="Hex integer of 64 bits")]
 Integer = Annotated[int, Meta(ge=0)] | Hex
 Name = Annotated[str, Meta(min_length=1)]
 LayoutType = Name
@@ -22,7 +22,7 @@ FIELD_TYPES = "u8..u64, i8..i64, f32, f64, bool, enum, config, or a vector such 
 FieldType = Annotated[
     str,
     Meta(
-        pattern=r"^((u|i)(8|16|32|64)|f32|f64|bool)(\[[1-9][0-9]{0,3}\])?$|^(enum|config)$",
+        pattern=r"^((u|i)(8|16|32|64)|f32|f64|bool)(\[[1-9][0-9]{0,3}\])?$(?!\n)|^(enum|config)$(?!\n)",
         description=FIELD_TYPES,
         examples=["u64", "f32", "f32[3]", "enum"],
     ),

@@ -73,6 +73,8 @@ def _check_enumerations(document: Document, fmt: Format, fail: Fail) -> None:
             raise fail(f"{key}.values", f"found {len(names)} values, expected 1 to {most}")
         for i, value in enumerate(names):
             _check_name(value, f"{key}.values[{i}]", fmt, fail)
+            if value.endswith("\0"):  # which an array of strings could not give back
+                raise fail(f"{key}.values[{i}]", f"found {value!r}, expected no NUL at its end")
             if value in names[:i]:
                 raise fail(f"{key}.values[{i}]", f"found {value!r} twice, expected unique values")
 

@@ -33,8 +33,8 @@ def plain_values(column: Any) -> list[Any]:
     [(1, 2), None]
     """
     if isinstance(column, np.ma.MaskedArray):
-        absent = np.ma.getmaskarray(column)
-        gone = absent.all(axis=1) if absent.ndim == 2 else absent
+        absent: Any = np.ma.getmaskarray(column)
+        gone: Any = absent.all(axis=1) if absent.ndim == 2 else absent
         plain = np.asarray(column.data).tolist()
         column = [None if g else value for g, value in zip(gone.tolist(), plain, strict=True)]
     elif isinstance(column, np.ndarray):

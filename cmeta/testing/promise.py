@@ -91,7 +91,7 @@ def threshold(quanta_per_unit: int, type_: str) -> int:
     >>> threshold(1000000, "f32"), threshold(1000000, "f64")
     (16, 1073741824)
     """
-    most = 2**shipped_format().codecs.quantise.product_bits
+    most = 2 ** shipped_format().codecs.quantise.product_bits
     t = Fraction(1)
     while not (
         t / 2 ** _MANTISSA_BITS[type_] * quanta_per_unit >= 1 or 2 * t * quanta_per_unit > most

@@ -19,7 +19,14 @@ from cmeta.testing.schemas import names, schemas
 Array = npt.NDArray[Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-_LOGGED = ("accuracy", "train/loss", "layer.0.weight", "lr", "\N{GREEK SMALL LETTER ETA}", "x" * 255)
+_LOGGED = (
+    "accuracy",
+    "train/loss",
+    "layer.0.weight",
+    "lr",
+    "\N{GREEK SMALL LETTER ETA}",
+    "x" * 255,
+)
 _MOST_RECORDS = 100
 _MOSTLY = st.sampled_from([True, True, True, False])
 _SHARES = st.integers(1, 4)

@@ -1,4 +1,4 @@
-"""Any legal schema: types, vectors, groups, enumerations, quanta, codec chains, sizes of a batch."""
+"""Any legal schema: types, vectors, groups, enumerations, quanta, chains, sizes of a batch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cmeta.schema import Schema, default_schema, shipped_format
+from cmeta.schema.convert import convert
 from cmeta.schema.document import Document
 from cmeta.schema.fields import default_chain
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.schema.shipped import convert
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -49,9 +49,10 @@ def mask(draw: Draw, num_values: int) -> Mask:
     way = draw(_PRESENCES)
     if way in ("some", "few"):
         few = 2 if way == "some" else 8
-        return raw(draw, num_values, "u1") % few == 1
+        some: Mask = raw(draw, num_values, "u1") % few == 1
+        return some
     if way in ("late", "early"):
-        late = np.arange(num_values) * 256 >= draw(_BYTE) * num_values
+        late: Mask = np.arange(num_values) * 256 >= draw(_BYTE) * num_values
         return late if way == "late" else ~late
     return np.full(num_values, way == "all")
 
@@ -61,7 +62,8 @@ def mask(draw: Draw, num_values: int) -> Mask:
 
 def integers(draw: Draw, num_values: int, field: Field) -> Array:
     """Return an array of an integer type; its differences may wrap around."""
-    low, high = int(np.iinfo(field.dtype).min), int(np.iinfo(field.dtype).max)
+    limits: Any = np.iinfo(field.dtype.name)
+    low, high = int(limits.min), int(limits.max)
     found = draw(_INTEGER_WAYS)(draw, num_values, low, high)
     span = high - low + 1
     wrapped = [(int(value) - low) % span + low for value in found]
@@ -207,8 +209,8 @@ def codes(draw: Draw, num_values: int, num_labels: int) -> Array:
         return (raw(draw, num_values, "<u2") % num_labels).astype(np.uint8)
     few = draw(_between(1, num_labels))
     if way == "cycle":
-        return (np.arange(num_values) % few).astype(np.uint8)
-    return (raw(draw, num_values, "<u2") % few).astype(np.uint8)
+        return np.asarray(np.arange(num_values) % few, np.uint8)
+    return np.asarray(raw(draw, num_values, "<u2") % few, np.uint8)
 
 
 _KEYS = st.text(st.characters(codec="utf-8"), max_size=6)

@@ -68,7 +68,7 @@ def write(
     """
     if isinstance(columns, Columns):
         schema = schema or columns.schema
-        config = columns.configs if config is None else config
+        config = (columns.configs or None) if config is None else config
     encoder = Encoder(schema or default_schema())
     maker = ChunkMaker(encoder.schema, config)
     chunks = _chunks(columns, present, maker, encoder)

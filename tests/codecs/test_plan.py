@@ -27,6 +27,12 @@ RUNS = {
     "one of forty": ([0] * 20 + [5] + [0] * 19, 24 + 8 + 14 + 8, (0, SPARSE)),
     # F2: header 24 (step 3), count 8; gap 1: 2, 8; 2^61 - 13 counts as 2^56 - 1: k = 55, 57, 8
     "a residual beyond 2^56": ([0, 3, 2**60], 24 + 8 + 10 + 65, (2, SPARSE)),
+    # F0: 6 of 8 are not zero, which is as many as may be: header 16, count 8; gaps 1 0 1 0 0 0:
+    # 6 + 2, 8; values of sum 9 * 2^39 + 18: k = 39, 240 + 9 - 3, 8. Dense F0 would be 349.
+    "three of four": (
+        [0, 2**40 - 1, 2**39 + 7, 0, 2**40 - 5, 2**39 + 11, 2**40 - 17, 2**39 + 29],
+        16 + 8 + 16 + 254, (0, SPARSE),
+    ),
     # 2 values cannot be F3; F2: header 16 + 8 (base -1) + 8 (step 1)
     "two values": ([-1, 0], 32, (2, SPARSE)),
 }  # fmt: skip

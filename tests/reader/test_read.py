@@ -114,6 +114,7 @@ EMPTY = {
     "before all": (None, 9),
     "after all": (501, None),
     "between two timestamps": (81, 89),
+    "between two timestamps of a batch": (101, 109),
     "below 0": (-10, -1),
     "beyond 64 bits": (2**70, None),
     "backwards": (300, 100),

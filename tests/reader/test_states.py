@@ -171,6 +171,21 @@ def test_a_damaged_file_without_batches(data, blocks):
         assert list(run) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "offset", "place", "words"),
+    [
+        (lambda data: data[:-1], -8, "trailer", "7 bytes left, expected 8"),
+        (lambda data: data[:-8], -8, "trailer", "0 bytes left, expected 8"),
+        (lambda data: data + b"\0\0", 0, "trailer", "2 bytes behind the trailer"),
+    ],
+)
+def test_what_stands_behind_the_index_is_named(data, change, offset, place, words):
+    with cmeta.open(change(data)) as run:
+        assert (run.state, len(run)) == ("damaged", 100)
+        assert (run.problem.offset, run.problem.path) == (len(data) + offset, place)
+        assert words in run.problem.message
+
+
 # ---------------------------------------------------------- closed, but a block of it is damaged
 
 

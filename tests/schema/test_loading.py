@@ -1,11 +1,12 @@
 """Loading a schema file: what is no file, no TOML, or of the wrong shape."""
 
 import pytest
+import tomli
 
 from cmeta import Schema, SchemaError, default_schema
 from cmeta.schema import shipped, shipped_format
 from cmeta.schema.convert import convert
-from cmeta.schema.document import Mask
+from cmeta.schema.document import Format, Mask
 from cmeta.schema.shipped import shipped_path
 
 LOAD = 'name = "load"\ngroup = "host"\ntype = "u8"'
@@ -214,6 +215,21 @@ def test_the_shortest_chains_are_legal(load):
     )
     assert schema["timestamp"].chain == ("delta", "rice")
     assert schema["host.load"].chain == ("class", "delta", "rice")
+
+
+def test_an_error_of_the_shipped_schema_is_named_too():
+    """Whoever changes a constant of the format is told as precisely as a user is."""
+    toml = tomli.loads(shipped_path().read_text("utf-8"))
+    part = {key: toml[key] for key in Format.__struct_fields__}
+    assert convert(part, Format, "shipped") == shipped_format()
+    part["structs"]["row_metric"]["fields"][1]["colour"] = 1
+    with pytest.raises(SchemaError) as caught:
+        convert(part, Format, "shipped")
+    assert caught.value.key.startswith("structs.")
+    assert caught.value.key.endswith(".fields[1]")
+    part = {key: toml[key] for key in Format.__struct_fields__} | {"structs": {"a": {"fields": 3}}}
+    with pytest.raises(SchemaError, match="found int, expected array"):
+        convert(part, Format, "shipped")
 
 
 @pytest.mark.parametrize("add", ["9E37", "0x", "0x123456789ABCDEF01", "0xG", "-0x1"])

