@@ -269,7 +269,11 @@ class _Examiner:
         first = (int(batch.timestamps[0]), int(codes[0]))
         last, self._last = self._last, (int(batch.timestamps[-1]), int(codes[-1]))
         if first < last:
-            message = f"begins at {first} in (timestamp, phase), the batch before ends at {last}"
+            labels = self._found.schema.phases
+            message = (
+                f"(timestamp {first[0]}, {labels[first[1]]}) comes after "
+                f"(timestamp {last[0]}, {labels[last[1]]}), where the batch before ends"
+            )
             raise CorruptError(message, offset=block.body_offset, path=batch.path)
 
     def _feed(self, chunk: Decoded, block: Block) -> None:

@@ -195,7 +195,7 @@ def test_phases_that_go_back_from_batch_to_batch():
     (second,) = body_of({"phase": ["dream"], "timestamp": [5]})
     report = cmeta.validate(assemble(first, second, num_records=17))
     (finding,) = report.findings
-    assert (finding.kind, finding.path) == ("CorruptError", "BATCH")
+    assert (finding.kind, finding.path) == ("CorruptError", "BATCH[1]")
     assert "(timestamp 5, dream) comes after (timestamp 5, validate)" in finding.message
 
 

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-Hex = Annotated[str, Meta(pattern=r"^0x[0-9A-Fa-f]{1,16}$(?!\n)", description="Hex integer of 64 bits")]
+Hex = Annotated[
+    str, Meta(pattern=r"^0x[0-9A-Fa-f]{1,16}$(?!\n)", description="Hex integer of 64 bits")
+]
 Integer = Annotated[int, Meta(ge=0)] | Hex
 Name = Annotated[str, Meta(min_length=1)]
 LayoutType = Name

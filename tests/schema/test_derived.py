@@ -1,5 +1,6 @@
 """Schemas derived from another: further metrics, phases, options, another size of a batch."""
 
+import numpy as np
 import pytest
 
 from cmeta import SchemaError, default_schema
@@ -89,6 +90,11 @@ def test_with_batch_records():
     assert schema.batch_records == 16
     assert default_schema().batch_records == 4096
     assert schema.fields == default_schema().fields
+
+
+def test_with_batch_records_takes_integers_of_numpy():
+    schema = default_schema().with_batch_records(np.int64(100))
+    assert schema == default_schema().with_batch_records(100)
 
 
 @pytest.mark.parametrize(
