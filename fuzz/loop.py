@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 
+from fuzz import atheris
+
 Check = Callable[[bytes], None]
 Make = Callable[[random.Random], bytes]
 
@@ -40,7 +42,7 @@ def main(module: str, summary: str, check: Check, begin: Callable[[int], Make]) 
         print(f"{arguments.replay}: the invariant holds")
         return 0
     make = begin(arguments.seed)
-    if not arguments.plain and _has_atheris():
+    if atheris is not None and not arguments.plain:
         return _guided(check, make, arguments)
     return _plain(module, check, make, arguments)
 
@@ -83,17 +85,8 @@ def _save(data: bytes, module: str, folder: str) -> Path:
 # --------------------------------------------------------------------------------------- atheris
 
 
-def _has_atheris() -> bool:
-    try:
-        import atheris  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 def _guided(check: Check, make: Make, arguments: argparse.Namespace) -> int:
     """Let libFuzzer choose: its mutations and ours, from a corpus of ours."""
-    import atheris
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         rng = random.Random(seed)
@@ -113,7 +106,6 @@ def _guided(check: Check, make: Make, arguments: argparse.Namespace) -> int:
         f"-artifact_prefix={arguments.crashes}/",
         "-max_len=16384",
     ]
-    atheris.instrument_all()
     atheris.Setup(list(options), check, custom_mutator=mutate)
     atheris.Fuzz()
     return 0
