@@ -32,6 +32,7 @@ def peak_of(function, *args, **options):
         tracemalloc.stop()
 
 
+@pytest.mark.usefixtures("no_hang")
 @pytest.mark.parametrize("lie", lies.EVERY, ids=lambda lie: lie.what)
 def test_a_lie_costs_a_small_multiple_of_its_bytes(lie):
     for look in (outcome, cmeta.validate):

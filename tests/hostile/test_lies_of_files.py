@@ -143,7 +143,7 @@ SCHEMAS = [
     Lie("an empty object", block(0, body=b"{}"), "CorruptError", "SCHEMA"),
     Lie("deep JSON", block(0, body=b"[" * 40 + b"]" * 40), "LimitError", "SCHEMA"),
     Lie("very deep JSON", block(0, body=b"[" * 500_000), "LimitError", "SCHEMA"),
-    Lie("brackets that only close", block(0, body=b"]" * 500_000), "CorruptError", "SCHEMA"),
+    Lie("brackets that only close", block(0, body=b"]" * 200_000), "CorruptError", "SCHEMA"),
     Lie("huge JSON", block(0, body=b'"' + b"x" * 2**20 + b'"'), "LimitError", "SCHEMA"),
     Lie("a string without an end", block(0, body=b'"' + b'\\"' * 300_000), "CorruptError", "SCHEMA"),
     Lie("strings without an end", block(0, body=b'"\\' * 300_000), "CorruptError", "SCHEMA"),
@@ -256,6 +256,7 @@ BATCHES = [
 EVERY = [*HEADERS, *FRAMES, *SCHEMAS, *METADATA, *INDEXES, *BATCHES]
 
 
+@pytest.mark.usefixtures("no_hang")
 @pytest.mark.parametrize("lie", EVERY, ids=lambda lie: lie.what)
 def test_a_lie_is_called_by_its_name(lie):
     report = findings(lie.data)
