@@ -18,7 +18,8 @@ from cmeta.errors import CorruptError, EncodeError, LimitError
 from cmeta.schema.document import Limits
 
 _SAFE_INTEGER = 2**53 - 1
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+# Possessive, and the closing quote optional: a string without an end is passed over once.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
 
 
 def dumps(value: object, limits: Limits, what: str) -> bytes:

@@ -137,7 +137,11 @@ class Batch:
     @property
     def fields(self) -> tuple[Field, ...]:
         """Fields that occur in this batch: declared ones, then undeclared by NAME number."""
-        return tuple(f for f, place in self._places.items() if self._pieces[place].length)
+        return tuple(
+            field
+            for field, place in self._places.items()
+            if any(piece.length for piece in self._pieces[place : place + field.num_columns])
+        )
 
     @cached_property
     def phases(self) -> Phases:

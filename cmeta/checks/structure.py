@@ -15,7 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cmeta.checks.blocks import Block, Header, read_block, read_header, walk
-from cmeta.errors import CorruptError, DecodeError, TruncatedError, shifted
+from cmeta.errors import (
+    CorruptError,
+    DecodeError,
+    TruncatedError,
+    UnsupportedVersionError,
+    shifted,
+)
 from cmeta.grammar import Grammar
 from cmeta.schema import Schema
 from cmeta.source import Source
@@ -113,9 +119,25 @@ def _map_by_index(source: Source, grammar: Grammar, header: Header, schema: Sche
             path="INDEX",
         )
     fields = parse_index(block, header, grammar)
+    _check_kinds(fields["entries"], header, grammar)
     for error in check_table(fields["entries"], offset, header, schema, grammar):
         raise error
     return FileMap("closed", header, schema, fields["entries"], offset, fields["running_crc"])
+
+
+def _check_kinds(table: Table, header: Header, grammar: Grammar) -> None:
+    """Refuse blocks of a kind that we may not skip, before any is read."""
+    unknown = ~np.isin(table["kind"], list(grammar.names))
+    critical = unknown & (table["flags"] & grammar.format.blocks.critical_flag != 0)
+    refused = critical if header.is_newer else unknown
+    if refused.any():
+        row = int(np.argmax(refused))
+        kind = UnsupportedVersionError if header.is_newer else CorruptError
+        raise kind(
+            f"kind {table['kind'][row]}, which this version does not have",
+            offset=int(table["offset"][row]),
+            path=f"INDEX.entries[{row}].kind",
+        )
 
 
 def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from cmeta.schema import Field
 from cmeta.schema.rules import PHASE, TIMESTAMP
 
 Array = npt.NDArray[Any]
+_LEN_RECORD, _LEN_VALUE = 400, 100  # what Python objects take, in bytes, generously
 Found = tuple[int, dict[Field, tuple[Array, npt.NDArray[np.bool_] | None]]]
 
 
@@ -137,6 +138,18 @@ def _decode(batch: Batch, rows: Rows, fields: Sequence[Field] | None) -> dict[Fi
             continue
         found[field] = (values[rows], present)
     return found
+
+
+def bound_records(num_records: int, fields: Sequence[Field], max_bytes: int) -> None:
+    """Refuse a list of records that would be too large, before any of it is made."""
+    per_record = _LEN_RECORD + _LEN_VALUE * sum(field.num_columns for field in fields)
+    if num_records * per_record > max_bytes:
+        raise LimitError(
+            f"the answer may take {num_records * per_record:,} bytes ({num_records:,} records of "
+            f"{per_record}), more than max_bytes = {max_bytes:,}; iterate, read a range, or raise "
+            "max_bytes",
+            path="query_range",
+        )
 
 
 def _bound(num_records: int, fields: Sequence[Field], codes: bool, max_bytes: int) -> None:

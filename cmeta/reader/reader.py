@@ -16,7 +16,7 @@ from cmeta.columns import Columns
 from cmeta.errors import DecodeError
 from cmeta.model import CycleRecord
 from cmeta.reader.file import OpenFile
-from cmeta.reader.gather import gather
+from cmeta.reader.gather import bound_records, gather
 from cmeta.reader.info import BatchInfo, Stats
 from cmeta.reader.records import records_of
 from cmeta.reader.selection import Selection
@@ -198,17 +198,33 @@ class Reader:
         )  # fmt: skip
 
     def query_range(
-        self, start: int | None, end: int | None, phase: str | Sequence[str] | None = None
+        self,
+        start: int | None,
+        end: int | None,
+        phase: str | Sequence[str] | None = None,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> list[CycleRecord]:
         """Return the records with ``start <= timestamp <= end``.
 
+        Parameters
+        ----------
+        start, end : int or None
+            First and last timestamp, both included; None: without bound.
+        phase : str or sequence of str, optional
+            Only records of these phases.
+        max_bytes : int
+            Refuse an answer that may take more; it is estimated before it is made.
+
         Raises
         ------
-        DecodeError
+        DecodeError, LimitError
             As `read`.
         """
         _ = self.names
         selection = self._select(start, end, phase)
+        num_records = sum(info.num_records for info in selection.infos(self._file))
+        bound_records(num_records, self.fields, max_bytes)
         return [
             record
             for batch, rows in selection.batches(self._file)

@@ -5,31 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cmeta.checks.batch import Batch
+from cmeta.checks.batch import Array, Batch, Mask
 from cmeta.model import CycleRecord, Nester
-from cmeta.reader.selection import Rows
+from cmeta.reader.selection import Rows, num_rows
 from cmeta.schema import Field
+
+_ROWS_AT_ONCE = 1024
 
 
 def records_of(
     batch: Batch, rows: Rows, configs: Sequence[Mapping[str, Any]]
 ) -> Iterator[CycleRecord]:
-    """Yield the selected records of a batch."""
+    """Yield the selected records of a batch; objects are made for some of them at a time."""
     fields = batch.fields
     nester = Nester(fields)
-    columns = [_values(batch, rows, field, configs) for field in fields]
-    yield from map(nester.record, zip(*columns, strict=True))
+    columns = [_select(batch.column(field, 0), rows) for field in fields]
+    for begin in range(0, num_rows(rows), _ROWS_AT_ONCE):
+        window = slice(begin, begin + _ROWS_AT_ONCE)
+        lists = [
+            _values(field, values[window], None if present is None else present[window], configs)
+            for field, (values, present) in zip(fields, columns, strict=True)
+        ]
+        yield from map(nester.record, zip(*lists, strict=True))
+
+
+def _select(column: tuple[Array, Mask | None] | None, rows: Rows) -> tuple[Array, Mask | None]:
+    if column is None:
+        raise AssertionError("a field of the batch has a column")
+    values, present = column
+    return values[rows], None if present is None else present[rows]
 
 
 def _values(
-    batch: Batch, rows: Rows, field: Field, configs: Sequence[Mapping[str, Any]]
+    field: Field, array: Array, present: Mask | None, configs: Sequence[Mapping[str, Any]]
 ) -> list[Any]:
     """Return a field's values as Python objects, None where absent."""
-    column = batch.column(field, 0)
-    if column is None:
-        raise AssertionError("a field of the batch has a column")
-    array, present = column
-    values: list[Any] = array[rows].tolist()
+    values: list[Any] = array.tolist()
     if field.labels:
         values = [field.labels[code] for code in values]
     elif field.type == "config":
@@ -38,4 +49,4 @@ def _values(
         values = [tuple(vector) for vector in values]
     if present is None:
         return values
-    return [v if there else None for v, there in zip(values, present[rows].tolist(), strict=True)]
+    return [v if there else None for v, there in zip(values, present.tolist(), strict=True)]

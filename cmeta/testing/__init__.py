@@ -21,7 +21,8 @@ try:
     import hypothesis as _hypothesis  # noqa: F401  (says what is missing, before anything else)
 except ImportError as _err:
     raise ImportError(
-        'cmeta.testing needs Hypothesis, which is missing: pip install "cmeta-format[testing]"'
+        "cmeta.testing needs Hypothesis, which is not installed: "
+        'pip install "cmeta-format[testing]"'
     ) from _err
 
 from cmeta.testing.promise import expected, identical

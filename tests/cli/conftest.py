@@ -14,6 +14,7 @@ from cmeta.cli import cli
 from cmeta.grammar import grammar_of
 from cmeta.schema import shipped_format
 
+UNWANTED = {"PYTHONUNBUFFERED", "COLUMNS", "NO_COLOR", "FORCE_COLOR"}  # would change what is tested
 ROOT = Path(__file__).resolve().parents[2]
 NUM_RECORDS, BATCH_RECORDS, FIRST = 100, 16, 1000
 LATE = 'late/\N{GREEK SMALL LETTER ALPHA},"b"'  # an undeclared metric; what CSV must quote
@@ -38,7 +39,8 @@ def process():
     """Start the command line in a process of its own."""
 
     def start(*args, env=None, python=("-m", "cmeta"), **options):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        inherited = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+        environment = {**inherited, "PYTHONPATH": str(ROOT), **(env or {})}
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         command = [sys.executable, *python, *map(str, args)]
         return subprocess.Popen(command, env=environment, **options)

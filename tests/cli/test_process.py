@@ -63,8 +63,19 @@ def test_a_broken_pipe_ends_quietly(process, long, format_):
     started.stderr.close()
 
 
+@posix
+@pytest.mark.parametrize("command", [("cat", "--json", "--end", 1000), ("cat",), ("info",)])
+def test_a_pipe_that_is_broken_from_the_start(process, chronicle, command):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    started = process(*command, chronicle, stdout=write_end)
+    os.close(write_end)
+    code, _, err = finish(started)
+    assert (code, err) == (141, b"")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk at hand")
-@pytest.mark.parametrize("command", [("cat", "--json"), ("cat",), ("info",), ("validate",)])
+@pytest.mark.parametrize("command", [("cat", "--json", "--end", 1000), ("cat",), ("validate",)])
 def test_a_full_disk_is_an_error(process, chronicle, command):
     with open("/dev/full", "wb") as full:
         code, _, err = finish(process(*command, chronicle, stdout=full))
@@ -118,8 +129,7 @@ class Terminal:
 def on_terminal(process, *args, env=None, **options):
     """Return stdout as a terminal of 60 columns gets it, and stderr as a file does."""
     terminal = Terminal()
-    env = {"TERM": "xterm-256color", "NO_COLOR": "", **(env or {})}
-    os.environ.pop("COLUMNS", None)
+    env = {"TERM": "xterm-256color", **(env or {})}
     started = process(*args, stdout=terminal.slave, env=env, **options)
     out = terminal.read()
     return started.wait(60), out, started.communicate()[1]

@@ -42,6 +42,18 @@ def test_a_range_is_sized_by_its_batches(run):
         run.read(["loss_value"], 80, 90, max_bytes=16 * 5)
 
 
+def test_a_list_of_records_is_sized_too(run, records):
+    with pytest.raises(LimitError) as caught:
+        run.query_range(80, 90, max_bytes=16 * 1000)
+    for word in ("32 records of", "max_bytes = 16,000", "iterate, read a range, or raise"):
+        assert word in caught.value.message
+    assert run.stats.num_batches == 0
+    per_record = int(caught.value.message.split("records of ")[1].split(")")[0])
+    assert run.query_range(80, 90, max_bytes=32 * per_record) == records[14:18]
+    with pytest.raises(LimitError):
+        run.query_range(80, 90, max_bytes=32 * per_record - 1)
+
+
 def test_a_small_file_may_stand_for_much(tmp_path):
     """A million constants take a few kilobytes; their answer is refused before it is made."""
     path = tmp_path / "run.cmeta"

@@ -241,6 +241,29 @@ def test_an_open_file_of_a_newer_minor_version(open_data, records):
         assert list(run) == records[:96]
 
 
+def test_a_closed_file_of_a_newer_minor_version(crafted, records):
+    """A block that we do not know is skipped, unless it is critical."""
+    crafted.header["version"] = 0x0101
+    crafted.blocks.insert(3, ["raw", frame(99, 0, b"from the future")])
+    with cmeta.open(crafted.build()) as run:
+        assert (run.state, list(run)) == ("closed", records)
+        assert run.read().num_records == 100
+    crafted.blocks[3][1] = frame(99, 1, b"from the future")
+    with cmeta.open(crafted.build()) as run:
+        assert isinstance(run.problem, UnsupportedVersionError)
+        with pytest.raises(UnsupportedVersionError):
+            run.read()
+
+
+def test_a_closed_file_of_this_version_has_no_other_kinds(crafted):
+    crafted.blocks.insert(3, ["raw", frame(99, 0, b"from the past")])
+    with cmeta.open(crafted.build()) as run:
+        assert isinstance(run.problem, CorruptError)
+        assert "99" in str(run.problem)
+        with pytest.raises(CorruptError):
+            run.read()
+
+
 @pytest.mark.parametrize("version", [0x0200, 0x0001, 0xFFFF, 0x0000])
 def test_another_major_version_is_not(crafted, version):
     crafted.header["version"] = version

@@ -26,6 +26,10 @@ ENUMERATIONS = {
         [(PHASES, 'values = ["dream", "train", "dream"]')],
         "enumerations.phase.values[2]", ["found 'dream' twice", "unique"],
     ),
+    "a value that ends in NUL": (
+        [(PHASES, 'values = ["dream", "train\\u0000"]')],
+        "enumerations.phase.values[1]", ["found 'train\\x00'", "no NUL at its end"],
+    ),
     "a documented value twice": (
         [(MOODS, 'values = ["calm", { name = "calm", doc = "Again." }]')],
         "enumerations.mood.values[1]", ["found 'calm' twice", "unique"],
