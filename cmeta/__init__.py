@@ -4,8 +4,9 @@
 are the public API, together with `cmeta.testing`; everything else is internal.
 """
 
-from cmeta.checker import Report, validate
+from cmeta.checker import validate
 from cmeta.checks import Finding
+from cmeta.checks.report import Report
 from cmeta.columns import Columns
 from cmeta.errors import (
     CanonicalError,

@@ -7,17 +7,16 @@ again, and every byte must be the same.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from cmeta.checks import Finding
 from cmeta.checks.batch import Batch, Surroundings
 from cmeta.checks.blocks import Block, read_block
+from cmeta.checks.finding import Finding
 from cmeta.checks.metadata import parse_config, parse_name
+from cmeta.checks.report import Report
 from cmeta.checks.structure import FileMap, map_file
 from cmeta.errors import (
     CanonicalError,
@@ -36,41 +35,6 @@ from cmeta.writer.values import Array, Column, Mask
 Progress = Callable[[int, int], None]
 
 _CHUNK = 1 << 20
-
-
-@dataclass
-class Report:
-    """What validating found.
-
-    Attributes
-    ----------
-    name : str
-        The file.
-    state : str
-        "closed", "open", "damaged", or "unreadable" if not even header and SCHEMA could be read.
-    num_records, num_batches, len_file : int
-        What is intact, and the file's length in bytes.
-    findings : list of Finding
-        In the order of their discovery; a closed file with none is valid.
-    """
-
-    name: str
-    state: str = "unreadable"
-    num_records: int = 0
-    num_batches: int = 0
-    len_file: int = 0
-    findings: list[Finding] = dataclasses.field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the file is closed and nothing is wrong with it."""
-        return self.state == "closed" and not self.findings
-
-    def __str__(self) -> str:
-        verdict = "valid" if self.ok else f"{len(self.findings)} findings"
-        counts = f"{self.num_records} records in {self.num_batches} batches"
-        lines = [f"{self.name}: {self.state}, {counts}, {self.len_file} bytes: {verdict}"]
-        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
 
 
 def validate(

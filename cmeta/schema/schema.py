@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from cmeta import canonical
@@ -257,7 +258,9 @@ class Schema:
         SchemaError
             Beyond the limits of the format.
         """
-        return self._derive(record=replace(self._document.record, batch_records=batch_records))
+        given: Any = batch_records
+        number = int(given) if isinstance(given, np.integer) else given
+        return self._derive(record=replace(self._document.record, batch_records=number))
 
     def _derive(self, **changes: Any) -> Schema:
         plain = msgspec.to_builtins(replace(self._document, **changes))

@@ -77,12 +77,18 @@ def _format_part(toml: dict[str, Any]) -> dict[str, Any]:
 def _require_same(found: Any, expected: Any, key: str, source: str) -> None:
     """Refuse a format part that differs: it belongs to the version, not to a user."""
     if isinstance(found, dict) and isinstance(expected, dict):
-        for name in found.keys() | expected.keys():
+        for name in [*found, *(n for n in expected if n not in found)]:  # in the order of the file
             _require_same(found.get(name), expected.get(name), f"{key}.{name}", source)
     elif found != expected:
         raise SchemaError(
-            f"found {'nothing' if found is None else repr(found)}, but the format version fixes "
-            f"{expected!r}; leave the section out, or make it equal",
+            f"found {_brief(found)}, but the format version fixes {_brief(expected)}; "
+            "leave the section out, or make it equal",
             source=source,
             key=key,
         )
+
+
+def _brief(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return "a whole section" if isinstance(value, dict | list) else repr(value)

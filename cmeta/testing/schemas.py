@@ -22,14 +22,7 @@ _OPTIONAL_STAGES = ("palette", "split")
 
 
 def names(*, dots: bool = True, max_size: int = 12) -> st.SearchStrategy[str]:
-    """Draw a name of a field, a group, a metric or a label: any UTF-8 that is not too long.
-
-    Examples
-    --------
-    >>> from hypothesis import find, settings
-    >>> find(names(), lambda name: "/" in name, settings=settings(database=None))
-    '/'
-    """
+    """Draw a name of a field, a group, a metric or a label: any UTF-8 that is not too long."""
     most = shipped_format().limits.name_bytes_max
     alphabet = st.characters(codec="utf-8", exclude_characters="" if dots else ".")
     text = st.text(alphabet, min_size=1, max_size=max_size)

@@ -130,7 +130,7 @@ FRAMES = [
     Lie("a reserved number", block(FIRST, reserved=1), "CorruptError", "block.reserved"),
     Lie("a flag that is none", block(FIRST, flags=3), "CorruptError", "BATCH"),
     Lie("a batch that is not critical", block(FIRST, flags=0), "CorruptError", "BATCH"),
-    Lie("a kind of a version to come", inserted(2, Block(9, b"x", flags=0)), "CorruptError", "block of kind 9", readable=True),
+    Lie("a kind of a version to come", inserted(2, Block(9, b"x", flags=0)), "CorruptError", "block of kind 9"),
     Lie("bytes behind the INDEX", replace(FILE, tail=b"\0" * 8).build(), "CorruptError", "trailer"),
     Lie("a block behind the INDEX", replace(FILE, tail=BLOCKS[1].build()).build(), "CorruptError", "trailer"),
     Lie("another checksum of the file", replace(FILE, checksum=0).build(), "ChecksumError", "trailer.checksum", readable=True),

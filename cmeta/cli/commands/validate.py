@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from cmeta.checker import Report
 from cmeta.checker import validate as examine
+from cmeta.checks.report import Report
 from cmeta.cli.console import complain, emit, emit_data, file_name, progress
 from cmeta.cli.errors import Exit, Failure, describe, reading
 from cmeta.cli.files import require_file
