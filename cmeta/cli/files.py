@@ -27,7 +27,7 @@ def require_file(path: Path) -> None:
 
 
 def open_chronicle(path: Path) -> Reader:
-    """Return a reader that gives what is intact; the caller asks for its `state`.
+    """Return a reader; its `state` says whether the file is closed, open or damaged.
 
     Raises
     ------
@@ -35,4 +35,4 @@ def open_chronicle(path: Path) -> Reader:
     """
     require_file(path)
     with reading(path):
-        return Reader(path, partial=True)
+        return Reader(path)

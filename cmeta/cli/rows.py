@@ -57,7 +57,6 @@ class RowStream:
     Parameters
     ----------
     reader : Reader
-        Opened with ``partial=True``.
     selection : Selection
     fields : tuple of Field, optional
         Default: all.

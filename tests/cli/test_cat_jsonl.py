@@ -138,6 +138,7 @@ def test_cat_json_keeps_the_order_of_fields_and_an_empty_record(cm, chronicle):
     assert lines[3].endswith(',"metrics":{"val_accuracy":0.03},"timestamp":1003}')
     found = lines_of(cm, chronicle, "--fields", "val_accuracy", "--end", "1003")
     assert found == [{}, {}, {}, {"metrics": {"val_accuracy": 0.03}}]
+    assert lines_of(cm, chronicle, "--fields", "coherence") == [{}] * 100
 
 
 def test_cat_json_of_an_empty_chronicle(cm, empty):

@@ -100,15 +100,15 @@ def test_no_colour_and_no_progress_when_piped(process, chronicle, command):
 
 
 class Terminal:
-    """A terminal of 60 columns for a process."""
+    """A terminal for a process."""
 
-    def __init__(self):
+    def __init__(self, num_columns=60):
         import fcntl
         import struct
         import termios
 
         self.master, self.slave = os.openpty()
-        size = struct.pack("HHHH", 24, 60, 0, 0)
+        size = struct.pack("HHHH", 24, num_columns, 0, 0)
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, size)
 
     def read(self):
@@ -126,11 +126,11 @@ class Terminal:
         return b"".join(pieces).replace(b"\r\n", b"\n")
 
 
-def on_terminal(process, *args, env=None, **options):
-    """Return stdout as a terminal of 60 columns gets it, and stderr as a file does."""
-    terminal = Terminal()
+def on_terminal(process, *args, env=None, num_columns=60):
+    """Return stdout as a terminal gets it, and stderr as a file does."""
+    terminal = Terminal(num_columns)
     env = {"TERM": "xterm-256color", **(env or {})}
-    started = process(*args, stdout=terminal.slave, env=env, **options)
+    started = process(*args, stdout=terminal.slave, env=env)
     out = terminal.read()
     return started.wait(60), out, started.communicate()[1]
 
@@ -155,11 +155,18 @@ def test_table_fits_the_terminal_and_says_what_it_left_out(process, chronicle):
     assert max(map(len, lines)) <= 60
     assert lines[0].split() == ["timestamp", "phase", "entropy", "val_accuracy", "state"]
     assert err.startswith(b"Note: 5 of 10 columns fit here; choose with --fields")
-    wanted = "timestamp,phase,loss_value"
-    _, out, err = on_terminal(process, "cat", chronicle, "--fields", wanted)
-    assert err == b""
     _, out, err = on_terminal(process, "cat", chronicle, "--json")
     assert (out.count(b"\n"), err) == (100, b"")
+
+
+@posix
+@pytest.mark.parametrize(("num_columns", "num_fitting"), [(31, 3), (30, 2), (5, 1)])
+def test_table_fits_exactly(process, chronicle, num_columns, num_fitting):
+    args = ("cat", chronicle, "--fields", "timestamp,phase,loss_value")  # 9 + 2 + 8 + 2 + 10
+    _, out, err = on_terminal(process, *args, env={"NO_COLOR": "1"}, num_columns=num_columns)
+    assert len(out.splitlines()[0].split()) == num_fitting
+    assert err.startswith(b"Note: %d of 3 columns" % num_fitting if num_fitting < 3 else b"")
+    assert bool(err) == (num_fitting < 3)
 
 
 @posix

@@ -114,7 +114,7 @@ def test_validate_what_cannot_be_opened_as_closed(cm, request, make):
     path = request.getfixturevalue(make)
     result = cm("validate", path)
     assert result.exit_code == 3
-    assert "corrupt: 1 finding" in result.stdout
+    assert "corrupt: 1 finding in " in result.stdout
     assert "\n  offset " in result.stdout
 
 

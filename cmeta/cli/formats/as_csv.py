@@ -18,7 +18,7 @@ from cmeta.cli.values import EXACT, Style, texts
 from cmeta.schema import Field
 
 _NOTHING = '""'
-_NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s|\s$')
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
 
 
 def write_csv(stream: RowStream) -> None:
