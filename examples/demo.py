@@ -114,7 +114,7 @@ def show_sizes(path: Path, records: list[cmeta.CycleRecord]) -> None:
     print(f"{'format':32}{'bytes':>12}{'bytes/record':>15}{'ratio':>9}")
     for name, size in sorted(found.items(), key=lambda item: -item[1]):
         print(f"{name:32}{size:>12,}{size / len(records):>15.1f}{size / ours:>8.2f}x")
-    print("\nEight bytes of each validation are a digest of the network, which nothing compresses.")
+    print("\nEach validation has a digest of the network: 8 bytes that nothing compresses.")
 
 
 def terminal_width() -> int:
