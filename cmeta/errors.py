@@ -10,9 +10,6 @@ Nothing else leaves the library because of a file's bytes (SPEC, P4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class CmetaError(Exception):
     """Whatever cmeta raises."""
@@ -75,14 +72,23 @@ class DecodeError(CmetaError):
         return self
 
 
-@contextmanager
-def shifted(base: int, path: str = "") -> Iterator[None]:
-    """Place the decode errors of a part inside what it is a part of (`DecodeError.within`)."""
-    try:
-        yield
-    except DecodeError as err:
-        err.within(base, path)
-        raise
+class shifted:  # noqa: N801  (used as a verb, as contextlib.suppress is)
+    """Places the decode errors of a part inside what it is a part of (`DecodeError.within`).
+
+    A class and not a generator: it stands around every column and every run header.
+    """
+
+    __slots__ = ("_base", "_path")
+
+    def __init__(self, base: int, path: str = "") -> None:
+        self._base, self._path = base, path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DecodeError):
+            error.within(self._base, self._path)
 
 
 class TruncatedError(DecodeError):

@@ -102,8 +102,7 @@ def chosen_format(format_: str | None, as_json: bool) -> str:
         They contradict each other.
     """
     if as_json and format_ not in (None, "jsonl"):
-        message = f"--json and --format {format_} contradict each other."
-        raise click.UsageError(message, click.get_current_context(silent=True))
+        raise click.UsageError(f"--json and --format {format_} contradict each other.")
     return "jsonl" if as_json else format_ or "table"
 
 
@@ -118,7 +117,7 @@ def chosen_selection(
         An empty range, or a phase that the file does not have.
     """
     if start is not None and end is not None and start > end:
-        raise _bad(f"{start} is behind --end {end}.", "--start")
+        raise click.BadParameter(f"{start} is behind --end {end}.", param_hint="'--start'")
     phases = [name for names in phase for name in names]
     known = reader.schema.phases
     for name in phases:
@@ -163,7 +162,7 @@ def _unknown(option: str, name: str, known: Sequence[str]) -> click.BadParameter
     shown = ", ".join(map(printable, known[:_KNOWN_MAX]))
     more = f" and {len(known) - _KNOWN_MAX} more" if len(known) > _KNOWN_MAX else ""
     message = f"'{printable(name)}' is not in this file.{hint} It has: {shown}{more}."
-    return _bad(message, f"--{option}")
+    return click.BadParameter(message, param_hint=f"'--{option}'")
 
 
 def _similar(name: str, known: Sequence[str]) -> list[str]:
@@ -173,8 +172,3 @@ def _similar(name: str, known: Sequence[str]) -> list[str]:
     close = difflib.get_close_matches(name.lower(), paths)
     close += [spelling for spelling in paths if spelling.startswith(name.lower())]
     return list(dict.fromkeys(paths[spelling] for spelling in close))[:_GUESSES_MAX]
-
-
-def _bad(message: str, option: str) -> click.BadParameter:
-    context = click.get_current_context(silent=True)
-    return click.BadParameter(message, context, param_hint=f"'{option}'")

@@ -119,14 +119,20 @@ class ClassStage(Subconstruct):
             return Cells(self.subcon._parsereport(stream, context, path), None)
         outer = State(state.num_values, state.phases)
         ints: I64 = self._classes._parsereport(stream, {**context, "state": outer}, path)
-        found = set(np.unique(ints).tolist())
-        if not found <= self._legal:
-            raise CorruptError(f"class {min(found - self._legal)}, expected one of {self._legal}")
+        self._check(ints)
         codes = ints.astype(np.uint8)
         kept = codes == self._facts.value
         state.num_values = int(np.count_nonzero(kept))
         state.phases = state.phases.restrict(kept) if state.phases else None
         return Cells(self.subcon._parsereport(stream, context, path), codes)
+
+    def _check(self, ints: I64) -> None:
+        if ints.min() < 0 or ints.max() > max(self._legal):
+            found = set(np.unique(ints).tolist())
+        else:
+            found = set(np.flatnonzero(np.bincount(ints)).tolist())
+        if not found <= self._legal:
+            raise CorruptError(f"class {min(found - self._legal)}, expected one of {self._legal}")
 
     def _build(self, obj: Cells, stream: io.BytesIO, context: Any, path: str) -> Cells:
         state: State = context["state"]

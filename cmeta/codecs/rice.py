@@ -7,6 +7,7 @@ of a stream share three byte strings: k bytes, remainders, quotients.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -156,9 +157,8 @@ def decode(data: U8, lengths: Sequence[int], block: int) -> tuple[list[U64], int
 
 def cut(values: U64, lengths: Sequence[int]) -> list[U64]:
     """Cut consecutive sequences apart."""
-    if len(lengths) <= 1:
-        return [values] if lengths else []
-    return np.split(values, np.cumsum(lengths)[:-1])
+    ends = list(accumulate(lengths))
+    return [values[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def _bound_residuals(quotients: U64, k: U64) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 from cmeta.codecs import delta
@@ -11,6 +10,7 @@ from cmeta.errors import CorruptError, TruncatedError
 from cmeta.schema.document import RiceFacts
 
 _ONES = 0xFFFFFFFFFFFFFFFF
+_FIELDS: dict[int, tuple[RiceFacts, BitFields]] = {}
 _NUMBERS = ("base", "divisor", "step", "count")
 
 
@@ -113,9 +113,12 @@ def unzigzag(value: int) -> int:
     return value >> 1 ^ -(value & 1)
 
 
-@cache
 def _fields(rice: RiceFacts) -> BitFields:
-    return BitFields(rice.run_header)
+    """Return the layout, found by identity: hashing the facts would cost more than the parsing."""
+    known = _FIELDS.get(id(rice))
+    if known is None or known[0] is not rice:
+        known = _FIELDS[id(rice)] = (rice, BitFields(rice.run_header))
+    return known[1]
 
 
 def _take(data: bytes, offset: int, length: int) -> bytes:

@@ -20,7 +20,8 @@ def encode(residuals: U64) -> tuple[U64, U64]:
     ([2, 0], [4, 0])
     """
     places = np.flatnonzero(residuals)
-    gaps = (np.diff(places, prepend=-1) - 1).astype(np.uint64)
+    gaps = places.astype(np.uint64)
+    gaps[1:] -= gaps[:-1] + _ONE
     return gaps, residuals[places] - _ONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +54,5 @@ def decode(runs: Sequence[I64], split: SplitOrder) -> I64:
 
 def cut(values: I64, lengths: Sequence[int]) -> list[I64]:
     """Cut consecutive runs apart."""
-    if len(lengths) <= 1:
-        return [values] if lengths else []
-    return np.split(values, np.cumsum(lengths)[:-1])
+    ends = list(accumulate(lengths))
+    return [values[end - length : end] for end, length in zip(ends, lengths, strict=True)]
