@@ -18,6 +18,7 @@ from cmeta.checks.finding import Finding
 from cmeta.checks.metadata import parse_config, parse_name
 from cmeta.checks.report import Report
 from cmeta.checks.structure import FileMap, map_file
+from cmeta.chunk import Array, Chunk, Column, Mask
 from cmeta.errors import (
     CanonicalError,
     ChecksumError,
@@ -28,9 +29,7 @@ from cmeta.errors import (
 from cmeta.grammar import Grammar, grammar_of
 from cmeta.schema import Field, shipped_format
 from cmeta.source import Source, open_source
-from cmeta.writer.chunk import Chunk
 from cmeta.writer.encoder import Encoder
-from cmeta.writer.values import Array, Column, Mask
 
 Progress = Callable[[int, int], None]
 

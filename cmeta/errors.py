@@ -2,6 +2,7 @@
 
 - `SchemaError`: a schema is not one.
 - `EncodeError`: you gave something that cannot be recorded.
+- `RecorderError`: a recorder cannot begin or go on.
 - `DecodeError`: the file is at fault. Carries `offset` (bytes from the start of the file) and
   `path` (of the element: ``BATCH[3].metrics.entropy``).
 
@@ -41,6 +42,18 @@ class EncodeError(CmetaError):
 
 class OrderError(EncodeError):
     """A record would go back in (timestamp, phase)."""
+
+
+class RecorderError(CmetaError):
+    """A recorder cannot go on, or cannot begin; what it has acknowledged is safe."""
+
+
+class ExistsError(RecorderError, FileExistsError):
+    """There is a chronicle already, and nobody said whether to continue or to replace it."""
+
+
+class LockedError(RecorderError):
+    """Another writer has the file; names its host and process id."""
 
 
 class DecodeError(CmetaError):

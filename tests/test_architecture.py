@@ -21,7 +21,7 @@ LAYERS = (
     {"schema", "checksum", "canonical"},  # canonical JSON is what a schema is embedded as
     {"codecs"},
     {"grammar"},
-    {"model", "columns", "source"},
+    {"model", "columns", "chunk", "source", "seeds"},
     {"checks"},
     {"reader", "writer"},
     {"checker"},

@@ -8,7 +8,7 @@ from cmeta import Report
 from cmeta.grammar import grammar_of
 from cmeta.schema import shipped_format
 from cmeta.writer import Encoder
-from cmeta.writer.chunk import ChunkMaker
+from cmeta.writer.maker import ChunkMaker
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 GRAMMAR = grammar_of(shipped_format())

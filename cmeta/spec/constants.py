@@ -113,6 +113,17 @@ def delta_forms(facts: Facts) -> str:
     return table(["`form`", "Name", "Heads", "Step", "Rule"], rows)
 
 
+def seeds(facts: Facts) -> str:
+    """Return the scheme of seeds, and the keys by which a configuration states it."""
+    node = facts.format.seeds
+    rows = [
+        [code(name), code(getattr(node, name)), facts.comments.get(f"seeds.{name}", "")]
+        for name in node.__struct_fields__
+        if name != "doc"
+    ]
+    return table(["Constant", "Value", "Meaning"], rows)
+
+
 def chains(facts: Facts) -> str:
     """Return the default chains."""
     defaults = facts.format.codecs.defaults

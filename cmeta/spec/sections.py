@@ -42,6 +42,7 @@ def sections(facts: Facts) -> dict[str, Section]:
         "delta-forms": constants.delta_forms,
         "run-header": constants.run_header,
         "widths": constants.widths,
+        "seeds": constants.seeds,
         "chains": constants.chains,
         "types": record.types,
         "default-record": record.default_record,

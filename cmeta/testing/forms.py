@@ -12,8 +12,8 @@ from cmeta.columns import Columns
 from cmeta.errors import PrecisionWarning
 from cmeta.model import NAMED_FIELDS, CycleRecord
 from cmeta.schema import Field, Schema, undeclared
-from cmeta.writer.chunk import ChunkMaker
 from cmeta.writer.encoder import Encoder
+from cmeta.writer.maker import ChunkMaker
 
 
 def field_of(path: str, schema: Schema) -> Field:

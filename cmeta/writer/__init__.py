@@ -1,4 +1,4 @@
-"""Writing: `values` converts and checks, `chunk` gathers columns, `batch` builds a BATCH body,
+"""Writing: `values` converts and checks, `maker` gathers columns, `batch` builds a BATCH body,
 `encoder` turns records into the bytes of a file without touching one, `write` puts them on disk.
 """
 

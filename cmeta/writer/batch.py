@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cmeta.chunk import Array, Chunk
 from cmeta.codecs import classes
 from cmeta.codecs.bits import U8
 from cmeta.codecs.state import Cells, Phases, State
@@ -13,8 +14,6 @@ from cmeta.errors import EncodeError
 from cmeta.grammar import Grammar
 from cmeta.schema import Field, Schema
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.writer.chunk import Chunk
-from cmeta.writer.values import Array
 
 
 def build_batch(

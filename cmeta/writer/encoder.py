@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cmeta.chunk import Chunk, Column, Renumbered, join
 from cmeta.errors import EncodeError, OrderError
 from cmeta.grammar import Grammar, grammar_of
 from cmeta.schema import Schema
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.writer.batch import build_batch, check_size, required
-from cmeta.writer.chunk import Chunk, Renumbered
-from cmeta.writer.values import Column
 
 
 @dataclass
@@ -227,31 +226,3 @@ class Encoder:
         progress.crc = self.grammar.checksum(block, progress.crc)
         progress.offset += len(block)
         return block
-
-
-def join(pieces: list[Chunk]) -> Chunk:
-    """Return consecutive chunks as one."""
-    configs: dict[bytes, int] = {}
-    num_records = sum(piece.num_records for piece in pieces)
-    fields = {f: None for piece in pieces for f in piece.columns}
-    columns = {}
-    for declared in fields:
-        parts, masks = [], []
-        for piece in pieces:
-            column = piece.columns.get(declared)
-            if column is None:
-                width = (declared.num_components,) if declared.num_components else ()
-                shape = (piece.num_records, *width)
-                parts.append(np.zeros(shape, declared.dtype.newbyteorder("=")))
-                masks.append(np.zeros(piece.num_records, bool))
-                continue
-            values = column.values
-            if declared.type == "config" and piece.configs:
-                places = [configs.setdefault(c, len(configs)) for c in piece.configs]
-                values = np.array(places, np.uint32)[np.minimum(values, len(places) - 1)]
-            parts.append(values)
-            all_present = np.ones(piece.num_records, bool)
-            masks.append(all_present if column.present is None else column.present)
-        present = np.concatenate(masks)
-        columns[declared] = Column(np.concatenate(parts), None if present.all() else present)
-    return Chunk(num_records, columns, tuple(configs))

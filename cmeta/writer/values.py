@@ -7,37 +7,15 @@ and anything with `.item()` or `__float__` (a torch tensor on any device, bfloat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cmeta.chunk import Array, Column, Mask
 from cmeta.errors import EncodeError
 from cmeta.schema import Field
 
-Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
-
-
 _TOLERATED = 1e-3  # relative; a larger loss is warned of
-
-
-class Column(NamedTuple):
-    """A column of a field's type.
-
-    Attributes
-    ----------
-    values : array, (n_records,) or (n_records, num_components)
-        Of the field's dtype; 0 where absent.
-    present : bool array, (n_records,), or None
-        None: all are.
-    imprecise : tuple of float or None
-        A value and what will be stored, if they differ by more than 0.1%.
-    """
-
-    values: Array
-    present: Mask | None
-    imprecise: tuple[float, float] | None = None
 
 
 def as_array(value: Any, field: Field, given: Any = None) -> Column:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cmeta.chunk import Chunk
 from cmeta.columns import Columns
 from cmeta.errors import EncodeError
 from cmeta.model import CycleRecord
 from cmeta.schema import Schema, default_schema
-from cmeta.writer.chunk import Chunk, ChunkMaker, batched
 from cmeta.writer.encoder import Encoder
+from cmeta.writer.maker import ChunkMaker, batched
 
 _RECORDS_AT_ONCE = 4096
 

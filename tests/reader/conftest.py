@@ -13,7 +13,7 @@ from cmeta import CycleRecord
 from cmeta.grammar import grammar_of
 from cmeta.schema import shipped_format
 from cmeta.writer import Encoder
-from cmeta.writer.chunk import ChunkMaker
+from cmeta.writer.maker import ChunkMaker
 
 NUM = 100
 SCHEMA = cmeta.default_schema().with_batch_records(16).with_phases("test")

@@ -2,12 +2,13 @@
 
 import pytest
 
-from cmeta.schema.document import Document, Format, json_schema, to_int
+from cmeta.schema.document import Document, Format, to_int
 from cmeta.schema.shipped import shipped_document, shipped_format
+from cmeta.spec.json_schema import shape
 
 
 def definition(name):
-    return json_schema()["$defs"][name]
+    return shape()["$defs"][name]
 
 
 def test_it_describes_every_section_of_a_schema_file():

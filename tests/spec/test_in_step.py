@@ -67,7 +67,7 @@ def test_every_layout_of_the_schema_has_its_table(root, text):
     assert {f"journal-{kind}" for kind in format_.journal.kinds} <= names
     assert set(re.findall(r"<!-- generated: ([\w-]+) -->", text)) == names
     assert set(Format.__struct_fields__) == {
-        "format", "checksum", "header", "trailer", "blocks", "structs", "codecs", "journal",
+        "format", "checksum", "header", "trailer", "blocks", "structs", "codecs", "journal", "seeds",
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from cmeta.spec.facts import load_facts
 from cmeta.spec.json_schema import json_schema
 from cmeta.spec.sections import sections
 from cmeta.writer import Encoder
-from cmeta.writer.chunk import ChunkMaker
+from cmeta.writer.maker import ChunkMaker
 
 LOSS = 'name = "loss_value"\ntype = "f32"'
 OWN = """

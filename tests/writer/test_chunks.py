@@ -11,7 +11,7 @@ import pytest
 import cmeta
 from cmeta import CycleRecord, EncodeError
 from cmeta.writer import Encoder
-from cmeta.writer.chunk import ChunkMaker
+from cmeta.writer.maker import ChunkMaker
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 RNG = np.random.default_rng(7)

@@ -1,92 +1,26 @@
-"""A chunk: some consecutive records as checked, typed columns, before they are cut into batches."""
+"""`ChunkMaker`: what a user gives, as chunks of checked and typed columns."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cmeta import canonical
+from cmeta.chunk import Chunk, Column
 from cmeta.columns import Columns
 from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.model import CycleRecord, flatten, unknown_field
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.writer.values import Array, Column, Mask, as_array, scalar
+from cmeta.writer.values import as_array, scalar
 
 CONFIG_KEY = "config"
 _MOST = int(np.iinfo(np.uint64).max)
 _NONE_LEFT = f"timestamp: none is left to assign after {_MOST}"
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some consecutive records.
-
-    Attributes
-    ----------
-    num_records : int
-    columns : dict of Field to Column
-        Fields that at least one record has; always timestamp and phase.
-    configs : tuple of bytes
-        Canonical configurations; the config column holds places in it.
-    """
-
-    num_records: int
-    columns: Mapping[Field, Column]
-    configs: tuple[bytes, ...] = ()
-
-    @property
-    def fields(self) -> Iterable[Field]:
-        """The fields that at least one record has."""
-        return self.columns.keys()
-
-    def column(self, field: Field) -> Column | None:
-        """Return a column of a field without components, or None if no record has it."""
-        return self.columns.get(field)
-
-    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
-        """Yield the columns of a field: one, or one for each component, with its mask."""
-        values, present, _ = self.columns[field]
-        for part in values.T if field.num_components else (values,):
-            yield np.ascontiguousarray(part), present
-
-    def slice(self, start: int, end: int) -> Chunk:
-        """Return the records from `start` up to `end`."""
-        cut = {}
-        for field, (values, present, _) in self.columns.items():
-            part = None if present is None else present[start:end]
-            if part is None or part.any():
-                cut[field] = Column(values[start:end], part)
-        return Chunk(end - start, cut, self.configs)
-
-
-class Renumbered(Chunk):
-    """A chunk whose config column holds the numbers of CONFIG blocks."""
-
-    def __init__(self, chunk: Chunk, config: Field, column: Column) -> None:
-        super().__init__(chunk.num_records, {config: column})
-        vars(self)["_rest"] = chunk
-
-    _rest: Chunk
-
-    @property
-    def fields(self) -> Iterable[Field]:
-        """The fields of the chunk."""
-        return self._rest.fields
-
-    def column(self, field: Field) -> Column | None:
-        """Return the numbers, or a column of the chunk."""
-        return self.columns.get(field) or self._rest.column(field)
-
-    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
-        """Yield the numbers, or the columns of a field of the chunk."""
-        own = field in self.columns
-        return super().components(field) if own else self._rest.components(field)
 
 
 class ChunkMaker:
