@@ -1,7 +1,8 @@
 """cmeta: the flight recorder of machine-learning experiments.
 
-`write` and `open` a chronicle, `validate` one; `Schema` says what it holds. The names in `__all__`
-are the public API, together with `cmeta.testing`; everything else is internal.
+`Recorder` records a run; `write` and `open` a chronicle, `validate` one; `Schema` says what it
+holds. The names in `__all__` are the public API, together with `cmeta.testing`; everything else is
+internal.
 """
 
 from cmeta.checker import validate
@@ -29,12 +30,15 @@ from cmeta.errors import (
 from cmeta.model import CycleRecord, DiagnosticsSnapshot
 from cmeta.reader import Reader
 from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip.open)
+from cmeta.recorder import Recorder
 from cmeta.schema import Schema, default_schema
 from cmeta.writer import write
 
 __version__ = "0.1.0"
 
 __all__ = [
+    # recording
+    "Recorder",
     # files
     "write",
     "open",

@@ -57,6 +57,19 @@ def dumps(value: object, limits: Limits, what: str) -> bytes:
     return data
 
 
+def as_mapping(config: Any, what: str = "config") -> Mapping[str, Any]:
+    """Return a configuration as a mapping.
+
+    Raises
+    ------
+    EncodeError
+        It is none.
+    """
+    if isinstance(config, Mapping):
+        return config
+    raise EncodeError(f"{what}: found a {type(config).__name__}, expected a mapping")
+
+
 def loads(data: bytes, limits: Limits) -> Any:
     """Return what canonical JSON stands for.
 

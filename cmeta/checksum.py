@@ -48,6 +48,20 @@ class Checksum:
         rotated = (crc >> self._rotate | crc << (self._bits - self._rotate)) & ones
         return (rotated + self._add) & ones
 
+    def masked_function(self) -> Callable[[Buffer, int], int]:
+        """Return a function of data and a running CRC that gives the masked CRC of both.
+
+        For what is checked record by record: everything but the data is fixed beforehand.
+        """
+        crc, right, left, add = self._crc, self._rotate, self._bits - self._rotate, self._add
+        ones = (1 << self._bits) - 1
+
+        def masked(data: Buffer, running: int) -> int:
+            found = crc(data, running)
+            return ((found >> right | (found << left & ones)) + add) & ones
+
+        return masked
+
     def masked(self, *parts: Buffer) -> int:
         """Return the masked CRC of `parts`, one after the other."""
         crc = None

@@ -63,6 +63,15 @@ class Chunk:
         """Return a column of a field without components, or None if no record has it."""
         return self.columns.get(field)
 
+    def column_of(self, field: Field) -> Column | None:
+        """Return a column of any field, ``(n, k)`` for a vector, or None if no record has it."""
+        if field not in self.fields:
+            return None
+        parts = list(self.components(field))
+        values = [part for part, _ in parts]
+        stacked = np.stack(values, axis=1) if field.num_components else values[0]
+        return Column(stacked, parts[0][1])
+
     def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
         """Yield the columns of a field: one, or one for each component, with its mask."""
         values, present, _ = self.columns[field]

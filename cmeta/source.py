@@ -84,6 +84,10 @@ class FileSource(Source):
         self._lock = threading.Lock()
         self.size = os.fstat(self._file.fileno()).st_size
 
+    def status(self) -> os.stat_result:
+        """Return the status of the open file."""
+        return os.fstat(self._file.fileno())
+
     def _read(self, offset: int, length: int) -> bytes:
         pieces = []
         while length:

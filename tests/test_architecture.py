@@ -23,8 +23,10 @@ LAYERS = (
     {"grammar"},
     {"model", "columns", "chunk", "source", "seeds"},
     {"checks"},
+    {"journal"},
     {"reader", "writer"},
-    {"checker"},
+    {"checker", "recorder"},
+    {"evidence", "replay", "audit", "recover", "diff", "chronicle"},
     {"cli", "__main__"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

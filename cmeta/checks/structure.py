@@ -75,14 +75,25 @@ def map_file(source: Source, grammar: Grammar) -> FileMap:
     DecodeError
         Header or SCHEMA cannot be read: nothing else can be either.
     """
-    header = read_header(source, grammar)
-    schema = _read_schema(source, grammar, header)
+    header, schema = read_beginning(source, grammar)
     if header.is_open:
         return _map_by_walking(source, grammar, header, schema, "open", None)
     try:
-        return _map_by_index(source, grammar, header, schema)
+        return map_closed(source, grammar, header, schema)
     except DecodeError as problem:
         return _map_by_walking(source, grammar, header, schema, "damaged", problem)
+
+
+def read_beginning(source: Source, grammar: Grammar) -> tuple[Header, Schema]:
+    """Return header and schema.
+
+    Raises
+    ------
+    DecodeError
+        Without them nothing else can be read.
+    """
+    header = read_header(source, grammar)
+    return header, _read_schema(source, grammar, header)
 
 
 def _read_schema(source: Source, grammar: Grammar, header: Header) -> Schema:
@@ -97,7 +108,14 @@ def _read_schema(source: Source, grammar: Grammar, header: Header) -> Schema:
 # ---------------------------------------------------------------------------------- by the INDEX
 
 
-def _map_by_index(source: Source, grammar: Grammar, header: Header, schema: Schema) -> FileMap:
+def map_closed(source: Source, grammar: Grammar, header: Header, schema: Schema) -> FileMap:
+    """Return the map of a closed file, from its INDEX.
+
+    Raises
+    ------
+    DecodeError
+        It is not closed.
+    """
     end = source.size - grammar.trailer.size
     tail_size = grammar.index_tail.size + grammar.frame_tail.size
     tail_at = end - tail_size

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from cmeta.checks import Finding
-from cmeta.checks.batch import Batch
 from cmeta.cli.errors import describe, reading
 from cmeta.cli.values import Array, Mask
 from cmeta.errors import DecodeError
 from cmeta.reader import BatchInfo, Reader
+from cmeta.reader.info import AnyBatch
 from cmeta.reader.selection import Rows, Selection, num_rows
 from cmeta.schema import Field
 
@@ -167,7 +167,7 @@ class RowStream:
         return end is None or not batches or end >= batches[-1].last_timestamp
 
 
-def _has_value(batch: Batch, rows: Rows, field: Field) -> bool:
+def _has_value(batch: AnyBatch, rows: Rows, field: Field) -> bool:
     column = batch.column(field, 0)
     return column is not None and (column[1] is None or bool(np.any(column[1][rows])))
 

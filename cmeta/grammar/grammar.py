@@ -12,7 +12,7 @@ from construct import Construct
 
 from cmeta.checksum import Checksum
 from cmeta.codecs.adapters import compose
-from cmeta.grammar.layout import Layout
+from cmeta.grammar.layout import Layout, scalar_bytes
 from cmeta.schema import Field, Format, shipped_format
 
 
@@ -33,18 +33,19 @@ class Grammar:
         self.format = format_
         self.fast = fast
         self.checksum = Checksum(format_.checksum)
-        self.header = self._layout(format_.header.fields)
-        self.trailer = self._layout(format_.trailer.fields)
-        self.frame = self._layout(format_.blocks.frame.fields)
+        self.header = self.layout(format_.header.fields)
+        self.trailer = self.layout(format_.trailer.fields)
+        self.frame = self.layout(format_.blocks.frame.fields)
         self.frame_head = self.frame.upto("body")
         self.frame_tail = self.frame.after("body")
         kinds = format_.blocks.kinds
-        self.bodies = {name: self._layout(kind.fields) for name, kind in kinds.items()}
+        self.bodies = {name: self.layout(kind.fields) for name, kind in kinds.items()}
         self.kinds = {name: kind.kind for name, kind in kinds.items()}
         self.names = {code: name for name, code in self.kinds.items()}
         self._columns: dict[Field, Construct] = {}
 
-    def _layout(self, fields: tuple) -> Layout:  # type: ignore[type-arg]
+    def layout(self, fields: tuple) -> Layout:  # type: ignore[type-arg]
+        """Return the layout of some fields of the schema."""
         return Layout(fields, self.format, fast=self.fast)
 
     # ------------------------------------------------------------------------------ sizes
@@ -62,7 +63,7 @@ class Grammar:
     @cached_property
     def index_entry(self) -> Layout:
         """An entry of the INDEX."""
-        return self._layout(self.format.structs["index_entry"].fields)
+        return self.layout(self.format.structs["index_entry"].fields)
 
     @cached_property
     def index_tail(self) -> Layout:
@@ -72,7 +73,7 @@ class Grammar:
     @cached_property
     def undeclared_entry(self) -> Layout:
         """An entry of a BATCH's directory of undeclared columns."""
-        return self._layout(self.format.structs["undeclared_column"].fields)
+        return self.layout(self.format.structs["undeclared_column"].fields)
 
     # ------------------------------------------------------------------------------ pieces
 
@@ -100,18 +101,22 @@ class Grammar:
     @cached_property
     def journal_header(self) -> Layout:
         """The first bytes of a journal."""
-        return self._layout(self.format.journal.header.fields)
+        return self.layout(self.format.journal.header.fields)
 
     @cached_property
     def journal_frame(self) -> Layout:
         """A whole entry of a journal."""
-        return self._layout(self.format.journal.frame.fields)
+        return self.layout(self.format.journal.frame.fields)
+
+    def pack_scalar(self, type_: str, value: int) -> bytes:
+        """Return a value of a scalar type as it stands in a file."""
+        return scalar_bytes(type_, value)
 
     @cached_property
     def journal_bodies(self) -> dict[str, Layout]:
         """The body of each kind of journal entry, by name."""
         kinds = self.format.journal.kinds
-        return {name: self._layout(kind.fields) for name, kind in kinds.items()}
+        return {name: self.layout(kind.fields) for name, kind in kinds.items()}
 
 
 def grammar_of(format_: Format) -> Grammar:

@@ -20,12 +20,12 @@ from construct import Array, Construct, Container, GreedyBytes, Struct, Subconst
 from cmeta.errors import CorruptError, DecodeError, TruncatedError
 from cmeta.schema.document import Format, LayoutField
 
-_SCALARS: dict[str, tuple[Construct, str]] = {
-    "u8": (construct.Int8ul, "<u1"),
-    "u16": (construct.Int16ul, "<u2"),
-    "u32": (construct.Int32ul, "<u4"),
-    "u64": (construct.Int64ul, "<u8"),
-    "f64": (construct.Float64l, "<f8"),
+_SCALARS: dict[str, tuple[Construct, str, str]] = {  # construct, numpy, struct
+    "u8": (construct.Int8ul, "<u1", "B"),
+    "u16": (construct.Int16ul, "<u2", "H"),
+    "u32": (construct.Int32ul, "<u4", "I"),
+    "u64": (construct.Int64ul, "<u8", "Q"),
+    "f64": (construct.Float64l, "<f8", "d"),
 }
 _GREEDY = ("bytes", "json", "utf8")
 
@@ -55,6 +55,11 @@ class Layout:
     def dtype(self) -> np.dtype[Any]:
         """The same layout as a packed little-endian dtype, if all its fields are fixed."""
         return np.dtype([(f.name, self._scalar_dtype(f)) for f in self.fields])
+
+    @cached_property
+    def codes(self) -> str:
+        """The same layout in the letters of `struct`, for what is packed record by record."""
+        return "".join(_SCALARS[f.type][2] for f in self.fields)
 
     @cached_property
     def size(self) -> int:
@@ -97,7 +102,7 @@ class Layout:
             return Utf8(element) if field.type == "utf8" else element
         const = self._format.const(field.const)
         if field.type in _SCALARS:
-            element, dtype = _SCALARS[field.type]
+            element, dtype, _ = _SCALARS[field.type]
             if const is not None:
                 return Constant(const, element)
             if not field.count:
@@ -113,6 +118,11 @@ class Layout:
 
     def _scalar_dtype(self, field: LayoutField) -> str:
         return _SCALARS[field.type][1]
+
+
+def scalar_bytes(type_: str, value: int) -> bytes:
+    """Return a value of a scalar type as it stands in a file."""
+    return bytes(_SCALARS[type_][0].build(value))
 
 
 class Located(Subconstruct):

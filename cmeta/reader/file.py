@@ -11,10 +11,12 @@ import numpy as np
 from cmeta.checks.batch import Batch, Surroundings
 from cmeta.checks.blocks import Block, read_block
 from cmeta.checks.metadata import parse_config, parse_name
-from cmeta.checks.structure import map_file
+from cmeta.checks.structure import State, map_file
 from cmeta.errors import CorruptError
 from cmeta.grammar import grammar_of
-from cmeta.reader.info import BatchInfo, Stats
+from cmeta.journal import Standing
+from cmeta.reader.info import AnyBatch, BatchInfo, Stats
+from cmeta.reader.recent import Recent
 from cmeta.schema import Field, Schema, shipped_format, undeclared
 from cmeta.source import Source
 
@@ -28,13 +30,19 @@ class OpenFile:
         Header or SCHEMA cannot be read.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, standing: Standing | None = None) -> None:
         self.source = source
         self._grammar = grammar_of(shipped_format())
-        self.map = map_file(source, self._grammar)
+        self.map = standing.map if standing and standing.map else map_file(source, self._grammar)
+        self.problem = standing.problem if standing else self.map.problem
+        self.state: State = self.map.state
+        if standing and standing.kind == "damaged":
+            self.state = "damaged"  # also an open file whose journal is not its own
         self._rows = np.flatnonzero(self.map.table["kind"] == self._grammar.kinds["BATCH"])
         self.stats = Stats()
-        self.num_records = int(self.map.table["records_count"][self._rows].sum(dtype=np.int64))
+        self._recent = Recent.of(standing.journal if standing else None)
+        self.num_sealed = int(self.map.table["records_count"][self._rows].sum(dtype=np.int64))
+        self.num_records = self.num_sealed + self._recent.num_records
 
     @property
     def schema(self) -> Schema:
@@ -43,20 +51,22 @@ class OpenFile:
 
     @cached_property
     def batches(self) -> tuple[BatchInfo, ...]:
-        """The batches, from the INDEX."""
+        """The batches, from the INDEX; those of the journal's rows behind them."""
         ends = self.map.ends[self._rows].tolist()
         rows = self.map.table[self._rows].tolist()
-        return tuple(
+        sealed = tuple(
             BatchInfo(i, offset, end - offset, count, first, last)
             for i, ((_, _, _, count, offset, first, last), end) in enumerate(
                 zip(rows, ends, strict=True)
             )
         )
+        return sealed + self._recent.infos(len(sealed), self.map.end)
 
     @cached_property
     def configs(self) -> tuple[Mapping[str, Any], ...]:
         """The configurations, by number."""
-        return tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
+        sealed = tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
+        return self._recent.configs_after(sealed)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -68,7 +78,7 @@ class OpenFile:
                 message = f"{name!r} for a second time"
                 raise CorruptError(message, offset=block.body_offset, path="NAME")
             names[name] = None
-        return tuple(names)
+        return self._recent.names_after(tuple(names))
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -76,8 +86,11 @@ class OpenFile:
         group, codecs = self.schema.open_group or "", self.schema.format.codecs
         return (*self.schema.fields, *(undeclared(name, group, codecs) for name in self.names))
 
-    def batch(self, ordinal: int) -> Batch:
-        """Read one batch and check its CRC and directory."""
+    def batch(self, ordinal: int) -> AnyBatch:
+        """Read one batch and check its CRC and directory; or take it from the journal."""
+        if ordinal >= len(self._rows):
+            self.stats.num_batches += 1
+            return self._recent.batch(ordinal - len(self._rows), ordinal)
         row = int(self._rows[ordinal])
         table = self.map.table
         block = self._block(row)

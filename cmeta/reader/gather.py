@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.checks.batch import Batch
 from cmeta.columns import Columns
 from cmeta.errors import LimitError
 from cmeta.reader.file import OpenFile
-from cmeta.reader.info import BatchInfo
+from cmeta.reader.info import AnyBatch, BatchInfo
 from cmeta.reader.selection import Rows, Selection, num_rows
 from cmeta.schema import Field
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -126,7 +125,7 @@ def _decode_all(
             yield from pool.map(decode, infos[begin : begin + ahead])
 
 
-def _decode(batch: Batch, rows: Rows, fields: Sequence[Field] | None) -> dict[Field, Any]:
+def _decode(batch: AnyBatch, rows: Rows, fields: Sequence[Field] | None) -> dict[Field, Any]:
     found = {}
     for field in batch.fields if fields is None else fields:
         column = batch.column(field, np.nan if field.is_float else 0)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cmeta.checks.batch import Batch
+from cmeta.journal import RowBatch
+
+AnyBatch = Batch | RowBatch  # sealed, or still in the journal
+
 
 @dataclass(frozen=True)
 class BatchInfo:

@@ -9,19 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from cmeta.checks.batch import Batch
 from cmeta.checks.blocks import Header
 from cmeta.checks.structure import State
 from cmeta.columns import Columns
 from cmeta.errors import DecodeError
 from cmeta.model import CycleRecord
-from cmeta.reader.file import OpenFile
 from cmeta.reader.gather import bound_records, gather
-from cmeta.reader.info import BatchInfo, Stats
+from cmeta.reader.info import AnyBatch, BatchInfo, Stats
+from cmeta.reader.live import open_file
 from cmeta.reader.records import records_of
 from cmeta.reader.selection import Selection
 from cmeta.schema import Field, Schema
-from cmeta.source import open_source
 
 DEFAULT_MAX_BYTES = 4 << 30
 
@@ -41,8 +39,8 @@ class Reader:
     header : Header
     schema : Schema
     state : str
-        "closed"; "open": still being written, or its writer died, so that records after the last
-        full batch are missing here; "damaged".
+        "closed"; "open": still being written, or its writer died; what its journal holds is read
+        too, as of the moment of opening; "damaged".
     problem : DecodeError or None
         Why the file is damaged, or what stands behind the intact part of an open one.
 
@@ -69,12 +67,7 @@ class Reader:
         partial: bool = False,
     ) -> None:  # fmt: skip
         self._partial = partial
-        opened = open_source(source)
-        try:
-            self._file = OpenFile(opened)
-        except BaseException:
-            opened.close()
-            raise
+        self._file = open_file(source)
 
     # ------------------------------------------------------------------------------ what it is
 
@@ -111,12 +104,12 @@ class Reader:
     @property
     def state(self) -> State:
         """Whether the file is closed, open or damaged."""
-        return self._file.map.state
+        return self._file.state
 
     @property
     def problem(self) -> DecodeError | None:
         """Why the file is damaged."""
-        return self._file.map.problem
+        return self._file.problem
 
     @property
     def batches(self) -> tuple[BatchInfo, ...]:
@@ -251,7 +244,7 @@ class Reader:
     def __iter__(self) -> Iterator[CycleRecord]:
         return self.records()
 
-    def batch(self, ordinal: int) -> Batch:
+    def batch(self, ordinal: int) -> AnyBatch:
         """Read one batch and check its CRC and directory; its columns decode when asked.
 
         For tools; most callers want `read`.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cmeta.checks.batch import Array, Batch, Mask
+from cmeta.chunk import Array, Mask
 from cmeta.model import CycleRecord, Nester
+from cmeta.reader.info import AnyBatch
 from cmeta.reader.selection import Rows, num_rows
 from cmeta.schema import Field
 
@@ -14,7 +15,7 @@ _ROWS_AT_ONCE = 1024
 
 
 def records_of(
-    batch: Batch, rows: Rows, configs: Sequence[Mapping[str, Any]]
+    batch: AnyBatch, rows: Rows, configs: Sequence[Mapping[str, Any]]
 ) -> Iterator[CycleRecord]:
     """Yield the selected records of a batch; objects are made for some of them at a time."""
     fields = batch.fields

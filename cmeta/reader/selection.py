@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.checks.batch import Batch
 from cmeta.reader.file import OpenFile
-from cmeta.reader.info import BatchInfo
+from cmeta.reader.info import AnyBatch, BatchInfo
 from cmeta.schema import Schema
 
 Rows = slice | npt.NDArray[np.intp]
@@ -65,7 +64,7 @@ class Selection:
             and (self.end is None or info.first_timestamp <= self.end)
         ]
 
-    def batches(self, file: OpenFile) -> Iterator[tuple[Batch, Rows]]:
+    def batches(self, file: OpenFile) -> Iterator[tuple[AnyBatch, Rows]]:
         """Yield the batches that hold something, read and checked, and the rows."""
         for info in self.infos(file):
             batch = file.batch(info.ordinal)
@@ -74,7 +73,7 @@ class Selection:
                 yield batch, rows
             file.stats.num_columns += batch.num_columns_decoded
 
-    def rows(self, batch: Batch) -> Rows:
+    def rows(self, batch: AnyBatch) -> Rows:
         """Return the rows of a batch that are selected."""
         low, high = 0, batch.num_records
         if self.start is not None and self.start > batch.first_timestamp:

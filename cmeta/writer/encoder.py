@@ -64,6 +64,21 @@ class Encoder:
         self._num_pending = 0
         self._last = (0, 0)
 
+    @classmethod
+    def resume(cls, schema: Schema, progress: Progress, last: tuple[int, int]) -> Encoder:
+        """Return an encoder that goes on behind the last full batch of a file.
+
+        Parameters
+        ----------
+        progress : Progress
+            At the end of that batch, or of SCHEMA.
+        last : tuple of int
+            Timestamp and code of the phase of the last record before it.
+        """
+        encoder = cls(schema)
+        encoder.progress, encoder._last = progress, last
+        return encoder
+
     @property
     def num_records(self) -> int:
         """Records given so far."""
@@ -138,20 +153,12 @@ class Encoder:
         back |= (timestamps[1:] == timestamps[:-1]) & (phases[1:] < phases[:-1])
         first = (int(timestamps[0]), int(phases[0]))
         if self.num_records and first < self._last:
-            raise self._order_error(0, self._last, first)
+            raise order_error(self.num_records, self._last, first, self.schema)
         if back.any():
             at = int(np.argmax(back))
             pairs = [(int(timestamps[i]), int(phases[i])) for i in (at, at + 1)]
-            raise self._order_error(at + 1, *pairs)
+            raise order_error(self.num_records + at + 1, pairs[0], pairs[1], self.schema)
         self._last = (int(timestamps[-1]), int(phases[-1]))
-
-    def _order_error(self, at: int, before: tuple[int, int], found: tuple[int, int]) -> OrderError:
-        labels = self.schema.phases
-        return OrderError(
-            f"record {self.num_records + at}: (timestamp {found[0]}, {labels[found[1]]}) comes "
-            f"after (timestamp {before[0]}, {labels[before[1]]}), expected (timestamp, phase) "
-            f"never to go back; the order of phases is {', '.join(labels)}"
-        )
 
     def _seal(self, num_records: int) -> bytes:
         """Return the blocks of the next batch: new CONFIGs, new NAMEs, the BATCH."""
@@ -226,3 +233,15 @@ class Encoder:
         progress.crc = self.grammar.checksum(block, progress.crc)
         progress.offset += len(block)
         return block
+
+
+def order_error(
+    ordinal: int, before: tuple[int, int], found: tuple[int, int], schema: Schema
+) -> OrderError:
+    """Return the error for a record that goes back; pairs are (timestamp, code of the phase)."""
+    labels = schema.phases
+    return OrderError(
+        f"record {ordinal}: (timestamp {found[0]}, {labels[found[1]]}) comes after (timestamp "
+        f"{before[0]}, {labels[before[1]]}), expected (timestamp, phase) never to go back; the "
+        f"order of phases is {', '.join(labels)}"
+    )

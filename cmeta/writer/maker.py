@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,10 +10,11 @@ import numpy as np
 from cmeta import canonical
 from cmeta.chunk import Chunk, Column
 from cmeta.columns import Columns
-from cmeta.errors import EncodeError, PrecisionWarning
+from cmeta.errors import EncodeError
 from cmeta.model import CycleRecord, flatten, unknown_field
 from cmeta.schema import Field, Schema, undeclared
 from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.writer.precision import warn_imprecise
 from cmeta.writer.values import as_array, scalar
 
 CONFIG_KEY = "config"
@@ -85,7 +84,8 @@ class ChunkMaker:
             configs = (self._fixed,)
         if self._listed and self._schema.config_field not in made and not is_read:
             raise EncodeError("config: a list needs a column config that points to it")
-        self._warn(made)
+        for field, column in made.items():
+            warn_imprecise(field, column.imprecise, self._warned)
         kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
         return Chunk(num_records, kept, configs)
 
@@ -178,19 +178,6 @@ class ChunkMaker:
             if made[field].present is not None:
                 raise EncodeError(f"{field.path}: absent in a record, expected in every one")
 
-    def _warn(self, made: dict[Field, Column]) -> None:
-        for field, column in made.items():
-            if column.imprecise is None or field in self._warned:
-                continue
-            self._warned.add(field)
-            given, stored = column.imprecise
-            warnings.warn(
-                f"{field.path}: {given:.6g} will be stored as {stored:.6g}; "
-                + _remedy(field, stored),
-                PrecisionWarning,
-                stacklevel=_depth_of_caller(),
-            )
-
 
 def batched(records: Iterable[CycleRecord], size: int) -> Iterable[list[CycleRecord]]:
     """Cut an iterable of records into lists."""
@@ -202,23 +189,6 @@ def batched(records: Iterable[CycleRecord], size: int) -> Iterable[list[CycleRec
             group = []
     if group:
         yield group
-
-
-def _remedy(field: Field, stored: float) -> str:
-    """Say why a field is imprecise, and what helps."""
-    if field.exact or not np.isfinite(stored):
-        remedy = f"schema.with_options({field.path!r}, type='f64', exact=True)"
-        return f"its type is {field.type}. Remedy: {remedy}"
-    remedy = f"a larger quanta_per_unit, or schema.with_options({field.path!r}, exact=True)"
-    return f"its quantum is 1/{field.quanta_per_unit}. Remedy: {remedy}"
-
-
-def _depth_of_caller() -> int:
-    """Return the `stacklevel`, for `_warn`, of the first frame outside this package."""
-    depth, frame = 0, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("cmeta."):
-        depth, frame = depth + 1, frame.f_back
-    return depth + 1
 
 
 def _assign_timestamps(flat: list[dict[str, Any]], next_timestamp: int) -> None:

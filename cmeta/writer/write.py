@@ -73,7 +73,7 @@ def write(
     encoder = Encoder(schema or default_schema())
     maker = ChunkMaker(encoder.schema, config)
     chunks = _chunks(columns, present, maker, encoder)
-    with _AtomicFile(Path(path)) as file:
+    with AtomicFile(Path(path)) as file:
         file.write(encoder.begin())
         for chunk in chunks:
             file.write(encoder.feed(chunk))
@@ -124,7 +124,7 @@ def _records(first: CycleRecord, rest: Iterator[Any]) -> Iterator[CycleRecord]:
         yield item
 
 
-class _AtomicFile:
+class AtomicFile:
     """A temporary file beside the target, renamed over it when all of it is on disk."""
 
     def __init__(self, target: Path) -> None:
@@ -143,12 +143,12 @@ class _AtomicFile:
             self._file.close()
             if kind is None:
                 os.replace(self._temporary, self._target)
-                _sync_folder(self._target.parent)
+                sync_folder(self._target.parent)
         finally:
             self._temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename durable, where folders can be synced."""
     if os.name != "posix":
         return

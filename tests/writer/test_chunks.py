@@ -98,10 +98,10 @@ def test_folders_are_synced_where_that_is_possible(tmp_path, monkeypatch):
     module = sys.modules["cmeta.writer.write"]
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
-    module._sync_folder(tmp_path)
+    module.sync_folder(tmp_path)
     assert synced == [tmp_path.stat().st_ino]
     monkeypatch.setattr(module, "os", SimpleNamespace(name="nt"))
-    module._sync_folder(tmp_path)
+    module.sync_folder(tmp_path)
     assert len(synced) == 1
 
 

@@ -1,0 +1,110 @@
+"""The state of a file with its journal (SPEC, States of a file with its journal).
+
+What a reader may trust and how a writer may go on both follow from it; they ask here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cmeta.checks.heads import last_masked_crc, map_heads
+from cmeta.checks.structure import FileMap, map_closed, map_file, read_beginning
+from cmeta.errors import ChecksumError, CorruptError, DecodeError
+from cmeta.grammar import Grammar
+from cmeta.journal.entries import Framer
+from cmeta.journal.journal import Journal, read_header, read_journal
+from cmeta.source import Source
+
+Kind = Literal[
+    "absent", "closed", "open", "open without journal", "journal without main file", "damaged"
+]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """In which state a file and its journal are.
+
+    Attributes
+    ----------
+    kind : str
+        As in SPEC; what is done about each is its user's matter.
+    map : FileMap or None
+        Of the main file, if its header and SCHEMA can be read.
+    journal : Journal or None
+        The journal that binds to an open file.
+    problem : DecodeError or None
+        What is wrong with the main file, or with a journal beside a file that needs one.
+    """
+
+    kind: Kind
+    map: FileMap | None = None
+    journal: Journal | None = None
+    problem: DecodeError | None = None
+
+
+def standing_of(main: Source | None, journal: bytes | None, grammar: Grammar) -> Standing:
+    """Return the state of a file with its journal.
+
+    Parameters
+    ----------
+    main : Source or None
+        The main file, if there is one.
+    journal : bytes or None
+        The whole journal, if there is one.
+    """
+    if main is None:
+        has_rows = journal is not None and num_rows(journal, grammar) != 0
+        return Standing("journal without main file" if has_rows else "absent")
+    try:
+        header, schema = read_beginning(main, grammar)
+    except DecodeError as err:
+        return Standing("damaged", problem=err)
+    if not header.is_open:
+        try:
+            return Standing("closed", map_closed(main, grammar, header, schema))
+        except DecodeError:
+            pass  # its count may be torn: the journal decides
+    if journal is None:
+        found = map_file(main, grammar)
+        kind: Kind = "open without journal" if found.state == "open" else "damaged"
+        return Standing(kind, found, problem=found.problem)
+    try:
+        rows = read_journal(journal, schema, grammar)
+        found = map_heads(main, grammar, header, schema, rows.header.base_length)
+        _require_bound(main, found, rows, grammar)
+    except DecodeError as err:
+        err.message = f"the journal beside it does not belong to it as it is: {err.message}"
+        return Standing("damaged", map_file(main, grammar), problem=err)
+    return Standing("open", found, rows)
+
+
+def _require_bound(main: Source, found: FileMap, journal: Journal, grammar: Grammar) -> None:
+    header = journal.header
+    if header.version != found.header.version:
+        raise CorruptError(
+            f"version {header.version:#06x}, but the file's is {found.header.version:#06x}",
+            path="journal.header.version",
+        )
+    num_records = int(found.table["records_count"].sum())
+    if num_records != header.base_records:
+        raise CorruptError(
+            f"{header.base_records} records before it, but the file holds {num_records} there",
+            path="journal.header.base_records",
+        )
+    if last_masked_crc(main, grammar, found.end) != header.last_masked_crc:
+        raise ChecksumError(
+            f"the block that ends at {found.end} is another one",
+            path="journal.header.last_masked_crc",
+        )
+
+
+def num_rows(journal: bytes, grammar: Grammar) -> int:
+    """Return how many rows a journal holds; its schema need not be known. 0 if it is not intact."""
+    try:
+        header = read_header(journal, grammar)
+    except DecodeError:
+        return 0
+    row = grammar.format.journal.kinds["ROW"].kind
+    entries = Framer(grammar, header.salt).scan(journal, grammar.journal_header.size)
+    return sum(entry.kind == row for entry in entries)

@@ -1,0 +1,204 @@
+"""A session: a chronicle that has been opened for writing, until it is closed.
+
+It takes the lock, finds out where to begin, and puts ledger, store and background together; what a
+user sees of it is `Recorder`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from glob import escape
+from pathlib import Path
+
+from cmeta import seeds
+from cmeta.errors import ExistsError, RecorderError
+from cmeta.grammar import grammar_of
+from cmeta.journal import RowLayout, Standing
+from cmeta.recorder import opening
+from cmeta.recorder.background import Background
+from cmeta.recorder.continuation import Continuation
+from cmeta.recorder.disk import Disk
+from cmeta.recorder.draft import Draft, Drafter
+from cmeta.recorder.ledger import Ledger
+from cmeta.recorder.lock import Lock
+from cmeta.recorder.recent import RecentRecords
+from cmeta.recorder.store import TEMPORARY, Store
+from cmeta.recorder.wishes import Wishes
+from cmeta.schema import default_schema, shipped_format
+from cmeta.source import FileSource
+
+
+class Session:
+    """See the module.
+
+    Raises
+    ------
+    ExistsError, LockedError, RecorderError, OSError
+        As `Recorder`.
+    """
+
+    def __init__(self, path: Path, wishes: Wishes, disk: Disk) -> None:
+        self.path, self._wishes = path, wishes
+        self._pid = os.getpid()
+        self._is_forked = self.is_closed = False
+        self._lock = Lock(path)
+        try:
+            self._begin(disk)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, disk: Disk) -> None:
+        wishes = self._wishes
+        _remove_leftovers(self.path)
+        main, standing = opening.look(self.path, grammar_of(shipped_format()))
+        try:
+            found, beginning = self._find_beginning(main, standing)
+        finally:
+            if main is not None:
+                main.close()
+        grammar = found.encoder.grammar
+        self.schema, self.root, self.config = found.schema, self._root_of(found), found.config
+        self.num_dropped, self.dropped_to = found.num_dropped, found.dropped_to
+        layout = RowLayout(found.schema, grammar)
+        self.drafter = Drafter(layout, defer=wishes.flush_every > 1)
+        self.ledger = Ledger(
+            layout, grammar, flush_every=wishes.flush_every, durable=wishes.durability == "fsync",
+            max_records=max(1, wishes.num_kept),
+        )  # fmt: skip
+        self.ledger.timestamp_place = self.drafter.timestamp_place
+        if self.drafter.config_slot is not None:
+            self.ledger.config_place = self.drafter.config_slot.place
+        base = found.encoder.progress.num_records
+        self.ledger.begin(base, found.bodies, found.tables, found.last)
+        self.recent = RecentRecords(layout, self.ledger, self.path, base)
+        store = Store(disk, self.path, found.schema, grammar, found.encoder, found.last_masked_crc)
+        if beginning:
+            if standing.kind not in ("absent", "closed"):
+                disk.unlink(self.path)
+                disk.sync_folder(self.path.parent)
+            store.create(self.ledger, beginning)
+        else:
+            store.reopen(self.ledger, found.encoder.header())
+        self._last_of_batch = found.schema.batch_records - 1
+        self._background = Background(store, self.ledger, layout, self._lock.release)
+        self._background.wake()  # what was found may fill a batch
+
+    def _find_beginning(
+        self, main: FileSource | None, standing: Standing
+    ) -> tuple[opening.Beginning, bytes]:
+        """Return where to begin, and for a new chronicle the bytes of its main file."""
+        path, wishes = self.path, self._wishes
+        if wishes.mode == "new" and standing.kind != "absent":
+            raise ExistsError(_existing(path, standing.kind))
+        if wishes.mode != "resume" or standing.kind == "absent":
+            if wishes.resume_at is not None:
+                raise RecorderError(f"{path}: does not exist, so there is nothing to resume at")
+            return opening.begin_anew(wishes.schema or default_schema())
+        opening.require_resumable(path, standing)
+        if main is None:
+            raise AssertionError("without a main file nothing can be continued")
+        keep, timestamp = wishes.limit
+        grammar = grammar_of(shipped_format())
+        place = Continuation(path, main, standing, grammar)
+        if wishes.schema is not None and wishes.schema != place.schema:
+            raise RecorderError(
+                f"{path}: was recorded with another schema; schema=None takes the file's"
+            )
+        place.require_root(wishes.root)
+        place.require_state(wishes.resume_at)
+        return place.beginning(keep, timestamp), b""
+
+    def _root_of(self, found: opening.Beginning) -> int | None:
+        return self._wishes.root if self._wishes.root is not None else seeds.root_in(found.config)
+
+    # ------------------------------------------------------------------------------- recording
+
+    def record(self, draft: Draft) -> None:
+        """Take a record; returns when it has been taken, and acknowledged if its group is full.
+
+        Raises
+        ------
+        EncodeError, OrderError, OSError, RecorderError
+            As `Recorder.log`.
+        """
+        ledger = self.ledger
+        if ledger.is_troubled:
+            self._look_into_trouble()
+        with ledger.lock:
+            ordinal = ledger.append(draft)
+        if ordinal & 15 == 15:  # no batch is shorter than 16, nor does one end elsewhere
+            self._wake(ordinal)
+
+    def _wake(self, ordinal: int) -> None:
+        if ordinal % (self._last_of_batch + 1) == self._last_of_batch:
+            self._background.wake()
+            if self._background.is_behind:
+                self._background.catch_up()
+
+    def _look_into_trouble(self) -> None:
+        """Refuse to go on, or begin a new journal where the last write failed."""
+        if self._is_forked:
+            raise RecorderError(
+                f"{self.path}: belongs to the process that opened it ({self._pid}); a forked child "
+                "does not write"
+            )
+        if self.ledger.refusal is not None:
+            raise RecorderError(str(self.ledger.refusal))
+        if self.is_closed:
+            raise RecorderError(f"{self.path}: the recorder is closed")
+        self._background.mend()
+
+    def flush(self) -> None:
+        """Write what is waiting for its group; returns when it is acknowledged."""
+        if self.is_closed or self._is_forked:
+            return
+        if self.ledger.is_torn:
+            self._background.mend()
+        with self.ledger.lock:
+            self.ledger.flush()
+
+    # ------------------------------------------------------------------------------------- end
+
+    def close(self) -> bool:
+        """Close the chronicle; return whether this call did."""
+        if self._is_forked:
+            return False
+        if self.is_closed:  # or an interrupted close, which goes on in the background
+            self._background.wait()
+            return False
+        try:
+            if self.ledger.refusal is None:
+                self.flush()
+        except Exception:
+            self._end()
+            self._background.stop()  # the file stays open: its journal has what was acknowledged
+            raise
+        self._end()
+        self._background.close()
+        return True
+
+    def _end(self) -> None:
+        self.is_closed = self.ledger.is_troubled = True
+
+    def after_fork(self) -> None:
+        """In a forked child: let go of everything, and write nothing."""
+        self._is_forked = self.ledger.is_troubled = True
+        self.ledger.lock = threading.Lock()  # the parent may have held it
+        self._lock.forget()
+
+
+def _existing(path: Path, kind: str) -> str:
+    what = {
+        "journal without main file": "its journal holds records, but the file itself is missing; "
+        f"`cmeta recover {path} OUT` saves them",
+        "closed": "exists already",
+    }.get(kind, f"exists already ({kind})")
+    return f'{path}: {what}; mode="resume" continues it, mode="replace" begins anew'
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of recorders that died; the caller holds the lock."""
+    for leftover in path.parent.glob(f".{escape(path.name)}*{TEMPORARY}"):
+        leftover.unlink(missing_ok=True)
