@@ -8,6 +8,14 @@ internal.
 from cmeta.checker import validate
 from cmeta.checks import Finding
 from cmeta.checks.report import Report
+from cmeta.chronicle import (
+    Chronicle,
+    compress_records,
+    load_chronicle,
+    query_range,
+    record_cycle,
+    save_chronicle,
+)
 from cmeta.columns import Columns
 from cmeta.errors import (
     CanonicalError,
@@ -30,7 +38,7 @@ from cmeta.errors import (
 from cmeta.model import CycleRecord, DiagnosticsSnapshot
 from cmeta.reader import Reader
 from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip.open)
-from cmeta.recorder import Recorder
+from cmeta.recorder import Cycle, Recorder
 from cmeta.schema import Schema, default_schema
 from cmeta.writer import write
 
@@ -39,6 +47,13 @@ __version__ = "0.1.0"
 __all__ = [
     # recording
     "Recorder",
+    "Cycle",
+    "Chronicle",
+    "record_cycle",
+    "save_chronicle",
+    "load_chronicle",
+    "query_range",
+    "compress_records",
     # files
     "write",
     "open",

@@ -17,7 +17,7 @@ from cmeta.checks.blocks import Block, read_block
 from cmeta.checks.finding import Finding
 from cmeta.checks.metadata import parse_config, parse_name
 from cmeta.checks.report import Report
-from cmeta.checks.structure import FileMap, map_file
+from cmeta.checks.structure import FileMap
 from cmeta.chunk import Array, Chunk, Column, Mask
 from cmeta.errors import (
     CanonicalError,
@@ -27,11 +27,13 @@ from cmeta.errors import (
     EncodeError,
 )
 from cmeta.grammar import Grammar, grammar_of
+from cmeta.journal import read_beside, standing_of
 from cmeta.schema import Field, shipped_format
 from cmeta.source import Source, open_source
 from cmeta.writer.encoder import Encoder
 
 Progress = Callable[[int, int], None]
+Buffer = bytes | bytearray | memoryview
 
 _CHUNK = 1 << 20
 
@@ -66,10 +68,12 @@ def validate(
     >>> print(validate(b"not a chronicle").findings[0])
     offset 0, header.signature: CorruptError: found 0x20746f6e, expected 0xc0da55e
     """
+    journal = None if isinstance(path, Buffer) else read_beside(path)
     source = open_source(path)
     try:
         report = Report(source.name, len_file=source.size)
-        for error in _problems(source, report, canonical, progress or (lambda done, size: None)):
+        tell = progress or (lambda done, size: None)
+        for error in _problems(source, journal, report, canonical, tell):
             report.findings.append(Finding.of(error))
         return report
     finally:
@@ -77,17 +81,15 @@ def validate(
 
 
 def _problems(
-    source: Source, report: Report, canonical: bool, progress: Progress
+    source: Source, journal: bytes | None, report: Report, canonical: bool, progress: Progress
 ) -> Iterator[DecodeError]:
     grammar = grammar_of(shipped_format())
-    try:
-        found = map_file(source, grammar)
-    except DecodeError as err:
-        yield err
+    standing = standing_of(source, journal, grammar)
+    if standing.problem is not None:
+        yield standing.problem
+    if (found := standing.map) is None:
         return
-    report.state = found.state
-    if found.problem is not None:
-        yield found.problem
+    report.state = "damaged" if standing.kind == "damaged" else found.state
     sums = list(_checksum_problems(source, grammar, found)) if found.state == "closed" else []
     yield from sums
     examiner = _Examiner(source, grammar, found, canonical)
@@ -97,6 +99,9 @@ def _problems(
     if found.state == "closed" and not sums:
         yield from examiner.finish()
     report.num_batches, report.num_records = examiner.num_batches, examiner.num_records
+    if standing.journal is not None:
+        report.has_journal = True
+        report.num_records += len(standing.journal.bodies)
 
 
 def _checksum_problems(source: Source, grammar: Grammar, found: FileMap) -> Iterator[DecodeError]:

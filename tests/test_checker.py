@@ -51,7 +51,7 @@ def test_a_valid_file(data, tmp_path):
     path = tmp_path / "run.cmeta"
     path.write_bytes(data)
     report = cmeta.validate(path)
-    assert report == Report(str(path), "closed", 50, 4, len(data), [])
+    assert report == Report(str(path), "closed", False, 50, 4, len(data), [])
     assert report.ok
     assert str(report) == f"{path}: closed, 50 records in 4 batches, {len(data)} bytes: valid"
     path.unlink()  # the file has been closed

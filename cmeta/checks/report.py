@@ -18,6 +18,8 @@ class Report:
         The file.
     state : str
         "closed", "open", "damaged", or "unreadable" if not even header and SCHEMA could be read.
+    has_journal : bool
+        Whether the file is open, and its journal gives the records since the last batch.
     num_records, num_batches, len_file : int
         What is intact, and the file's length in bytes.
     findings : list of Finding
@@ -26,6 +28,7 @@ class Report:
 
     name: str
     state: str = "unreadable"
+    has_journal: bool = False
     num_records: int = 0
     num_batches: int = 0
     len_file: int = 0

@@ -13,10 +13,11 @@ import cmeta
 from cmeta.cli import errors
 from cmeta.cli.commands.cat import cat
 from cmeta.cli.commands.info import info
+from cmeta.cli.commands.tail import tail
 from cmeta.cli.commands.validate import validate
 from cmeta.schema import shipped_format
 
-_COMMANDS: tuple[click.Command, ...] = (info, validate, cat)  # in the order of the help
+_COMMANDS: tuple[click.Command, ...] = (info, validate, cat, tail)  # in the order of the help
 
 
 class _Group(click.Group):
@@ -54,6 +55,7 @@ Examples:
   cmeta validate run.cmeta                 is every byte as it should be?
   cmeta cat run.cmeta --phase validate     its records, as a table
   cmeta cat run.cmeta --json | jq .metrics
+  cmeta tail -f run.cmeta                  what is being recorded
 
 \b
 Exit codes:

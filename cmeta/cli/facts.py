@@ -31,6 +31,8 @@ class Facts:
     ----------
     state : str
         "closed", "open", or "damaged": also if something inside a closed file cannot be read.
+    has_journal : bool
+        Of an open file: whether its journal gives the records since the last batch.
     phases : mapping of str to int, or None
         Records of each phase; None if it was not counted.
     occurrences : mapping of str to int, or None
@@ -44,6 +46,7 @@ class Facts:
 
     file: str
     state: str
+    has_journal: bool
     version: str
     num_records: int
     num_batches: int
@@ -78,6 +81,7 @@ def gather(reader: Reader, path: Path, *, quick: bool) -> Facts:
         facts = Facts(
             file=file_name(path),
             state=reader.state,
+            has_journal=reader.has_journal,
             version=f"{header.version >> 8}.{header.version & 0xFF}",
             num_records=len(reader),
             num_batches=len(batches),

@@ -36,3 +36,16 @@ def open_chronicle(path: Path) -> Reader:
     require_file(path)
     with reading(path):
         return Reader(path)
+
+
+def what_open_means(has_journal: bool) -> str:
+    """Return what to know of a file that is open: what of it is there."""
+    if has_journal:
+        return (
+            "still being written, or its writer died; the records of its journal are included, "
+            'and Recorder(..., mode="resume") goes on with it'
+        )
+    return (
+        "never closed, and its journal is missing: records behind the last full batch may be "
+        "missing"
+    )

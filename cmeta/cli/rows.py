@@ -60,6 +60,8 @@ class RowStream:
     selection : Selection
     fields : tuple of Field, optional
         Default: all.
+    first : int
+        Ordinal of the first record to look at.
 
     Attributes
     ----------
@@ -69,10 +71,14 @@ class RowStream:
         Rows given so far.
     """
 
+    is_live = False  # whether its blocks come as they are recorded
+
     def __init__(
-        self, reader: Reader, selection: Selection, fields: tuple[Field, ...] | None = None
-    ) -> None:
+        self, reader: Reader, selection: Selection, fields: tuple[Field, ...] | None = None,
+        first: int = 0,
+    ) -> None:  # fmt: skip
         self._reader, self._selection, self._fields = reader, selection, fields
+        self._first = first
         self._path = Path(reader.name)
         self.problems: list[str] = []
         self.num_rows = 0
@@ -112,7 +118,7 @@ class RowStream:
     def _infos(self) -> Iterator[BatchInfo]:
         """Yield the batches that may hold something, by the INDEX alone."""
         start, end = self._selection.start, self._selection.end
-        for info in self._reader.batches:
+        for info in self._reader.batches[self._first // self._reader.schema.batch_records :]:
             if (start is None or info.last_timestamp >= start) and (
                 end is None or info.first_timestamp <= end
             ):
@@ -130,7 +136,7 @@ class RowStream:
 
     def _occurring_in(self, info: BatchInfo, fields: list[Field]) -> list[Field]:
         batch = self._reader.batch(info.ordinal)
-        rows = self._selection.rows(batch)
+        rows = self._rows(batch, info)
         here = set(batch.fields).intersection(fields)
         if num_rows(rows) == 0:
             return []
@@ -148,7 +154,7 @@ class RowStream:
 
     def _read(self, info: BatchInfo) -> RowBlock:
         batch = self._reader.batch(info.ordinal)
-        rows = self._selection.rows(batch)
+        rows = self._rows(batch, info)
         columns = {}
         for field in batch.fields if self._fields is None else self._fields:
             column = batch.column(field, 0)
@@ -157,6 +163,16 @@ class RowStream:
                 columns[field] = (values[rows], None if present is None else present[rows])
         self._reader.stats.num_columns += batch.num_columns_decoded
         return RowBlock(num_rows(rows), columns)
+
+    def _rows(self, batch: AnyBatch, info: BatchInfo) -> Rows:
+        """Return the rows of a batch that are selected, from the first record on."""
+        rows = self._selection.rows(batch)
+        skipped = self._first - info.ordinal * self._reader.schema.batch_records
+        if skipped <= 0:
+            return rows
+        if isinstance(rows, slice):
+            return slice(min(max(rows.start, skipped), rows.stop), rows.stop)
+        return rows[rows >= skipped]
 
     @property
     def _ends_too_early(self) -> bool:

@@ -5,11 +5,12 @@ scans; `journal` is what an intact journal holds; `standing` says in which state
 journal are; `row_batch` lets a reader treat rows as a batch.
 """
 
-from cmeta.journal.journal import Journal, journal_path, read_journal
+from cmeta.journal.journal import Journal, journal_path, read_beside, read_journal
 from cmeta.journal.row_batch import RowBatch
 from cmeta.journal.rows import RowLayout
 from cmeta.journal.standing import Standing, standing_of
 
 __all__ = [
-    "Journal", "RowBatch", "RowLayout", "Standing", "journal_path", "read_journal", "standing_of",
+    "Journal", "RowBatch", "RowLayout", "Standing", "journal_path", "read_beside", "read_journal",
+    "standing_of",
 ]  # fmt: skip

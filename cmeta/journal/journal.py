@@ -79,6 +79,14 @@ def journal_path(path: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(path)}{shipped_format().journal.suffix}")
 
 
+def read_beside(path: str | os.PathLike[str]) -> bytes | None:
+    """Return the whole journal beside a file, or None if there is none."""
+    try:
+        return journal_path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def read_header(data: bytes, grammar: Grammar) -> JournalHeader:
     """Return the header of a journal.
 

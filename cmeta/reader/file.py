@@ -40,7 +40,8 @@ class OpenFile:
             self.state = "damaged"  # also an open file whose journal is not its own
         self._rows = np.flatnonzero(self.map.table["kind"] == self._grammar.kinds["BATCH"])
         self.stats = Stats()
-        self._recent = Recent.of(standing.journal if standing else None)
+        self._recent = Recent(standing.journal if standing else None)
+        self.has_journal = self._recent.journal is not None
         self.num_sealed = int(self.map.table["records_count"][self._rows].sum(dtype=np.int64))
         self.num_records = self.num_sealed + self._recent.num_records
 

@@ -107,6 +107,11 @@ class Reader:
         return self._file.state
 
     @property
+    def has_journal(self) -> bool:
+        """Whether the file is open, and its journal gives the records since the last batch."""
+        return self._file.has_journal
+
+    @property
     def problem(self) -> DecodeError | None:
         """Why the file is damaged."""
         return self._file.problem
@@ -240,6 +245,22 @@ class Reader:
         for batch, rows in selection.batches(self._file):
             yield from records_of(batch, rows, self.configs)
         self._require_complete(selection)
+
+    def newest(self, count: int) -> list[CycleRecord]:
+        """Return the last `count` records, or all if there are fewer; reads only their batches.
+
+        Raises
+        ------
+        DecodeError
+            As `read`.
+        """
+        _ = self.names
+        start, size = max(0, len(self) - count), self.schema.batch_records
+        found: list[CycleRecord] = []
+        for info in self.batches[start // size :] if count > 0 else ():
+            rows = slice(max(0, start - info.ordinal * size), info.num_records)
+            found += records_of(self._file.batch(info.ordinal), rows, self.configs)
+        return found
 
     def __iter__(self) -> Iterator[CycleRecord]:
         return self.records()

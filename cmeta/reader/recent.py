@@ -28,11 +28,6 @@ class Recent:
 
     journal: Journal | None = None
 
-    @classmethod
-    def of(cls, journal: Journal | None) -> Recent:
-        """Return the recent records of a file with this journal."""
-        return cls(journal)
-
     @property
     def num_records(self) -> int:
         """How many there are."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from cmeta.errors import RecorderError
 from cmeta.grammar import Grammar
-from cmeta.journal import Standing, journal_path, standing_of
+from cmeta.journal import Standing, journal_path, read_beside, standing_of
 from cmeta.journal.rows import Tables
 from cmeta.schema import Schema
 from cmeta.source import FileSource
@@ -62,11 +62,7 @@ def look(path: Path, grammar: Grammar) -> tuple[FileSource | None, Standing]:
         main = FileSource(path)
     except FileNotFoundError:
         main = None
-    try:
-        journal = journal_path(path).read_bytes()
-    except FileNotFoundError:
-        journal = None
-    return main, standing_of(main, journal, grammar)
+    return main, standing_of(main, read_beside(path), grammar)
 
 
 def require_resumable(path: Path, standing: Standing) -> None:

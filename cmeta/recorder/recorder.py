@@ -232,6 +232,15 @@ class Recorder:
         if self._session is not None:
             self._session.flush()
 
+    def seal(self) -> int:
+        """Wait until every full batch is in the file; return how many records those hold.
+
+        Raises
+        ------
+        OSError, RecorderError
+        """
+        return self._session.seal() if self._session is not None else 0
+
     # ----------------------------------------------------------------------------- what there is
 
     def __len__(self) -> int:

@@ -159,6 +159,13 @@ class Session:
         with self.ledger.lock:
             self.ledger.flush()
 
+    def seal(self) -> int:
+        """Wait until every full batch is in the main file; return how many records that holds."""
+        self.flush()
+        if not self.is_closed and not self._is_forked:
+            self._background.catch_up()
+        return self.ledger.first
+
     # ------------------------------------------------------------------------------------- end
 
     def close(self) -> bool:

@@ -43,7 +43,7 @@ def test_validate_lists_all_findings_by_offset(cm, flipped):
 def test_validate_an_open_file(cm, still_open):
     result = cm("validate", still_open)
     assert result.exit_code == 1
-    assert f"{still_open}: open: it was never closed" in result.stdout
+    assert f"{still_open}: open: never closed" in result.stdout
     assert "96 records in 6 batches are intact" in result.stdout
     assert "records behind the last full batch may be missing" in result.stdout
     assert json.loads(cm("validate", "--json", still_open).stdout)["verdict"] == "open"

@@ -9,7 +9,7 @@ import click
 
 from cmeta.cli.console import complain, file_name, note
 from cmeta.cli.errors import Exit
-from cmeta.cli.files import open_chronicle
+from cmeta.cli.files import open_chronicle, what_open_means
 from cmeta.cli.formats import FORMATS
 from cmeta.cli.options import (
     chosen_fields,
@@ -61,11 +61,8 @@ def cat(
         if not stream.num_rows and not stream.problems:
             note(_why_empty(file, reader))
         if reader.state == "open":
-            note(
-                f"{file_name(file)} is open: still being written, or its writer died. Records "
-                "behind the last full batch are not shown."
-            )
-    _report(file, stream.problems)
+            note(f"{file_name(file)} is open: {what_open_means(reader.has_journal)}")
+    report(file, stream.problems)
 
 
 def _why_empty(file: Path, reader: Reader) -> str:
@@ -75,7 +72,8 @@ def _why_empty(file: Path, reader: Reader) -> str:
     return f"no such records; {file_name(file)} holds timestamps {first} to {last}"
 
 
-def _report(file: Path, problems: list[str]) -> None:
+def report(file: Path, problems: list[str]) -> None:
+    """Say what could not be read, and end with the exit code for it."""
     for problem in problems[:_PROBLEMS_MAX]:
         complain(f"{file_name(file)}: {problem}")
     if len(problems) > _PROBLEMS_MAX:

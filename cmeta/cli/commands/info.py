@@ -14,7 +14,7 @@ import click
 from cmeta.cli.console import complain, emit_data, emit_rich, printable
 from cmeta.cli.errors import Exit
 from cmeta.cli.facts import Facts, gather
-from cmeta.cli.files import open_chronicle
+from cmeta.cli.files import open_chronicle, what_open_means
 from cmeta.cli.options import file_argument, json_option
 from cmeta.cli.values import json_line
 from cmeta.schema import Field
@@ -22,13 +22,6 @@ from cmeta.schema import Field
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-
-_STATES = {
-    "closed": "closed",
-    "open": "open: still being written, or its writer died; records behind the last full batch "
-    "may be missing",
-    "damaged": "damaged: what follows is what is intact",
-}
 
 
 @click.command(
@@ -63,6 +56,7 @@ def as_dict(facts: Facts) -> dict[str, Any]:
     return {
         "file": facts.file,
         "state": facts.state,
+        "has_journal": facts.has_journal,
         "version": facts.version,
         "num_records": facts.num_records,
         "num_batches": facts.num_batches,
@@ -90,6 +84,12 @@ def _field_as_dict(field: Field, facts: Facts) -> dict[str, Any]:
         "unit": field.unit or None,
         "num_batches": None if facts.occurrences is None else facts.occurrences.get(field.path, 0),
     }
+
+
+def _state(facts: Facts) -> str:
+    if facts.state == "open":
+        return f"open: {what_open_means(facts.has_journal)}"
+    return {"closed": "closed", "damaged": "damaged: what follows is what is intact"}[facts.state]
 
 
 def _show(facts: Facts) -> None:
@@ -125,7 +125,7 @@ def _summary_rows(facts: Facts) -> list[tuple[str, str]]:
         size += f", {facts.bytes_per_record:,.2f} a record"
     rows = [
         ("file", facts.file),
-        ("state", _STATES[facts.state]),
+        ("state", _state(facts)),
         ("version", facts.version),
         ("records", f"{facts.num_records:,}"),
         ("batches", f"{facts.num_batches:,} of at most {facts.batch_records:,} records"),

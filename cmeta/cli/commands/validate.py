@@ -12,7 +12,7 @@ from cmeta.checker import validate as examine
 from cmeta.checks.report import Report
 from cmeta.cli.console import complain, emit, emit_data, file_name, progress
 from cmeta.cli.errors import Exit, Failure, describe, reading
-from cmeta.cli.files import require_file
+from cmeta.cli.files import require_file, what_open_means
 from cmeta.cli.options import files_argument, json_option
 from cmeta.cli.values import json_line
 
@@ -30,7 +30,7 @@ Examples:
 Verdicts, and exit codes (of several files the highest):
   valid    0  closed, every byte as a writer must have put it
   open     1  intact so far, but never closed: still being written, or its
-              writer died; records behind the last full batch may be missing
+              writer died; its journal is read too
   corrupt  3  each finding with offset, element, class and message
 A file that cannot be read counts as 2."""
 )
@@ -88,10 +88,7 @@ def _as_text(file: Path, report: Report) -> str:
     if verdict == "valid":
         return f"{name}: valid: {intact}, {length}\n"
     if verdict == "open":
-        return (
-            f"{name}: open: it was never closed (still being written, or its writer died); "
-            f"{intact} are intact, records behind the last full batch may be missing\n"
-        )
+        return f"{name}: open: {what_open_means(report.has_journal)}; {intact} are intact\n"
     findings = _count(len(report.findings), "finding")
     lines = [f"{name}: corrupt: {findings} in {length}; intact: {intact}"]
     lines += [f"  {describe(finding)}" for finding in report.findings]
@@ -104,6 +101,7 @@ def _as_json(file: Path, report: Report) -> str:
             "file": file_name(file),
             "verdict": verdict_of(report),
             "state": report.state,
+            "has_journal": report.has_journal,
             "num_records": report.num_records,
             "num_batches": report.num_batches,
             "len_file": report.len_file,

@@ -30,7 +30,7 @@ def write_table(stream: RowStream) -> None:
     """Write a stream of rows."""
     fields = stream.occurring
     pages = ([_cells_of(field, block) for field in fields] for block in stream)
-    first = _take(pages)
+    first = [] if stream.is_live else _take(pages)
     table = _Table(fields)
     table.make_room(first)
     for page in chain(first, pages):
