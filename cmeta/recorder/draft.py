@@ -31,7 +31,7 @@ _TOLERATED = 1e-3
 
 
 class Slot(NamedTuple):
-    """Where a field stands in the list of values, and which values need no second look."""
+    """Where a field stands in the list of values, and which magnitudes need no second look."""
 
     place: int
     bit: int
@@ -82,9 +82,10 @@ class Drafter:
         self._slots: dict[str, Slot] = {}
         place = 0
         for i, field in enumerate(schema.fields):
-            self._slots[field.path] = Slot(place, 1 << i, *_range(field), field)
+            self._slots[field.path] = Slot(place, 1 << i, *_magnitudes(field), field)
             place += field.num_columns
         self._blank: list[Any] = [0] * place
+        self._integers = {field: _integers(field) for field in schema.fields}
         for short, path in ALIASES.items():
             if short not in self._slots and path in self._slots:
                 self._slots[short] = self._slots[path]
@@ -176,7 +177,7 @@ class Drafter:
             draft.config = self.config_body(value)
         elif field.num_components:
             values[place : place + field.num_components] = self._convert_vector(slot, value)
-        elif type(value) is int and not field.is_float and slot.low <= value <= slot.high:
+        elif type(value) is int and value in self._integers.get(field, ()):
             values[place] = value
         elif type(value) is str and value in field.labels:
             values[place] = field.labels.index(value)
@@ -189,7 +190,7 @@ class Drafter:
         field = slot.field
         if field.is_float and not isinstance(value, float | str):
             value = scalar(value, field.path)
-        if type(value) is float and _is_precise(value, slot):
+        if field.is_float and type(value) is float and _is_precise(value, slot):
             return value
         column = as_array([value], field)
         if column.present is not None:
@@ -312,17 +313,22 @@ def _fetch(tensors: list[Any]) -> list[float]:
     return [float(v) for v in torch.stack([t.reshape(()) for t in tensors]).cpu().tolist()]
 
 
-def _range(field: Field) -> tuple[float, float]:
-    """Return the magnitudes of floats, or the values of integers, that are fine as they are."""
-    if field.num_components or field.type in ("config", "bool"):
+def _magnitudes(field: Field) -> tuple[float, float]:
+    """Return the magnitudes of floats that are fine as they are; none for other types."""
+    if field.num_components or not field.is_float:
         return 1, 0
-    if field.labels:
-        return 0, len(field.labels) - 1
-    if not field.is_float:
-        limits: Any = np.iinfo(field.dtype.name)
-        return int(limits.min), int(limits.max)
     quanta = field.quanta_per_unit
     return _QUANTA_OF_0_1_PERCENT / quanta if quanta else _tiny(field), _largest(field)
+
+
+def _integers(field: Field) -> range:
+    """Return the integers that are fine as they are."""
+    if field.num_components or field.is_float or field.type in ("config", "bool"):
+        return range(0)
+    if field.labels:
+        return range(len(field.labels))
+    limits: Any = np.iinfo(field.dtype.name)
+    return range(int(limits.min), int(limits.max) + 1)
 
 
 def _is_precise(value: float, slot: Slot) -> bool:

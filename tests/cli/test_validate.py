@@ -22,8 +22,8 @@ def test_validate_json(cm, chronicle):
     result = cm("validate", "--json", chronicle)
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
-        "file": str(chronicle), "verdict": "valid", "state": "closed", "num_records": 100,
-        "num_batches": 7, "len_file": chronicle.stat().st_size, "findings": [],
+        "file": str(chronicle), "verdict": "valid", "state": "closed", "has_journal": False,
+        "num_records": 100, "num_batches": 7, "len_file": chronicle.stat().st_size, "findings": [],
     }  # fmt: skip
 
 

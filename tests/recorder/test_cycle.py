@@ -1,0 +1,137 @@
+"""Cycles: seeds in force, one record of all that was logged, nothing after an exception."""
+
+import random
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import cmeta
+from cmeta import seeds
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.cmeta"
+
+
+def test_a_cycle_is_one_record(path):
+    with cmeta.Recorder(path, seed=7) as rec:
+        with rec.cycle("train", step=3) as c:
+            c.log(loss=0.5, metrics={"a": 1.0})
+            c.log(metrics={"b": 2.0, "a": 3.0}, coherence=0.25)
+            assert len(rec) == 0
+        assert len(rec) == 1
+    with cmeta.open(path) as run:
+        (found,) = run
+    assert (found.loss_value, found.coherence, found.step) == (0.5, 0.25, 3)
+    assert dict(found.metrics) == {"a": 3.0, "b": 2.0}
+    assert found.seed_state == seeds.seed_of(7, 0)
+
+
+def test_the_seed_is_in_force_everywhere(path):
+    with cmeta.Recorder(path, seed=2**64 - 1) as rec:
+        rec.log("dream")
+        with rec.cycle("train") as c:
+            drawn = (c.rng.random(), random.random(), np.random.random())
+    seed = seeds.seed_of(2**64 - 1, 1)
+    assert c.seed == seed
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    again = (np.random.default_rng(seed).random(), random.random(), np.random.random())
+    assert drawn == again
+
+
+def test_the_global_generators_can_be_left_alone(path):
+    random.seed(1)
+    np.random.seed(1)
+    before = (random.getstate(), np.random.get_state()[1].tolist())
+    with cmeta.Recorder(path, seed=7) as rec, rec.cycle("train", seed_globals=False) as c:
+        c.rng.random()
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+def test_torch_is_seeded_if_it_is_imported(path, monkeypatch):
+    seen = []
+    torch = types.SimpleNamespace(manual_seed=seen.append)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    with cmeta.Recorder(path, seed=7) as rec, rec.cycle("train"):
+        pass
+    assert seen == [7]
+
+
+def test_an_exception_commits_nothing_and_gives_the_seed_back(path):
+    def fail(rec):
+        with rec.cycle("train") as c:
+            c.log(loss=0.5)
+            c.log(loss=1 / 0)
+
+    with cmeta.Recorder(path, seed=7) as rec:
+        with pytest.raises(ZeroDivisionError):
+            fail(rec)
+        assert len(rec) == 0
+        with rec.cycle("train") as c:
+            assert c.seed == seeds.seed_of(7, 0)
+
+
+def test_seeds_of_concurrent_cycles_differ(path):
+    with cmeta.Recorder(path, seed=7) as rec:
+        with rec.cycle("train") as one, rec.cycle("train") as other:
+            pass
+        with rec.cycle("train") as third:
+            pass
+    assert [c.seed for c in (one, other, third)] == [seeds.seed_of(7, i) for i in range(3)]
+
+
+def test_log_records_no_seed_that_was_not_in_force(path):
+    with cmeta.Recorder(path, seed=7) as rec:
+        rec.log("train")
+        rec.log("train", seed_state=5)
+        with rec.cycle("train"):
+            pass
+    with cmeta.open(path) as run:
+        assert [r.seed_state for r in run] == [None, 5, seeds.seed_of(7, 2)]
+
+
+def test_a_root_is_drawn_when_the_first_cycle_needs_one(path):
+    with cmeta.Recorder(path, config={"lr": 0.1}) as rec:
+        rec.log("train")
+        with rec.cycle("train") as c:
+            pass
+    with cmeta.open(path) as run:
+        first, second = run
+    assert first.config == {"lr": 0.1}
+    root = seeds.root_in(second.config)
+    assert second.config["lr"] == 0.1
+    assert c.seed == second.seed_state == seeds.seed_of(root, 1)
+    with cmeta.Recorder(path, mode="resume") as rec:
+        assert rec.cycle("train").seed == seeds.seed_of(root, 2)
+
+
+def test_the_derivation():
+    step = seeds.seed_of(0, 1)
+    assert step % 2 == 1
+    assert [seeds.seed_of(5, i) for i in (0, 1, 2)] == [5, 5 + step, (5 + 2 * step) % 2**64]
+    for ordinal in (0, 1, 4095, 2**32 - 2):
+        assert seeds.ordinal_of(2**64 - 3, seeds.seed_of(2**64 - 3, ordinal)) == ordinal
+    low = {seeds.seed_of(123, i) % 2**32 for i in range(100_000)}
+    assert len(low) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("config", "root"),
+    [
+        (None, None),
+        ({}, None),
+        ({"cmeta": 3}, None),
+        ({"cmeta": {"seed_root": 3}}, None),
+        ({"cmeta": {"seed_root": 3, "seed_scheme": "other"}}, None),
+        ({"cmeta": {"seed_root": "x", "seed_scheme": "weyl"}}, None),
+        ({"cmeta": {"seed_root": -1, "seed_scheme": "weyl"}}, None),
+        ({"cmeta": {"seed_root": "0xFFFFFFFFFFFFFFFF", "seed_scheme": "weyl"}}, 2**64 - 1),
+        (seeds.with_root({"cmeta": {"note": "kept"}}, 3), 3),
+    ],
+)
+def test_the_root_of_a_configuration(config, root):
+    assert seeds.root_in(config) == root

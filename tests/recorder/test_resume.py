@@ -1,0 +1,226 @@
+"""Going on: after a close, a death, or at an earlier record; and what is refused."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+import cmeta
+from cmeta import EncodeError, ExistsError, LockedError, RecorderError
+
+from .conftest import NUM_RECORDS, SCHEMA, record
+
+
+def die(rec):
+    """Let a recorder end as a killed process does: files as they are, the lock free."""
+    rec._session._background.stop()
+    rec._session.is_closed = True
+
+
+def copied(source, target):
+    """Copy a chronicle with its journal."""
+    shutil.copy(source, target)
+    if os.path.exists(f"{source}-journal"):
+        shutil.copy(f"{source}-journal", f"{target}-journal")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 15, 16, 17, 32, 63, 64, 99, NUM_RECORDS])
+@pytest.mark.parametrize("end", ["close", "die"])
+def test_going_on_gives_the_file_of_a_run_without_a_pause(path, whole, cut, end):
+    rec = cmeta.Recorder(path, SCHEMA)
+    record(rec, 0, cut)
+    before = rec.records
+    rec.close() if end == "close" else die(rec)
+    with cmeta.Recorder(path, mode="resume") as rec:
+        assert len(rec) == cut
+        assert rec.records == before
+        assert rec.num_dropped == 0
+        record(rec, cut, NUM_RECORDS)
+    assert path.read_bytes() == whole
+
+
+def test_many_sessions(path, whole):
+    done = 0
+    for step in (1, 2, 30, 1, 16, 17, 33):
+        rec = cmeta.Recorder(path, SCHEMA if done == 0 else None, mode="resume")
+        record(rec, done, done + step)
+        done += step
+        rec.close() if done % 2 else die(rec)
+    assert done == NUM_RECORDS
+    cmeta.Recorder(path, mode="resume").close()
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("keep", [0, 1, 16, 20, 39, 41, 64, 80, 99, NUM_RECORDS])
+@pytest.mark.parametrize("end", ["close", "die"])
+@pytest.mark.parametrize("by", ["state", "timestamp"])
+def test_going_on_at_an_earlier_record(path, whole, keep, end, by):
+    rec = cmeta.Recorder(path, SCHEMA)
+    record(rec, 0, keep)
+    state = json.loads(json.dumps(rec.state_dict()))  # as a checkpoint would keep it
+    record(rec, keep, NUM_RECORDS)
+    rec.close() if end == "close" else die(rec)
+    if by == "timestamp" and keep == 0:
+        return  # no timestamp is before the first record's
+    resume_at = state if by == "state" else keep - 1
+    with cmeta.Recorder(path, mode="resume", resume_at=resume_at) as rec:
+        assert (len(rec), rec.num_dropped) == (keep, NUM_RECORDS - keep)
+        dropped_to = rec.dropped_to
+        record(rec, keep, NUM_RECORDS)
+    assert path.read_bytes() == whole
+    if keep == NUM_RECORDS:
+        assert dropped_to is None
+        return
+    assert dropped_to.name == f"run.dropped-from-{keep}-1.cmeta"
+    with cmeta.open(dropped_to) as side, cmeta.open(path) as run:
+        assert list(side) == list(run)[keep:]
+        assert cmeta.validate(dropped_to).ok
+
+
+def test_records_of_equal_timestamps_are_kept_together(path):
+    with cmeta.Recorder(path) as rec:
+        for timestamp in (1, 2, 2, 2, 3):
+            rec.log("train", timestamp=timestamp)
+    with cmeta.Recorder(path, mode="resume", resume_at=2) as rec:
+        assert (len(rec), rec.num_dropped) == (4, 1)
+    with cmeta.Recorder(path, mode="resume", resume_at=99) as rec:
+        assert (len(rec), rec.num_dropped) == (4, 0)
+
+
+def test_states_of_other_runs_are_refused(path):
+    with cmeta.Recorder(path) as rec:
+        for timestamp in (5, 6, 7):
+            rec.log("train", timestamp=timestamp)
+    before = path.read_bytes()
+    for state, message in (
+        ({"num_records": 4, "timestamp": 8}, "holds 3 records, .* taken after 4"),
+        ({"num_records": 2, "timestamp": 9}, "record 1 has the timestamp 6, .* says 9"),
+    ):
+        with pytest.raises(RecorderError, match=message):
+            cmeta.Recorder(path, mode="resume", resume_at=state)
+    with pytest.raises(RecorderError, match="does not exist"):
+        cmeta.Recorder(path.with_name("none.cmeta"), mode="resume", resume_at=3)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["run.cmeta"]
+
+
+def test_the_modes(path):
+    with cmeta.Recorder(path, mode="resume") as rec:  # nothing there: begin
+        rec.log("train", loss=1.0)
+    with pytest.raises(ExistsError, match='mode="resume" continues it, mode="replace" begins anew'):
+        cmeta.Recorder(path)
+    with pytest.raises(FileExistsError):
+        cmeta.Recorder(path)
+    with cmeta.Recorder(path, mode="replace") as rec:
+        assert len(rec) == 0
+        rec.log("train", loss=2.0)
+    with cmeta.open(path) as run:
+        assert [r.loss_value for r in run] == [2.0]
+
+
+@pytest.mark.parametrize("end", ["close", "die"])
+def test_replacing_what_an_earlier_session_left(path, whole, end):
+    rec = cmeta.Recorder(path)
+    record(rec, 0, 50)
+    rec.close() if end == "close" else die(rec)
+    with pytest.raises(ExistsError):
+        cmeta.Recorder(path)
+    with cmeta.Recorder(path, SCHEMA, mode="replace") as rec:
+        record(rec, 0, NUM_RECORDS)
+    assert path.read_bytes() == whole
+    assert os.listdir(path.parent) == ["run.cmeta"]
+
+
+def test_another_schema_or_root_is_an_error(path):
+    with cmeta.Recorder(path, SCHEMA, seed=7) as rec:
+        rec.log("train")
+    with pytest.raises(RecorderError, match="recorded with another schema; schema=None"):
+        cmeta.Recorder(path, cmeta.default_schema(), mode="resume")
+    with pytest.raises(RecorderError, match="the root 7, not from 8; seed=None takes"):
+        cmeta.Recorder(path, mode="resume", seed=8)
+    with cmeta.Recorder(path, SCHEMA, mode="resume", seed=7) as rec:
+        assert rec.schema == SCHEMA
+        assert rec.config == {"cmeta": {"seed_root": 7, "seed_scheme": "weyl"}}
+
+
+def test_another_configuration_holds_from_the_next_record(path):
+    with cmeta.Recorder(path, config={"lr": 0.1}, seed=2**63) as rec:
+        rec.log("train")
+    with cmeta.Recorder(path, mode="resume") as rec:
+        rec.log("train")
+    with cmeta.Recorder(path, mode="resume", config={"lr": 0.2}) as rec:
+        rec.log("train")
+        assert rec.cycle("train").seed == cmeta.seeds.seed_of(2**63, 3)
+    with cmeta.open(path) as run:
+        assert [r.config["lr"] for r in run] == [0.1, 0.1, 0.2]
+        assert {cmeta.seeds.root_in(r.config) for r in run} == {2**63}
+
+
+def test_a_second_writer_is_told_who_has_it(path):
+    with cmeta.Recorder(path) as rec:
+        rec.log("train")
+        with pytest.raises(LockedError, match=rf"by host .*, pid {os.getpid()}; one writer"):
+            cmeta.Recorder(path, mode="resume")
+    with cmeta.Recorder(path, mode="resume") as rec:
+        assert len(rec) == 1
+
+
+def test_a_file_whose_journal_is_gone_is_not_continued(path):
+    rec = cmeta.Recorder(path, SCHEMA)
+    record(rec, 0, 50)
+    die(rec)
+    journal = path.with_name("run.cmeta-journal")
+    data = journal.read_bytes()
+    journal.unlink()
+    with pytest.raises(RecorderError, match=r"its journal run.cmeta-journal is missing"):
+        cmeta.Recorder(path, mode="resume")
+    with cmeta.open(path) as run:
+        assert (run.state, run.has_journal) == ("open", False)
+    path.rename(path.with_name("moved.cmeta"))
+    journal.write_bytes(data)
+    for mode in ("new", "resume"):
+        with pytest.raises(RecorderError, match="cmeta recover"):
+            cmeta.Recorder(path, mode=mode)
+    assert journal.read_bytes() == data
+
+
+def test_a_journal_of_another_run_is_named_and_kept(path, tmp_path):
+    other = tmp_path / "other.cmeta"
+    for place, first in ((path, 0), (other, 3)):
+        rec = cmeta.Recorder(place, SCHEMA)
+        record(rec, first, 90)
+        die(rec)
+    journal = path.with_name("run.cmeta-journal")
+    shutil.copy(f"{other}-journal", journal)
+    data = journal.read_bytes()
+    with pytest.raises(RecorderError, match="journal beside it does not belong to it"):
+        cmeta.Recorder(path, mode="resume")
+    with cmeta.open(path, partial=True) as run:
+        assert run.state == "damaged"
+        assert "journal" in str(run.problem)
+    assert journal.read_bytes() == data
+
+
+def test_a_damaged_file_is_not_continued(path, whole):
+    data = bytearray(whole)
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data[:-5])
+    with pytest.raises(RecorderError, match=r"is damaged: .*cmeta recover"):
+        cmeta.Recorder(path, mode="resume")
+    assert path.read_bytes() == bytes(data[:-5])
+
+
+def test_leftovers_of_dead_recorders_are_removed(path):
+    leftover = path.with_name(".run.cmeta-journal.0123456789ab.tmp-recorder")
+    other = path.with_name(".run2.cmeta.0123456789ab.tmp-recorder")
+    leftover.write_bytes(b"x")
+    other.write_bytes(b"x")
+    with cmeta.Recorder(path) as rec:
+        rec.log("train")
+    assert sorted(os.listdir(path.parent)) == [other.name, "run.cmeta"]
+
+
+def test_resume_at_needs_a_state():
+    with pytest.raises(EncodeError, match="resume_at: found a dict"):
+        cmeta.Recorder("x.cmeta", mode="resume", resume_at={"step": 3})
