@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -84,6 +85,7 @@ class _Following(RowStream):
 
     def __iter__(self) -> Iterator[RowBlock]:
         yield from self._part(self._begin)
+        sys.stdout.flush()  # whoever follows must not wait for a buffer to fill
         seen = _look(self._place)
         is_open = True
         while is_open:
@@ -95,6 +97,7 @@ class _Following(RowStream):
             with closing(open_chronicle(self._place)) as reader:
                 is_open = reader.state == "open"
                 yield from self._news(reader)
+            sys.stdout.flush()
 
     def _news(self, reader: Reader) -> Iterator[RowBlock]:
         if len(reader) < self._num_seen:
