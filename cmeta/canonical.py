@@ -6,9 +6,14 @@ string, NaN and the infinities are strings. Parsing is bounded in bytes and dept
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
+import sys
 from collections.abc import Mapping
+from enum import Enum
+from pathlib import PurePath
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -58,16 +63,18 @@ def dumps(value: object, limits: Limits, what: str) -> bytes:
 
 
 def as_mapping(config: Any, what: str = "config") -> Mapping[str, Any]:
-    """Return a configuration as a mapping.
+    """Return a configuration, given as a mapping, a dataclass or a Namespace, as a mapping.
 
     Raises
     ------
     EncodeError
         It is none.
     """
-    if isinstance(config, Mapping):
-        return config
-    raise EncodeError(f"{what}: found a {type(config).__name__}, expected a mapping")
+    found = members_of(config)
+    if found is None:
+        name = type(config).__name__
+        raise EncodeError(f"{what}: found a {name}, expected a mapping, dataclass or Namespace")
+    return found
 
 
 def loads(data: bytes, limits: Limits) -> Any:
@@ -101,6 +108,8 @@ def float_name(value: float) -> str:
 def _plain(value: object, path: str, depth: int) -> Any:
     """Replace what RFC 8785 refuses; `depth` is how many levels may still be opened."""
     match value:
+        case Enum():  # before int and str, which an enumeration may be as well
+            return _plain(_as_json(value, path), path, depth)
         case None | bool() | str():
             return value
         case int():
@@ -113,12 +122,45 @@ def _plain(value: object, path: str, depth: int) -> Any:
             return {_key(k, path): _plain(v, f"{path}.{k}", depth - 1) for k, v in value.items()}
         case list() | tuple():
             return [_plain(v, f"{path}[{i}]", depth - 1) for i, v in enumerate(value)]
-    if callable(item := getattr(value, "item", None)) and getattr(value, "size", 1) == 1:
-        return _plain(item(), path, depth)
+    other = _as_json(value, path)
+    if other is not value:
+        return _plain(other, path, depth)
     raise EncodeError(
         f"{path}: {type(value).__name__} is not JSON; expected a mapping, list, string, number, "
         "boolean or None"
     )
+
+
+def _as_json(value: Any, path: str) -> Any:
+    """Return what stands for a value that JSON does not have, or the value itself."""
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, bool | int | float | str) else value.name
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if (members := members_of(value)) is not None:
+        return members
+    if isinstance(value, set | frozenset):
+        raise EncodeError(f"{path}: a set has no order; expected a list, such as sorted(...)")
+    for convert in ("tolist", "item"):  # numpy, torch, jax: an array or a scalar
+        method = getattr(value, convert, None)
+        if callable(method):
+            try:
+                return method()
+            except (TypeError, ValueError, RuntimeError):
+                continue
+    return value
+
+
+def members_of(value: Any) -> Mapping[str, Any] | None:
+    """Return the members of a mapping, a dataclass or a Namespace; None of anything else."""
+    if isinstance(value, Mapping):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    argparse = sys.modules.get("argparse")  # who has a Namespace of it has imported it
+    if isinstance(value, SimpleNamespace) or (argparse and isinstance(value, argparse.Namespace)):
+        return dict(vars(value))
+    return None
 
 
 def _as_binary64(value: Any) -> Any:

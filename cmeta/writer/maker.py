@@ -33,7 +33,7 @@ class ChunkMaker:
         self._listed: tuple[bytes, ...] | None = None
         if config is not None and schema.config_field is None:
             raise EncodeError("config: the schema has no field of type config")
-        if isinstance(config, Mapping):
+        if canonical.members_of(config) is not None:
             self._fixed = self._json(config, CONFIG_KEY)
         elif isinstance(config, str | bytes) or not isinstance(config, Iterable | None):
             found = type(config).__name__
@@ -154,9 +154,8 @@ class ChunkMaker:
         return as_array(codes, field, given), tuple(places)
 
     def _json(self, config: Any, what: str) -> bytes:
-        if not isinstance(config, Mapping):
-            raise EncodeError(f"{what}: found a {type(config).__name__}, expected a mapping")
-        return canonical.dumps(config, self._schema.format.limits, what)
+        stated = canonical.as_mapping(config, what)
+        return canonical.dumps(stated, self._schema.format.limits, what)
 
     def _num_records(self, made: dict[Field, Column]) -> int:
         lengths = {f.path: len(c.values) for f, c in made.items()}

@@ -93,7 +93,7 @@ def _raw_array(value: Any, field: Field) -> tuple[Array, Mask | None]:
     """Return whatever numpy makes of `value`, and which rows are present."""
     if isinstance(value, np.ma.MaskedArray):
         return _unmask(value, field)
-    value = _from_tensor(value)
+    value = from_tensor(value)
     if isinstance(value, np.ndarray) and (value.dtype != object or value.ndim == 0):
         return value, None
     if isinstance(value, str | bytes | Mapping | Set) or not hasattr(value, "__len__"):
@@ -111,7 +111,7 @@ def _unmask(value: Any, field: Field) -> tuple[Array, Mask]:
     return np.asarray(value.data), present
 
 
-def _from_tensor(value: Any) -> Any:
+def from_tensor(value: Any) -> Any:
     """Bring a tensor of another library to numpy, without gradient, from any device."""
     for method in ("detach", "cpu"):
         if callable(getattr(value, method, None)):
@@ -183,7 +183,7 @@ def _is_float64(value: int) -> bool:
 def _item(item: Any, field: Field) -> Any:
     if not field.num_components:
         return scalar(item, field.path)
-    rows = _from_tensor(item)
+    rows = from_tensor(item)
     if isinstance(rows, str | bytes | Mapping | Set) or not hasattr(rows, "__len__"):
         found = type(rows).__name__
         raise EncodeError(f"{field.path}: found a {found}, expected ({field.num_components},)")
