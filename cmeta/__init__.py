@@ -35,10 +35,12 @@ from cmeta.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from cmeta.evidence import digest, environment, signature
 from cmeta.model import CycleRecord, DiagnosticsSnapshot
 from cmeta.reader import Reader
 from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip.open)
 from cmeta.recorder import Cycle, Recorder
+from cmeta.replayer import Difference, ReplayReport, ReplayState, replay, replay_cycle
 from cmeta.schema import Schema, default_schema
 from cmeta.writer import write
 
@@ -54,6 +56,15 @@ __all__ = [
     "load_chronicle",
     "query_range",
     "compress_records",
+    # what a run can state about itself, and running it again
+    "signature",
+    "digest",
+    "environment",
+    "replay",
+    "replay_cycle",
+    "ReplayState",
+    "ReplayReport",
+    "Difference",
     # files
     "write",
     "open",

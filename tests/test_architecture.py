@@ -25,8 +25,8 @@ LAYERS = (
     {"checks"},
     {"journal"},
     {"reader", "writer"},
-    {"checker", "recorder"},
-    {"evidence", "replay", "audit", "recover", "diff", "chronicle"},
+    {"checker", "recorder", "evidence"},
+    {"replayer", "auditor", "salvager", "differ", "chronicle"},
     {"cli", "__main__"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -136,7 +136,7 @@ VALUES = {
     ),
     "numpy scalars": (
         {"a": np.float32(0.5), "b": np.int64(3), "c": np.bool_(True), "d": np.array([2])},
-        {"a": 0.5, "b": 3, "c": True, "d": 2},
+        {"a": 0.5, "b": 3, "c": True, "d": [2]},
     ),
     "tuples": ({"betas": (0.9, 0.999)}, {"betas": [0.9, 0.999]}),
     "no finite numbers": (

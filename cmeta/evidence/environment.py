@@ -1,0 +1,127 @@
+"""`environment`: the stack that a run ran on, as far as it may change a result.
+
+It holds no name of a host, a user or a folder. What is not installed or not imported is left out:
+nothing is imported for the sake of being named.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "pandas", "torch", "jax", "jaxlib", "tensorflow",
+    "transformers", "lightning", "cmeta-format",
+)  # fmt: skip
+_FLAGS = (
+    "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS", "NVIDIA_TF32_OVERRIDE", "TF_DETERMINISTIC_OPS", "XLA_FLAGS",
+)  # fmt: skip
+_GIT_SECONDS = 5
+
+
+def environment() -> dict[str, Any]:
+    """Return the environment, to be put into a configuration as ``environment``.
+
+    Returns
+    -------
+    dict
+        JSON: Python, system, CPU, packages, BLAS with its threads, GPUs (of an imported torch), git
+        commit and whether the working tree is dirty, determinism flags.
+
+    Examples
+    --------
+    >>> environment()["python"] == ".".join(map(str, __import__("sys").version_info[:3]))
+    True
+    """
+    found = {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "packages": _packages(),
+        "blas": _blas(),
+        "git": _git(),
+        "flags": {name: os.environ[name] for name in _FLAGS if name in os.environ},
+        **_torch(),
+    }
+    return {name: value for name, value in found.items() if value not in (None, {}, [])}
+
+
+def _cpu() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor() or None
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or None)
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _blas() -> list[dict[str, Any]]:
+    """Return the libraries that compute, and how many threads each may use."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return _blas_of_numpy()
+    keys = ("internal_api", "version", "num_threads", "threading_layer", "architecture")
+    found = [{k: info[k] for k in keys if info.get(k) is not None} for info in threadpool_info()]
+    return sorted(found, key=str)
+
+
+def _blas_of_numpy() -> list[dict[str, Any]]:
+    import numpy as np
+
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return [{k: blas[k] for k in ("name", "version") if k in blas}] if blas else []
+
+
+def _git() -> dict[str, Any] | None:
+    commit = _output("git", "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_output("git", "status", "--porcelain"))}
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _torch() -> dict[str, Any]:
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    found: dict[str, Any] = {"torch_threads": torch.get_num_threads()}
+    found["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(count)]
+        found["cuda"] = torch.version.cuda
+        found["cudnn"] = {
+            "version": torch.backends.cudnn.version(),
+            "deterministic": torch.backends.cudnn.deterministic,
+            "benchmark": torch.backends.cudnn.benchmark,
+        }
+    return found

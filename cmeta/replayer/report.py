@@ -1,0 +1,131 @@
+"""What a replay has found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Verdict = Literal["exact", "within one quantum", "diverged", "inconclusive"]
+VERDICTS: tuple[Verdict, ...] = ("exact", "within one quantum", "diverged", "inconclusive")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that came out differently.
+
+    Attributes
+    ----------
+    ordinal, timestamp : int
+    phase : str
+    field : str
+        Dotted name.
+    recorded, replayed : value
+        None: absent.
+    quanta : int or None
+        How many quanta apart; None if no number of quanta brings them together.
+    """
+
+    ordinal: int
+    timestamp: int
+    phase: str
+    field: str
+    recorded: Any
+    replayed: Any
+    quanta: int | None
+
+    def __str__(self) -> str:
+        apart = "" if self.quanta is None else f", {self.quanta:,} quanta apart"
+        return (
+            f"record {self.ordinal} (timestamp {self.timestamp}, {self.phase}), {self.field}: "
+            f"recorded {_text(self.recorded)}, replayed {_text(self.replayed)}{apart}"
+        )
+
+
+@dataclass
+class ReplayReport:
+    """The verdict on a replay.
+
+    Attributes
+    ----------
+    name : str
+        The file.
+    num_cycles, num_values : int
+        Cycles that were run again, and values that were compared.
+    counts : dict of str to int
+        Cycles by verdict.
+    first : Difference or None
+        The first divergence; of a replay within one quantum, the first difference.
+    worst : Difference or None
+        The value that is the most quanta away.
+    fields : dict of str to int
+        Differing cycles by field.
+    environment : dict of str to tuple
+        What differs between the recorded environment and this one: recorded, present.
+    not_replayed : tuple of str
+        Recorded fields that the callable never returned.
+    """
+
+    name: str
+    num_cycles: int = 0
+    num_values: int = 0
+    counts: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(VERDICTS, 0))
+    first: Difference | None = None
+    worst: Difference | None = None
+    fields: dict[str, int] = dataclasses.field(default_factory=dict)
+    environment: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    not_replayed: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the whole replay: that of its worst cycle."""
+        for verdict in ("diverged", "inconclusive", "within one quantum"):
+            if self.counts[verdict]:
+                return verdict
+        return "exact" if self.num_values else "inconclusive"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run is reproducible: exact, or within one quantum."""
+        return self.verdict in ("exact", "within one quantum")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {
+            "file": self.name,
+            "verdict": self.verdict,
+            "num_cycles": self.num_cycles,
+            "num_values": self.num_values,
+            "counts": self.counts,
+            "first": None if self.first is None else dataclasses.asdict(self.first),
+            "worst": None if self.worst is None else dataclasses.asdict(self.worst),
+            "fields": self.fields,
+            "environment": {name: list(pair) for name, pair in self.environment.items()},
+            "not_replayed": list(self.not_replayed),
+        }
+
+    def __str__(self) -> str:
+        cycles = f"{self.num_cycles:,} cycles, {self.num_values:,} values compared"
+        lines = [f"{self.name}: {self.verdict}: {cycles}"]
+        if not self.num_values:
+            lines.append("  nothing was compared: the callable returned no field")
+        by_verdict = [f"{self.counts[v]:,} {v}" for v in VERDICTS if self.counts[v]]
+        if len(by_verdict) > 1:
+            lines.append(f"  {', '.join(by_verdict)}")
+        if self.first is not None:
+            lines.append(f"  first difference: {self.first}")
+        if self.worst is not None and self.worst != self.first:
+            lines.append(f"  worst: {self.worst}")
+        if self.fields:
+            counts = ", ".join(f"{name} {count:,}" for name, count in self.fields.items())
+            lines.append(f"  cycles that differ, by field: {counts}")
+        for name, (recorded, present) in self.environment.items():
+            lines.append(f"  environment, {name}: recorded {recorded!r}, now {present!r}")
+        if self.not_replayed:
+            lines.append(f"  not replayed: {', '.join(self.not_replayed)}")
+        return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    return "nothing" if value is None else repr(value)
