@@ -24,6 +24,8 @@ class Exit(IntEnum):
     DIFFERS = 1  # also: not valid because it has not been closed
     USAGE = 2  # also: input or output failed
     CORRUPT = 3
+    RECOVERED = 4  # with loss
+    INCONCLUSIVE = 5  # it differs, and so does the environment
     INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
     BROKEN_PIPE = 141  # and one that SIGPIPE ended
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 
 from cmeta.errors import RecorderError
@@ -31,7 +32,7 @@ class Background:
     ledger : Ledger
     layout : RowLayout
     at_end : callable
-        Called in the thread when all work is done: lets others write.
+        Called in the thread when all work is done: closes files and lets others write.
     """
 
     def __init__(
@@ -42,7 +43,6 @@ class Background:
         self._batch_records = layout.schema.batch_records
         self._since_rotation = 0
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self.problem: Exception | None = None  # why the last batch could not be sealed
         self._thread = threading.Thread(target=self._run, name="cmeta-background", daemon=True)
         self._thread.start()
 
@@ -115,21 +115,20 @@ class Background:
                 work()
             except BaseException as err:
                 error = err
+            is_end = work in (self._close, self._stop)
+            if is_end:
+                self._at_end()  # first: whoever waits for the answer may open the file again
             done.put(error)
-            if work in (self._close, self._stop):
-                self._at_end()
+            if is_end:
                 return
 
     def _stop(self) -> None:
         """Do nothing more."""
 
     def _try_to_seal(self) -> None:
-        """Seal what is full; a failure is told to whoever records next, and tried again."""
-        try:
+        """Seal what is full; what fails is tried again, and told when somebody waits for it."""
+        with suppress(OSError, RecorderError):
             self._seal_ready()
-            self.problem = None
-        except Exception as err:
-            self.problem = err
 
     def _seal_ready(self) -> None:
         if self._ledger.refusal is not None:

@@ -21,11 +21,11 @@ from cmeta.journal import RowLayout, Standing
 from cmeta.journal.rows import Tables
 from cmeta.reader.file import OpenFile
 from cmeta.reader.info import AnyBatch
+from cmeta.recorder.disk import Disk, File
 from cmeta.recorder.opening import Beginning
-from cmeta.recorder.store import unused_name
+from cmeta.recorder.store import temporary_name, unused_name
 from cmeta.source import FileSource
 from cmeta.writer.encoder import Encoder, Progress
-from cmeta.writer.write import AtomicFile
 
 _CHUNK = 1 << 20
 
@@ -39,8 +39,11 @@ class Continuation:
         What is needed of the file is damaged.
     """
 
-    def __init__(self, path: Path, main: FileSource, standing: Standing, grammar: Grammar) -> None:
+    def __init__(
+        self, path: Path, main: FileSource, standing: Standing, grammar: Grammar, disk: Disk
+    ) -> None:
         self._path, self._main, self._standing, self._grammar = path, main, standing, grammar
+        self._disk = disk
         self._file = OpenFile(main, standing)
         self.schema = self._file.schema
         self._layout = RowLayout(self.schema, grammar)
@@ -247,14 +250,31 @@ class Continuation:
         """Write what is dropped as a chronicle of its own, before anything else is changed."""
         target = unused_name(self._path, f"dropped-from-{keep}")
         encoder = Encoder(self.schema)
-        with AtomicFile(target) as file:
-            file.write(encoder.begin())
-            for chunk in self._chunks_from(keep):
-                file.write(encoder.feed(chunk))
-            file.write(encoder.finish())
-            file.seek(0)
-            file.write(encoder.header(encoder.num_records))
+        file = self._disk.create(temporary_name(self._path))
+        try:
+            self._write_dropped(file, encoder, keep)
+            file.sync()
+            self._disk.rename(file, target)
+            self._disk.sync_folder(target.parent)
+        except BaseException:
+            self._disk.unlink(file.path)
+            raise
+        finally:
+            file.close()
         return target
+
+    def _write_dropped(self, file: File, encoder: Encoder, keep: int) -> None:
+        length = 0
+        for blocks in self._blocks_from(keep, encoder):
+            file.write(blocks, length)
+            length += len(blocks)
+        file.write(encoder.header(encoder.num_records), 0)
+
+    def _blocks_from(self, ordinal: int, encoder: Encoder) -> Iterator[bytes]:
+        yield encoder.begin()
+        for chunk in self._chunks_from(ordinal):
+            yield encoder.feed(chunk)
+        yield encoder.finish()
 
     def _chunks_from(self, ordinal: int) -> Iterator[Chunk]:
         size = self.schema.batch_records

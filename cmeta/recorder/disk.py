@@ -25,10 +25,14 @@ class File:
         OSError
             The disk is full, or worse; part of it may have been written.
         """
-        written = os.pwrite(self.descriptor, data, offset)
-        while written < len(data):  # a short write: the next one says why
-            data, offset = data[written:], offset + written
+        try:
             written = os.pwrite(self.descriptor, data, offset)
+            while written < len(data):  # a short write: the next one says why
+                data, offset = data[written:], offset + written
+                written = os.pwrite(self.descriptor, data, offset)
+        except OSError as err:
+            err.filename = os.fspath(self.path)
+            raise
 
     def truncate(self, length: int) -> None:
         """Cut the file, or extend it by zeros."""

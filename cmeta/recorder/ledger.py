@@ -15,7 +15,6 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,51 +25,10 @@ from cmeta.journal.entries import Framer
 from cmeta.journal.rows import Tables
 from cmeta.recorder.disk import File
 from cmeta.recorder.draft import Draft, settle
+from cmeta.recorder.tail import JournalFile, Tail
 from cmeta.writer.encoder import order_error
 
 _MOST = int(np.iinfo(np.uint64).max)
-
-
-class JournalFile:
-    """The journal that is being written.
-
-    Attributes
-    ----------
-    file : File
-    framer : Framer
-    defined : dict of str to set of int
-        Numbers that it has defined, by kind of entry.
-    """
-
-    def __init__(self, file: File, framer: Framer) -> None:
-        self.file, self.framer = file, framer
-        self.defined: dict[str, set[int]] = {"CONFIG": set(), "NAME": set()}
-
-
-class Tail(NamedTuple):
-    """Where the ledger ends.
-
-    Attributes
-    ----------
-    num_records : int
-        Of the whole run, but for the group.
-    timestamp, phase : int
-        Of the last of them.
-    offset : int
-        Where the next entry goes in the journal.
-    num_configs, num_names : int
-        How many configurations and names of the run these records use.
-    group : list of Draft
-        What has been logged but not yet written.
-    """
-
-    num_records: int
-    timestamp: int
-    phase: int
-    offset: int
-    num_configs: int
-    num_names: int
-    group: list[Draft]
 
 
 _new_tail = tuple.__new__  # a third of the time of calling the class
@@ -117,7 +75,8 @@ class Ledger:
         self.refusal: RecorderError | None = None  # why nothing is taken any more
         self._is_midway = False  # a flush has begun: the one before was interrupted if it still is
         self.is_torn = False  # a write failed: the journal must be begun anew
-        self.is_troubled = False  # torn, or refusing: what recording looks at first
+        self.is_ended = False  # nothing is taken any more: closed, or in a forked child
+        self.is_troubled = False  # what recording looks at first: any of these
         self.timestamp_place = self.config_place = 0  # in the list of values
 
     def begin(
@@ -244,6 +203,14 @@ class Ledger:
     def refuse(self, why: str) -> None:
         """Take nothing any more."""
         self.refusal, self.is_troubled = RecorderError(why), True
+
+    def end(self) -> None:
+        """Take nothing any more, because the session has ended."""
+        self.is_ended = self.is_troubled = True
+
+    def look_again(self) -> None:
+        """Find out whether there still is trouble; the caller holds the lock."""
+        self.is_troubled = self.is_torn or self.is_ended or self.refusal is not None
 
     def _repair(self, tail: Tail) -> None:
         """Remove what an interrupted step has left behind."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from cmeta import seeds
 from cmeta.errors import ExistsError, RecorderError
 from cmeta.grammar import grammar_of
-from cmeta.journal import RowLayout, Standing
+from cmeta.journal import RowLayout, Standing, journal_path
 from cmeta.recorder import opening
 from cmeta.recorder.background import Background
 from cmeta.recorder.continuation import Continuation
@@ -51,10 +51,10 @@ class Session:
 
     def _begin(self, disk: Disk) -> None:
         wishes = self._wishes
-        _remove_leftovers(self.path)
+        _remove_leftovers(self.path, disk)
         main, standing = opening.look(self.path, grammar_of(shipped_format()))
         try:
-            found, beginning = self._find_beginning(main, standing)
+            found, beginning = self._find_beginning(main, standing, disk)
         finally:
             if main is not None:
                 main.close()
@@ -74,19 +74,24 @@ class Session:
         self.ledger.begin(base, found.bodies, found.tables, found.last)
         self.recent = RecentRecords(layout, self.ledger, self.path, base)
         store = Store(disk, self.path, found.schema, grammar, found.encoder, found.last_masked_crc)
-        if beginning:
-            if standing.kind not in ("absent", "closed"):
+        self._store = store
+        try:
+            if beginning and standing.kind not in ("absent", "closed"):
                 disk.unlink(self.path)
                 disk.sync_folder(self.path.parent)
-            store.create(self.ledger, beginning)
-        else:
-            store.reopen(self.ledger, found.encoder.header())
+            if beginning:
+                store.create(self.ledger, beginning)
+            else:
+                store.reopen(self.ledger, found.encoder.header())
+        except BaseException:
+            store.let_go(self.ledger)
+            raise
         self._last_of_batch = found.schema.batch_records - 1
-        self._background = Background(store, self.ledger, layout, self._lock.release)
+        self._background = Background(store, self.ledger, layout, self._let_go)
         self._background.wake()  # what was found may fill a batch
 
     def _find_beginning(
-        self, main: FileSource | None, standing: Standing
+        self, main: FileSource | None, standing: Standing, disk: Disk
     ) -> tuple[opening.Beginning, bytes]:
         """Return where to begin, and for a new chronicle the bytes of its main file."""
         path, wishes = self.path, self._wishes
@@ -101,7 +106,7 @@ class Session:
             raise AssertionError("without a main file nothing can be continued")
         keep, timestamp = wishes.limit
         grammar = grammar_of(shipped_format())
-        place = Continuation(path, main, standing, grammar)
+        place = Continuation(path, main, standing, grammar, disk)
         if wishes.schema is not None and wishes.schema != place.schema:
             raise RecorderError(
                 f"{path}: was recorded with another schema; schema=None takes the file's"
@@ -135,10 +140,10 @@ class Session:
         if ordinal % (self._last_of_batch + 1) == self._last_of_batch:
             self._background.wake()
             if self._background.is_behind:
-                self._background.catch_up()
+                self.ledger.is_troubled = True  # the next record waits: this one has been taken
 
     def _look_into_trouble(self) -> None:
-        """Refuse to go on, or begin a new journal where the last write failed."""
+        """Refuse to go on, begin a new journal where a write failed, or let the rest catch up."""
         if self._is_forked:
             raise RecorderError(
                 f"{self.path}: belongs to the process that opened it ({self._pid}); a forked child "
@@ -148,7 +153,12 @@ class Session:
             raise RecorderError(str(self.ledger.refusal))
         if self.is_closed:
             raise RecorderError(f"{self.path}: the recorder is closed")
-        self._background.mend()
+        if self.ledger.is_torn:
+            self._background.mend()
+        else:
+            self._background.catch_up()
+            with self.ledger.lock:
+                self.ledger.look_again()
 
     def flush(self) -> None:
         """Write what is waiting for its group; returns when it is acknowledged."""
@@ -176,22 +186,40 @@ class Session:
             self._background.wait()
             return False
         try:
+            self._close()
+        except OSError as err:
+            err.add_note(
+                f"{self.path} could not be closed. Every acknowledged record is in it and its "
+                'journal; mode="resume" goes on'
+            )
+            raise
+        return True
+
+    def _close(self) -> None:
+        try:
             if self.ledger.refusal is None:
                 self.flush()
         except Exception:
             self._end()
-            self._background.stop()  # the file stays open: its journal has what was acknowledged
+            self._background.stop()
             raise
         self._end()
         self._background.close()
-        return True
+
+    def _let_go(self) -> None:
+        try:
+            self._store.let_go(self.ledger)
+        finally:
+            self._lock.release()
 
     def _end(self) -> None:
-        self.is_closed = self.ledger.is_troubled = True
+        self.is_closed = True
+        self.ledger.end()
 
     def after_fork(self) -> None:
         """In a forked child: let go of everything, and write nothing."""
-        self._is_forked = self.ledger.is_troubled = True
+        self._is_forked = True
+        self.ledger.end()
         self.ledger.lock = threading.Lock()  # the parent may have held it
         self._lock.forget()
 
@@ -205,7 +233,8 @@ def _existing(path: Path, kind: str) -> str:
     return f'{path}: {what}; mode="resume" continues it, mode="replace" begins anew'
 
 
-def _remove_leftovers(path: Path) -> None:
+def _remove_leftovers(path: Path, disk: Disk) -> None:
     """Remove the temporary files of recorders that died; the caller holds the lock."""
-    for leftover in path.parent.glob(f".{escape(path.name)}*{TEMPORARY}"):
-        leftover.unlink(missing_ok=True)
+    for name in (path.name, journal_path(path).name):
+        for leftover in path.parent.glob(f".{escape(name)}.*{TEMPORARY}"):
+            disk.unlink(leftover)

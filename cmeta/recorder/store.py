@@ -16,7 +16,8 @@ from cmeta.grammar import Grammar
 from cmeta.journal import journal_path
 from cmeta.journal.entries import Framer
 from cmeta.recorder.disk import Disk, File
-from cmeta.recorder.ledger import JournalFile, Ledger
+from cmeta.recorder.ledger import Ledger
+from cmeta.recorder.tail import JournalFile
 from cmeta.schema import Schema
 from cmeta.writer.encoder import Encoder
 
@@ -193,7 +194,7 @@ class Store:
             old, ledger.journal = ledger.journal, journal
             ledger.tail = tail._replace(offset=length)
             ledger.is_torn = False
-            ledger.is_troubled = ledger.refusal is not None
+            ledger.look_again()
         if old is not None:
             old.file.close()
 
@@ -234,14 +235,20 @@ class Store:
             self._rescue()
         self._disk.unlink(journal_path(self.path))
         self._sync_folder(ledger)
-        self.main.close()
+
+    def let_go(self, ledger: Ledger) -> None:
+        """Close what is open, in whatever state it is."""
+        if self.main is not None:
+            self.main.close()
+        if ledger.journal is not None:
+            ledger.journal.file.close()
 
     def _rescue(self) -> None:
         """Save a finished file that has lost its name, under its own if that is free."""
         if self.main is None:
             raise AssertionError("only what has been begun can be saved")
         target = self.path if not self.path.exists() else unused_name(self.path, "rescued")
-        copy = self._create(target)
+        copy = self._create(self.path)
         size = os.fstat(self.main.descriptor).st_size
         for offset in range(0, size, _COPY_AT_ONCE):
             copy.write(self.main.read(_COPY_AT_ONCE, offset), offset)
@@ -273,8 +280,7 @@ class Store:
 
     def _create(self, target: Path) -> File:
         """Create a temporary file that will be renamed to `target`."""
-        name = f".{target.name}.{os.urandom(6).hex()}{TEMPORARY}"
-        return self._disk.create(target.with_name(name))
+        return self._disk.create(temporary_name(target))
 
     def _drop(self, file: File) -> None:
         file.close()
@@ -292,6 +298,11 @@ class Store:
 
 
 TEMPORARY = ".tmp-recorder"
+
+
+def temporary_name(target: Path) -> Path:
+    """Return a name that nothing has, for a file that will be renamed to `target`."""
+    return target.with_name(f".{target.name}.{os.urandom(6).hex()}{TEMPORARY}")
 
 
 def unused_name(path: Path, what: str) -> Path:

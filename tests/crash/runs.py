@@ -1,0 +1,141 @@
+"""What is recorded here, and how what a crash has left is held against it.
+
+A crash may lose what was not acknowledged, and nothing else; going on must lead to the very bytes
+of a run that was never interrupted.
+"""
+
+from pathlib import Path
+
+import cmeta
+from cmeta.grammar import grammar_of
+from cmeta.journal import read_beside, standing_of
+from cmeta.schema import shipped_format
+from cmeta.source import BytesSource
+from tests.crash.world import QuietDisk, put
+
+SCHEMA = cmeta.Schema.load(Path(__file__).with_name("schema.toml"))
+LARGER = SCHEMA.with_batch_records(512)
+CONFIGS = ({"lr": 0.1}, {"lr": 0.01}, {"lr": 0.001})
+NAME = "run.cmeta"
+SIDE = "run.dropped-from-{}-1.cmeta"
+
+
+def cycle(i):
+    """Return what the run logs in cycle `i`: late and rare metrics, three configurations."""
+    metrics = {}
+    if i % 7 == 3:
+        metrics |= {"late/b": float(i), "late/a": float("nan")}
+    if i >= 50:
+        metrics[f"m{i // 10 % 20}"] = 1.0
+    return {
+        "phase": "validate" if i % 10 == 9 else "train",
+        "loss": 1 / (i % 89 + 1) if i % 13 else float("inf"),
+        "metrics": metrics,
+        "tensor_signature": (0.125, -0.25, i / 8),
+        "seed_state": 2**64 - 1 - i,
+        "config": CONFIGS[i // 30 % 3],
+    }
+
+
+def log(recorder, i, **stated):
+    fields = cycle(i) | stated
+    recorder.log(fields.pop("phase"), **fields)
+
+
+def record(recorder, start, end, disk=None, flush_every=1):
+    """Log cycles, and mark on the disk how many are acknowledged."""
+    for i in range(start, end):
+        log(recorder, i)
+        if disk is not None and (i + 1 - start) % flush_every == 0:
+            disk.mark(i + 1)
+
+
+def whole(folder, num_records, start=0, schema=SCHEMA):
+    """Return the bytes of a run that was never interrupted."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"whole-{start}-{num_records}.cmeta"
+    if not path.exists():
+        with cmeta.Recorder(path, schema, disk=QuietDisk()) as recorder:
+            log(recorder, start, timestamp=start)
+            record(recorder, start + 1, num_records)
+    return path.read_bytes()
+
+
+def num_readable(folder):
+    """Return how many records a reader finds, each of them the one that was logged."""
+    path = folder / NAME
+    if not path.exists():
+        return 0
+    with cmeta.open(path) as run:
+        found = run.read(["seed_state", "loss_value", "config"])
+        num_records = len(run)
+        configs = [run.configs[number] for number in found["config"]]
+    assert found["seed_state"].tolist() == [cycle(i)["seed_state"] for i in range(num_records)]
+    assert configs == [cycle(i)["config"] for i in range(num_records)]
+    return num_records
+
+
+class Check:
+    """Holds what crashes leave against what must be.
+
+    What a recorder does with a state follows from the trusted part of its main file and from its
+    journal's rows. So of states that are alike in those one in ten is gone on with, and all of them
+    are read.
+    """
+
+    def __init__(self, folder, expected, num_records, **options):
+        self.folder, self.expected, self.num_records = folder, expected, num_records
+        self.options = {"schema": SCHEMA, "mode": "resume", **options}
+        self.known = {}
+        folder.mkdir(exist_ok=True)
+
+    def all(self, states):
+        """Check each state once, for the most that had been acknowledged when it arose."""
+        most = {}
+        for acknowledged, content in states:
+            most[content] = max(acknowledged, most.get(content, 0))
+        for content, acknowledged in most.items():
+            self.one(content, acknowledged)
+        return len(most)
+
+    def one(self, content, acknowledged):
+        """Read, go on, and compare."""
+        put(self.folder, content)
+        num_records = num_readable(self.folder)
+        assert acknowledged <= num_records <= self.num_records
+        if self.is_new():
+            self.go_on(num_records)
+
+    def is_new(self):
+        """Return whether nothing like it has been gone on with, or not for long."""
+        trusted = trusted_part(self.folder)
+        self.known[trusted] = self.known.get(trusted, -1) + 1
+        return self.known[trusted] % 10 == 0
+
+    def go_on(self, num_records):
+        """Record the rest, and compare with the run that was never interrupted."""
+        with cmeta.Recorder(self.folder / NAME, disk=QuietDisk(), **self.options) as recorder:
+            assert len(recorder) == num_records
+            record(recorder, num_records, self.num_records)
+        assert (self.folder / NAME).read_bytes() == self.expected
+        assert all(path.suffix == ".cmeta" for path in self.folder.iterdir())
+
+
+def trusted_part(folder):
+    """Return all that a recorder goes on from."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    data, journal = path.read_bytes(), read_beside(path)
+    standing = standing_of(BytesSource(data), journal, grammar_of(shipped_format()))
+    if standing.journal is None:
+        return data
+    found = standing.journal
+    tables = (tuple(found.tables.configs.items()), tuple(found.tables.names.items()))
+    return data[: found.header.base_length], tuple(found.bodies), tables
+
+
+def die(recorder):
+    """Leave everything as it is, as a killed process would."""
+    recorder._session._end()
+    recorder._session._background.stop()
