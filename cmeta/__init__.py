@@ -42,6 +42,7 @@ from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip
 from cmeta.recorder import Cycle, Recorder
 from cmeta.replayer import Difference, ReplayReport, ReplayState, replay, replay_cycle
 from cmeta.schema import Schema, default_schema
+from cmeta.seeds import seed_of
 from cmeta.writer import write
 
 __version__ = "0.1.0"
@@ -60,6 +61,7 @@ __all__ = [
     "signature",
     "digest",
     "environment",
+    "seed_of",
     "replay",
     "replay_cycle",
     "ReplayState",

@@ -13,11 +13,14 @@ import cmeta
 from cmeta.cli import errors
 from cmeta.cli.commands.cat import cat
 from cmeta.cli.commands.info import info
+from cmeta.cli.commands.replay import replay
 from cmeta.cli.commands.tail import tail
 from cmeta.cli.commands.validate import validate
 from cmeta.schema import shipped_format
 
-_COMMANDS: tuple[click.Command, ...] = (info, validate, cat, tail)  # in the order of the help
+_COMMANDS: tuple[click.Command, ...] = (  # in the order of the help
+    info, validate, cat, tail, replay,
+)  # fmt: skip
 
 
 class _Group(click.Group):
@@ -56,10 +59,12 @@ Examples:
   cmeta cat run.cmeta --phase validate     its records, as a table
   cmeta cat run.cmeta --json | jq .metrics
   cmeta tail -f run.cmeta                  what is being recorded
+  cmeta replay run.cmeta train.py:cycle    does it come out again?
 
 \b
 Exit codes:
   0 fine    1 differs, or not closed    2 usage or I/O    3 corrupt
+  4 recovered with loss    5 inconclusive
 
 `cmeta COMMAND --help` explains a command.""",
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def replay(
         total = len(run)
         for ordinal, record in _records(run, start, end):
             state = ReplayState(record, ordinal, record.config or {})
-            comparison.take(state, step(state))
+            with _noting(ordinal):
+                comparison.take(state, step(state))
             if progress is not None:
                 progress(ordinal + 1, total)
         return comparison.finish()
@@ -106,6 +108,16 @@ def _records(run: Reader, start: int | None, end: int | None) -> Iterator[tuple[
     yield from enumerate(run.records(start, end), first)
 
 
+@contextmanager
+def _noting(ordinal: int) -> Iterator[None]:
+    """Say of whatever goes wrong in which cycle it did."""
+    try:
+        yield
+    except Exception as err:
+        err.add_note(f"while record {ordinal} was replayed")
+        raise
+
+
 class _Step:
     """The callable; a class is built when the first state is there."""
 
@@ -118,13 +130,9 @@ class _Step:
             raise EncodeError("checkpoint: goes with a class, which is built with it")
 
     def __call__(self, state: ReplayState) -> Any:
-        try:
-            if self._is_class:
-                self._cycle, self._is_class = self._build(state), False
-            return self._cycle(state)
-        except Exception as err:
-            err.add_note(f"while record {state.ordinal} was replayed")
-            raise
+        if self._is_class:
+            self._cycle, self._is_class = self._build(state), False
+        return self._cycle(state)
 
     def _build(self, state: ReplayState) -> Any:
         takes = "checkpoint" in inspect.signature(self._cycle).parameters
@@ -188,7 +196,9 @@ class _Comparison:
         report, record = self._report, state.record
         report.fields[field.path] = report.fields.get(field.path, 0) + 1
         is_first = report.first is None or (quanta > 1 and not self._first_diverged)
-        if not is_first and quanta <= self._worst:
+        # What no number of quanta brings together, such as digests, says nothing of how far.
+        weight = quanta if quanta < FAR else 0
+        if not is_first and weight <= self._worst:
             return
         found = Difference(
             state.ordinal or 0, record.timestamp or 0, record.phase, field.path, recorded,
@@ -196,8 +206,8 @@ class _Comparison:
         )  # fmt: skip
         if is_first:
             report.first, self._first_diverged = found, quanta > 1
-        if quanta > self._worst:
-            report.worst, self._worst = found, quanta
+        if weight > self._worst:
+            report.worst, self._worst = found, weight
 
     def _flat(self, returned: Any) -> dict[str, Any]:
         """Return what the callable gave, by dotted name."""

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+_SHOWN_MOST = 10  # fields
 Verdict = Literal["exact", "within one quantum", "diverged", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "within one quantum", "diverged", "inconclusive")
 
@@ -36,7 +39,8 @@ class Difference:
     quanta: int | None
 
     def __str__(self) -> str:
-        apart = "" if self.quanta is None else f", {self.quanta:,} quanta apart"
+        noun = "quantum" if self.quanta == 1 else "quanta"
+        apart = "" if self.quanta is None else f", {self.quanta:,} {noun} apart"
         return (
             f"record {self.ordinal} (timestamp {self.timestamp}, {self.phase}), {self.field}: "
             f"recorded {_text(self.recorded)}, replayed {_text(self.replayed)}{apart}"
@@ -117,9 +121,7 @@ class ReplayReport:
             lines.append(f"  first difference: {self.first}")
         if self.worst is not None and self.worst != self.first:
             lines.append(f"  worst: {self.worst}")
-        if self.fields:
-            counts = ", ".join(f"{name} {count:,}" for name, count in self.fields.items())
-            lines.append(f"  cycles that differ, by field: {counts}")
+        lines += counts_by_field(self.fields)
         for name, (recorded, present) in self.environment.items():
             lines.append(f"  environment, {name}: recorded {recorded!r}, now {present!r}")
         if self.not_replayed:
@@ -127,5 +129,25 @@ class ReplayReport:
         return "\n".join(lines)
 
 
+def counts_by_field(fields: Mapping[str, int]) -> list[str]:
+    """Return lines that say in how many records each field differs, the most frequent first."""
+    ordered = sorted(fields.items(), key=lambda item: -item[1])
+    lines = ["  differing records by field:"] if ordered else []
+    width = max((len(name) for name in fields), default=0)
+    lines += [f"    {name:{width}} {count:>9,}" for name, count in ordered[:_SHOWN_MOST]]
+    if len(ordered) > _SHOWN_MOST:
+        lines.append(f"    and {len(ordered) - _SHOWN_MOST} fields more")
+    return lines
+
+
 def _text(value: Any) -> str:
-    return "nothing" if value is None else repr(value)
+    """Return a value as text; a float32 as the shortest decimal that reads back as it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_text, value))})"
+    if isinstance(value, float):
+        with np.errstate(over="ignore"):
+            narrow = np.float32(value)
+        return str(narrow) if float(narrow) == value else repr(value)
+    return repr(value)

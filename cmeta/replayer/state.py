@@ -53,6 +53,11 @@ class ReplayState:
             raise EncodeError(f"seed_state: {where} has none, so there is nothing to seed from")
         return self.record.seed_state
 
+    @property
+    def root(self) -> int | None:
+        """The root of all seeds of the run, u64, as the configuration states it."""
+        return seeds.root_in(self.config)
+
     @cached_property
     def rng(self) -> np.random.Generator:
         """A generator as `Recorder.cycle` gave it: ``numpy.random.default_rng(seed)``."""

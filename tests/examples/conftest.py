@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 import digits_mlp  # noqa: E402  (found only now)
+import training  # noqa: E402
 
 SEED = 7
 NUM_CYCLES = 1500
@@ -22,6 +23,6 @@ def run(tmp_path_factory):
     """Return a recorded run: its path, the records as trained, and the records as read."""
     path = tmp_path_factory.mktemp("digits") / "run.cmeta"
     trained = list(digits_mlp.train(NUM_CYCLES, SEED))
-    cmeta.write(path, trained, digits_mlp.schema())
+    cmeta.write(path, trained, training.schema())
     with cmeta.open(path) as reader:
         return SimpleNamespace(path=path, trained=trained, read=list(reader))
