@@ -43,7 +43,7 @@ class Difference:
         apart = "" if self.quanta is None else f", {self.quanta:,} {noun} apart"
         return (
             f"record {self.ordinal} (timestamp {self.timestamp}, {self.phase}), {self.field}: "
-            f"recorded {_text(self.recorded)}, replayed {_text(self.replayed)}{apart}"
+            f"recorded {text_of(self.recorded)}, replayed {text_of(self.replayed)}{apart}"
         )
 
 
@@ -140,12 +140,12 @@ def counts_by_field(fields: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Return a value as text; a float32 as the shortest decimal that reads back as it."""
     if value is None:
         return "nothing"
     if isinstance(value, tuple | list):
-        return f"({', '.join(map(_text, value))})"
+        return f"({', '.join(map(text_of, value))})"
     if isinstance(value, float):
         with np.errstate(over="ignore"):
             narrow = np.float32(value)
