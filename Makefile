@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 DEEP := tests/properties tests/hostile tests/spec tests/examples
 
-.PHONY: demo test lint types unit deep spec fuzz bench clean
+.PHONY: demo test lint types unit deep spec fuzz bench soak clean
 
 demo: $(VENV)/.example
 	$(BIN)/python examples/demo.py
@@ -41,6 +41,10 @@ fuzz: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# 200 kills and 10,000,000 records; about ten minutes.
+soak: $(VENV)/.dev
+	$(BIN)/python -m bench.soak
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -196,8 +196,8 @@ class _Comparison:
         report, record = self._report, state.record
         report.fields[field.path] = report.fields.get(field.path, 0) + 1
         is_first = report.first is None or (quanta > 1 and not self._first_diverged)
-        # What no number of quanta brings together, such as digests, says nothing of how far.
-        weight = quanta if quanta < FAR else 0
+        # Digests say nothing of how far, and quanta of a lossless field are of many sizes.
+        weight = quanta if quanta < FAR and field.quanta_per_unit else 0
         if not is_first and weight <= self._worst:
             return
         found = Difference(

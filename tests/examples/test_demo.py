@@ -1,3 +1,4 @@
+import hashlib
 import re
 import subprocess
 import sys
@@ -30,10 +31,36 @@ def test_demo_leaves_a_valid_chronicle(demo):
     assert report.num_records == 1200
 
 
+def test_demo_is_killed_and_ends_as_if_it_had_not_been(demo):
+    done, path = demo
+    assert re.search(r"SIGKILL after \d+ cycles.* The file is open", done.stdout)
+    names = {p.name for p in path.parent.iterdir()}
+    assert {"digits.cmeta", "digits-uninterrupted.cmeta"} <= names
+    assert not [name for name in names if name.endswith(("-journal", "-lock", ".checkpoint"))]
+    assert path.read_bytes() == path.with_name("digits-uninterrupted.cmeta").read_bytes()
+    digests = re.findall(r"^  ([0-9a-f]{64})$", done.stdout, re.MULTILINE)
+    assert len(digests) == 2
+    assert digests[0] == digests[1] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_demo_replays_and_finds_the_first_divergence(demo):
+    exact, diverged = demo[0].stdout.split("$ cmeta replay")[1:]
+    assert "exact: 1,200 cycles" in exact
+    assert "diverged: 1,200 cycles" in diverged
+    assert re.search(r"first difference: record 1 \(timestamp 1, train\)", diverged)
+    assert "(exit code 1)" in diverged
+
+
 def test_demo_shows_each_command_before_its_output(demo):
     lines = demo[0].stdout.splitlines()
     commands = [i for i, line in enumerate(lines) if line.startswith("$ cmeta ")]
-    assert [lines[i].split()[2] for i in commands] == ["info", "validate", "cat"]
+    assert [lines[i].split()[2] for i in commands] == [
+        "info",
+        "validate",
+        "cat",
+        "replay",
+        "replay",
+    ]
     assert all(lines[i + 1] for i in commands)
 
 
