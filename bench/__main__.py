@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 import bench
-from bench import sizes, speed
+from bench import recording, sizes, speed
 from bench.report import Table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -31,7 +31,9 @@ def main() -> None:
     output = options.output or (None if options.quick else RESULTS)
 
     head = _head(options.quick)
-    sections = [*speed.measure(options.quick), *sizes.measure(options.quick)]
+    sections = [
+        part for topic in (recording, speed, sizes) for part in topic.measure(options.quick)
+    ]
     rows = [[section.title, *goal.row()] for section in sections for goal in section.goals]
     goals = Table("All goals", ["section", "goal", "found", "at most", "verdict"], rows)
     text = "\n".join([head, goals.render(), *(section.render() for section in sections)])

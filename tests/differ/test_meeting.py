@@ -1,0 +1,93 @@
+"""How far two columns are apart, against the plain definition of `cmeta.replay`."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cmeta
+from cmeta.differ.configs import differing_keys
+from cmeta.differ.meeting import Meeting
+from cmeta.replayer.compare import FAR, distance
+from cmeta.schema import Field
+
+NO_CONFIGS = (np.zeros(1, np.int64), np.zeros(1, np.int64))
+CODECS = {"chain": ("class", "quantise", "split", "delta", "rice")}
+FIELDS = [
+    Field("x", "f32", quanta_per_unit=1_000_000, **CODECS),
+    Field("x", "f64", quanta_per_unit=1000, **CODECS),
+    Field("x", "f64", **CODECS),
+    Field("x", "f32", **CODECS),
+]
+SPECIAL = [0.0, -0.0, 1.0, 16.0, 15.999999, 1e30, -1e30, 1e-7, np.nan, np.inf, -np.inf, 3e38]
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=str)
+@given(st.lists(st.tuples(*[st.one_of(st.sampled_from(SPECIAL), st.floats(width=32))] * 2), min_size=1))
+def test_floats_are_as_far_apart_as_a_replay_says(field, pairs):
+    with np.errstate(over="ignore"):
+        a, b = (np.array(side, field.dtype) for side in zip(*pairs, strict=True))
+    expected = [distance(field, float(x), float(y)) for x, y in zip(a, b, strict=True)]
+    found = Meeting(field, field, NO_CONFIGS).compare((a, None), (b, None), len(a))
+    if found is None:
+        assert not any(expected)
+        return
+    assert found.differ.tolist() == [d > 0 for d in expected]
+    assert found.quanta.tolist() == [0 if d == FAR else d for d in expected]
+
+
+def test_integers_of_other_types_are_compared_exactly():
+    a, b = Field("x", "u64"), Field("x", "i64")
+    big = np.array([2**63 + 1, 5, 2**53 + 1], np.uint64)
+    other = np.array([-(2**63) + 1, 5, 2**53], np.int64)
+    found = Meeting(a, b, NO_CONFIGS).compare((big, None), (other, None), 3)
+    assert found.differ.tolist() == [True, False, True]
+    assert found.quanta is None
+
+
+def test_enumerations_meet_by_label():
+    a = Field("x", "enum", labels=("low", "high"))
+    b = Field("x", "enum", labels=("off", "low", "high"))
+    ours, theirs = np.array([0, 1, 0], np.uint8), np.array([1, 2, 0], np.uint8)
+    found = Meeting(a, b, NO_CONFIGS).compare((ours, None), (theirs, None), 3)
+    assert found.differ.tolist() == [False, False, True]
+    same_codes = Meeting(a, b, NO_CONFIGS).compare((ours, None), (ours, None), 3)
+    assert same_codes.differ.tolist() == [True, True, True]
+
+
+def test_what_cannot_be_compared_differs_wherever_one_has_it():
+    a, b = Field("x", "f32", num_components=3), Field("x", "f32")
+    present = np.array([True, False])
+    found = Meeting(a, b, NO_CONFIGS).compare(
+        (np.zeros((2, 3), np.float32), present), (np.zeros(2, np.float32), present), 2
+    )
+    assert found.differ.tolist() == [True, False]
+
+
+def test_what_stands_in_an_absent_cell_does_not_count():
+    field = FIELDS[0]
+    mask = np.array([True, False])
+    a, b = np.float32([1, 7]), np.float32([1, 8])
+    assert Meeting(field, field, NO_CONFIGS).compare((a, mask), (b, mask), 2) is None
+
+
+def test_keys_of_configurations():
+    a = {"lr": 0.1, "net": {"width": 8, "act": "relu"}, "seeds": [1, 2], "none": None, "empty": {}}
+    b = {"lr": 0.1, "net": {"width": 8.0, "act": "tanh"}, "seeds": [1, 3], "empty": 1}
+    assert list(differing_keys(a, a)) == []
+    assert list(differing_keys(a, b)) == [
+        ("net.act", "relu", "tanh"), ("seeds", [1, 2], [1, 3]), ("none", None, None), ("empty", {}, 1),
+    ]  # fmt: skip
+
+
+def test_a_schema_of_ones_own(tmp_path):
+    schema = cmeta.default_schema().with_metrics("top1").with_batch_records(16)
+    paths = [tmp_path / "a.cmeta", tmp_path / "b.cmeta"]
+    rows = {"phase": ["train"] * 40, "metrics.top1": np.arange(40) / 8}
+    cmeta.write(paths[0], rows, schema)
+    cmeta.write(paths[1], rows, cmeta.default_schema().with_batch_records(16))
+    from cmeta.differ import diff
+
+    found = diff(*paths)
+    assert found.same  # declared as float32 in one, undeclared in the other
+    assert {s.where for s in found.schema} == {"metrics.top1.type", "metrics.top1.quanta_per_unit"}
