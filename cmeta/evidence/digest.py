@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +38,8 @@ def digest(*arrays: Any) -> int:
     >>> digest([1.0, 2.0]) == digest([1.0, 2.0]), digest([0.0]) == digest([-0.0])
     (True, False)
     """
+    import hashlib  # here: what only records needs no OpenSSL
+
     found = hashlib.blake2b(digest_size=_LEN_DIGEST)
     for place, item in enumerate(arrays):
         _add(found, item, f"arrays[{place}]")

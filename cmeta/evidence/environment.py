@@ -1,16 +1,14 @@
 """`environment`: the stack that a run ran on, as far as it may change a result.
 
 It holds no name of a host, a user or a folder. What is not installed or not imported is left out:
-nothing is imported for the sake of being named.
+nothing is imported for the sake of being named. What this module itself needs is imported when it
+is asked, so that recording starts without it.
 """
 
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +37,8 @@ def environment() -> dict[str, Any]:
     >>> environment()["python"] == ".".join(map(str, __import__("sys").version_info[:3]))
     True
     """
+    import platform
+
     found = {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
@@ -55,6 +55,8 @@ def environment() -> dict[str, Any]:
 
 
 def _cpu() -> str | None:
+    import platform
+
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -64,6 +66,8 @@ def _cpu() -> str | None:
 
 
 def _packages() -> dict[str, str]:
+    from importlib import metadata
+
     found = {}
     for name in _PACKAGES:
         try:
@@ -100,6 +104,8 @@ def _git() -> dict[str, Any] | None:
 
 
 def _output(*command: str) -> str | None:
+    import subprocess
+
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True

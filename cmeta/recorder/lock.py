@@ -7,7 +7,6 @@ whatever happens; what stands in the file only tells others whom they meet.
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from cmeta.errors import LockedError
@@ -48,7 +47,7 @@ class Lock:
                 os.close(descriptor)
                 return
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"host {socket.gethostname()}, pid {os.getpid()}\n".encode(), 0)
+            os.pwrite(descriptor, _holder(), 0)
         except BaseException:
             os.close(descriptor)
             raise
@@ -66,6 +65,12 @@ class Lock:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+
+def _holder() -> bytes:
+    import socket  # here: reading needs no network
+
+    return f"host {socket.gethostname()}, pid {os.getpid()}\n".encode()
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
