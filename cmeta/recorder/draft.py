@@ -7,9 +7,7 @@ column of one value, and says the same when that fails.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +16,11 @@ from cmeta import canonical
 from cmeta.errors import EncodeError
 from cmeta.journal import RowLayout
 from cmeta.model import unknown_field
+from cmeta.recorder.deferred import Deferred, Draft, is_remote
 from cmeta.schema import Field
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.writer.precision import warn_imprecise
-from cmeta.writer.values import as_array, scalar
+from cmeta.writer.values import as_array, require_one_element, scalar
 
 ALIASES = {"loss": "loss_value"}
 PHASE_ALIASES = {"val": "validate", "eval": "validate"}
@@ -38,31 +37,6 @@ class Slot(NamedTuple):
     low: float
     high: float
     field: Field
-
-
-class Deferred(NamedTuple):
-    """A value that still is on another device."""
-
-    place: int
-    tensor: Any
-    field: Field | None
-    name: str = ""
-
-
-class Draft:
-    """A record that is complete but for its ordinal."""
-
-    undeclared: Mapping[str, float] = MappingProxyType({})  # replaced where there are any
-    config: bytes | None = None
-    deferred: list[Deferred] | None = None
-
-    def __init__(self, values: list[Any], phase: int, timestamp: int | None) -> None:
-        self.values, self.phase, self.timestamp = values, phase, timestamp
-        self.present = 0
-
-    def defer(self, item: Deferred) -> None:
-        """Leave a value for later."""
-        self.deferred = [*(self.deferred or ()), item]
 
 
 class Drafter:
@@ -182,6 +156,7 @@ class Drafter:
         elif type(value) is str and value in field.labels:
             values[place] = field.labels.index(value)
         elif self._defer and field.is_float and is_remote(value):
+            require_one_element(value, field.path)
             draft.defer(Deferred(place, value.detach().clone(), field))
         else:
             values[place] = self._convert(slot, value)
@@ -233,10 +208,11 @@ class Drafter:
         self._names.add(name)
 
     def _convert_undeclared(self, draft: Draft, name: str, value: Any) -> None:
+        group = self.schema.open_group or ""
         if self._defer and is_remote(value):
+            require_one_element(value, f"{group}.{name}")
             draft.defer(Deferred(-1, value.detach().clone(), None, name))
             return
-        group = self.schema.open_group or ""
         value = scalar(value, f"{group}.{name}")
         if isinstance(value, str) or (isinstance(value, int) and abs(value) > 2**53):
             field = Field(name, "f64", group, declared=False)
@@ -277,40 +253,6 @@ def check_name(name: Any, most: int) -> None:
         raise EncodeError(f"metric {name!r}: not a name that UTF-8 can encode") from err
     if not 1 <= length <= most:
         raise EncodeError(f"metric {name!r}: a name of {length} bytes, expected 1 to {most}")
-
-
-def is_remote(value: Any) -> bool:
-    """Return whether a value is a tensor on another device, so that looking at it would wait."""
-    device = getattr(value, "device", None)
-    return getattr(device, "type", "cpu") != "cpu" and hasattr(value, "detach")
-
-
-def settle(drafts: list[Draft]) -> None:
-    """Bring the deferred tensors of a group over, with one synchronisation for each device."""
-    if all(draft.deferred is None for draft in drafts):
-        return
-    deferred = [(draft, item) for draft in drafts for item in draft.deferred or ()]
-    by_kind: dict[Any, list[tuple[Draft, Deferred]]] = {}
-    for draft, item in deferred:
-        by_kind.setdefault((str(item.tensor.device), str(item.tensor.dtype)), []).append(
-            (draft, item)
-        )
-    for group in by_kind.values():
-        for (draft, item), value in zip(group, _fetch([i.tensor for _, i in group]), strict=True):
-            if item.field is None:
-                draft.undeclared = {**draft.undeclared, item.name: value}
-            else:
-                column = as_array([value], item.field)
-                draft.values[item.place] = column.values[0].item()
-    for draft in drafts:
-        draft.deferred = None
-
-
-def _fetch(tensors: list[Any]) -> list[float]:
-    torch = sys.modules.get("torch")
-    if torch is None or len(tensors) == 1:
-        return [float(tensor) for tensor in tensors]
-    return [float(v) for v in torch.stack([t.reshape(()) for t in tensors]).cpu().tolist()]
 
 
 def _magnitudes(field: Field) -> tuple[float, float]:

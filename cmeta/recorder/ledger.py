@@ -23,8 +23,8 @@ from cmeta.grammar import Grammar
 from cmeta.journal import RowLayout
 from cmeta.journal.entries import Framer
 from cmeta.journal.rows import Tables
+from cmeta.recorder.deferred import Draft, settle
 from cmeta.recorder.disk import File
-from cmeta.recorder.draft import Draft, settle
 from cmeta.recorder.tail import JournalFile, Tail
 from cmeta.writer.encoder import order_error
 

@@ -14,8 +14,8 @@ from cmeta import canonical, seeds
 from cmeta.errors import CmetaWarning, OrderError
 from cmeta.model import CycleRecord, flatten
 from cmeta.recorder.cycle import Cycle
+from cmeta.recorder.deferred import Draft
 from cmeta.recorder.disk import Disk
-from cmeta.recorder.draft import Draft
 from cmeta.recorder.ranks import place_of, rank_of
 from cmeta.recorder.session import Session
 from cmeta.recorder.wishes import Wishes

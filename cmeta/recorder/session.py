@@ -18,8 +18,9 @@ from cmeta.journal import RowLayout, Standing, journal_path
 from cmeta.recorder import opening
 from cmeta.recorder.background import Background
 from cmeta.recorder.continuation import Continuation
+from cmeta.recorder.deferred import Draft
 from cmeta.recorder.disk import Disk
-from cmeta.recorder.draft import Draft, Drafter
+from cmeta.recorder.draft import Drafter
 from cmeta.recorder.ledger import Ledger
 from cmeta.recorder.lock import Lock
 from cmeta.recorder.recent import RecentRecords

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cmeta.journal.entries import Framer
+from cmeta.recorder.deferred import Draft
 from cmeta.recorder.disk import File
-from cmeta.recorder.draft import Draft
 
 
 class JournalFile:

@@ -60,6 +60,20 @@ def _mask(given: Any, num_records: int, field: Field) -> Mask:
     return mask
 
 
+def require_one_element(value: Any, path: str) -> None:
+    """Refuse an array or tensor of several elements, without looking at them.
+
+    Raises
+    ------
+    EncodeError
+    """
+    shape = getattr(value, "shape", ())
+    size = getattr(value, "size", 1)
+    num_elements = size if isinstance(size, int) else int(np.prod(shape))
+    if num_elements != 1:
+        raise EncodeError(f"{path}: found shape {tuple(shape)}, expected a value of one element")
+
+
 def scalar(value: Any, path: str) -> Any:
     """Return a value of one element as a Python scalar (or string).
 
@@ -75,11 +89,7 @@ def scalar(value: Any, path: str) -> Any:
     """
     if isinstance(value, bool | int | float | str):
         return value
-    shape = getattr(value, "shape", ())
-    size = getattr(value, "size", 1)
-    num_elements = size if isinstance(size, int) else int(np.prod(shape))
-    if num_elements != 1:
-        raise EncodeError(f"{path}: found shape {tuple(shape)}, expected a value of one element")
+    require_one_element(value, path)
     for convert in ("item", "__float__"):
         method = getattr(value, convert, None)
         if callable(method):
