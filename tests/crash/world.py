@@ -108,13 +108,36 @@ class RecordingDisk(Disk):
 
 
 class BusyDisk(RecordingDisk):
-    """A disk so slow in the background that a few rows arrive during every sync there."""
+    """A disk so slow in the background that rows arrive during every sync there.
+
+    Recording waits for the background where it is about to begin a journal, and the background
+    waits in each of its syncs for a few rows.
+    """
+
+    stops = (32, 64)  # records; a journal is begun after every second batch of 16
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.left, self.is_waiting = list(self.stops), False
+
+    def mark(self, number):
+        super().mark(number)
+        if self.left and number >= self.left[0]:
+            self.left.pop(0)
+            wait_until(lambda: self.is_waiting, 2)
+        time.sleep(0.003)  # so that no sync gets all the rows
 
     def before_sync(self, file):
-        end, until = self.num_marks + 3, time.monotonic() + 0.2
         if threading.current_thread().name == "cmeta-background":
-            while self.num_marks < end and time.monotonic() < until:
-                time.sleep(0.0001)
+            end, self.is_waiting = self.num_marks + 2, True
+            wait_until(lambda: self.num_marks >= end, 0.2)
+            self.is_waiting = False
+
+
+def wait_until(condition, seconds):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.0001)
 
 
 class QuietDisk(Disk):
