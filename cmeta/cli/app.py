@@ -12,6 +12,7 @@ import click
 import cmeta
 from cmeta.cli import errors
 from cmeta.cli.commands.cat import cat
+from cmeta.cli.commands.diff import diff
 from cmeta.cli.commands.info import info
 from cmeta.cli.commands.replay import replay
 from cmeta.cli.commands.tail import tail
@@ -19,7 +20,7 @@ from cmeta.cli.commands.validate import validate
 from cmeta.schema import shipped_format
 
 _COMMANDS: tuple[click.Command, ...] = (  # in the order of the help
-    info, validate, cat, tail, replay,
+    info, validate, cat, tail, replay, diff,
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ Examples:
   cmeta cat run.cmeta --phase validate     its records, as a table
   cmeta cat run.cmeta --json | jq .metrics
   cmeta tail -f run.cmeta                  what is being recorded
+  cmeta diff first.cmeta second.cmeta      where do two runs part?
   cmeta replay run.cmeta train.py:cycle    does it come out again?
 
 \b

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
+from cmeta.differ import diff
 from cmeta.differ.configs import differing_keys
 from cmeta.differ.meeting import Meeting
 from cmeta.replayer.compare import FAR, distance
@@ -23,7 +24,9 @@ SPECIAL = [0.0, -0.0, 1.0, 16.0, 15.999999, 1e30, -1e30, 1e-7, np.nan, np.inf, -
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=str)
-@given(st.lists(st.tuples(*[st.one_of(st.sampled_from(SPECIAL), st.floats(width=32))] * 2), min_size=1))
+@given(
+    st.lists(st.tuples(*[st.one_of(st.sampled_from(SPECIAL), st.floats(width=32))] * 2), min_size=1)
+)
 def test_floats_are_as_far_apart_as_a_replay_says(field, pairs):
     with np.errstate(over="ignore"):
         a, b = (np.array(side, field.dtype) for side in zip(*pairs, strict=True))
@@ -71,6 +74,20 @@ def test_what_stands_in_an_absent_cell_does_not_count():
     assert Meeting(field, field, NO_CONFIGS).compare((a, mask), (b, mask), 2) is None
 
 
+def test_an_absent_value_is_not_the_zero_that_stands_in_its_place():
+    cells = (np.zeros(2, np.float32), np.array([True, False])), (np.zeros(2, np.float32), None)
+    found = Meeting(FIELDS[0], FIELDS[0], NO_CONFIGS).compare(*cells, 2)
+    assert found.differ.tolist() == [False, True]
+
+
+def test_of_two_quanta_the_coarser_one_counts():
+    fields = [Field("x", "f64", quanta_per_unit=quanta, **CODECS) for quanta in (1000, 1_000_000)]
+    a, b = np.array([0.123, 0.5]), np.array([0.123456, 0.502])
+    for pair in (fields, fields[::-1]):
+        found = Meeting(*pair, NO_CONFIGS).compare((a, None), (b, None), 2)
+        assert (found.differ.tolist(), found.quanta.tolist()) == ([False, True], [0, 2])
+
+
 def test_keys_of_configurations():
     a = {"lr": 0.1, "net": {"width": 8, "act": "relu"}, "seeds": [1, 2], "none": None, "empty": {}}
     b = {"lr": 0.1, "net": {"width": 8.0, "act": "tanh"}, "seeds": [1, 3], "empty": 1}
@@ -86,8 +103,6 @@ def test_a_schema_of_ones_own(tmp_path):
     rows = {"phase": ["train"] * 40, "metrics.top1": np.arange(40) / 8}
     cmeta.write(paths[0], rows, schema)
     cmeta.write(paths[1], rows, cmeta.default_schema().with_batch_records(16))
-    from cmeta.differ import diff
-
     found = diff(*paths)
     assert found.same  # declared as float32 in one, undeclared in the other
     assert {s.where for s in found.schema} == {"metrics.top1.type", "metrics.top1.quanta_per_unit"}
