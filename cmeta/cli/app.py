@@ -11,6 +11,7 @@ import click
 
 import cmeta
 from cmeta.cli import errors
+from cmeta.cli.commands.audit import audit
 from cmeta.cli.commands.cat import cat
 from cmeta.cli.commands.diff import diff
 from cmeta.cli.commands.info import info
@@ -20,7 +21,7 @@ from cmeta.cli.commands.validate import validate
 from cmeta.schema import shipped_format
 
 _COMMANDS: tuple[click.Command, ...] = (  # in the order of the help
-    info, validate, cat, tail, replay, diff,
+    info, validate, cat, tail, replay, diff, audit,
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ Examples:
   cmeta cat run.cmeta --json | jq .metrics
   cmeta tail -f run.cmeta                  what is being recorded
   cmeta diff first.cmeta second.cmeta      where do two runs part?
+  cmeta audit runs/                        what are they worth as evidence?
   cmeta replay run.cmeta train.py:cycle    does it come out again?
 
 \b
