@@ -5,6 +5,7 @@ holds. The names in `__all__` are the public API, together with `cmeta.testing`;
 internal.
 """
 
+from cmeta.auditor import AuditFinding, AuditReport, audit
 from cmeta.checker import validate
 from cmeta.checks import Finding
 from cmeta.checks.report import Report
@@ -17,6 +18,7 @@ from cmeta.chronicle import (
     save_chronicle,
 )
 from cmeta.columns import Columns
+from cmeta.differ import ConfigDifference, Deviation, DiffReport, FieldDiff, SchemaDifference, diff
 from cmeta.errors import (
     CanonicalError,
     ChecksumError,
@@ -31,6 +33,7 @@ from cmeta.errors import (
     OrderError,
     PrecisionWarning,
     RecorderError,
+    RecoveryError,
     SchemaError,
     TruncatedError,
     UnsupportedVersionError,
@@ -41,6 +44,7 @@ from cmeta.reader import Reader
 from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip.open)
 from cmeta.recorder import Cycle, Recorder
 from cmeta.replayer import Difference, ReplayReport, ReplayState, replay, replay_cycle
+from cmeta.salvager import Lost, RecoveryReport, recover
 from cmeta.schema import Schema, default_schema
 from cmeta.seeds import seed_of
 from cmeta.writer import write
@@ -77,6 +81,19 @@ __all__ = [
     "DiagnosticsSnapshot",
     "Report",
     "Finding",
+    # trusting, comparing, rescuing them
+    "audit",
+    "AuditReport",
+    "AuditFinding",
+    "diff",
+    "DiffReport",
+    "Deviation",
+    "FieldDiff",
+    "ConfigDifference",
+    "SchemaDifference",
+    "recover",
+    "RecoveryReport",
+    "Lost",
     # schemas
     "Schema",
     "default_schema",
@@ -88,6 +105,7 @@ __all__ = [
     "RecorderError",
     "ExistsError",
     "LockedError",
+    "RecoveryError",
     "DecodeError",
     "TruncatedError",
     "UnsupportedVersionError",

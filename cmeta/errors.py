@@ -3,6 +3,7 @@
 - `SchemaError`: a schema is not one.
 - `EncodeError`: you gave something that cannot be recorded.
 - `RecorderError`: a recorder cannot begin or go on.
+- `RecoveryError`: what was salvaged cannot be written again.
 - `DecodeError`: the file is at fault. Carries `offset` (bytes from the start of the file) and
   `path` (of the element: ``BATCH[3].metrics.entropy``).
 
@@ -54,6 +55,10 @@ class ExistsError(RecorderError, FileExistsError):
 
 class LockedError(RecorderError):
     """Another writer has the file; names its host and process id."""
+
+
+class RecoveryError(CmetaError):
+    """What was salvaged of a damaged file cannot be written again."""
 
 
 class DecodeError(CmetaError):

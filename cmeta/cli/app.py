@@ -15,13 +15,14 @@ from cmeta.cli.commands.audit import audit
 from cmeta.cli.commands.cat import cat
 from cmeta.cli.commands.diff import diff
 from cmeta.cli.commands.info import info
+from cmeta.cli.commands.recover import recover
 from cmeta.cli.commands.replay import replay
 from cmeta.cli.commands.tail import tail
 from cmeta.cli.commands.validate import validate
 from cmeta.schema import shipped_format
 
 _COMMANDS: tuple[click.Command, ...] = (  # in the order of the help
-    info, validate, cat, tail, replay, diff, audit,
+    info, validate, cat, tail, replay, diff, audit, recover,
 )  # fmt: skip
 
 
@@ -64,6 +65,7 @@ Examples:
   cmeta diff first.cmeta second.cmeta      where do two runs part?
   cmeta audit runs/                        what are they worth as evidence?
   cmeta replay run.cmeta train.py:cycle    does it come out again?
+  cmeta recover broken.cmeta new.cmeta     what is left of it?
 
 \b
 Exit codes:

@@ -1,0 +1,202 @@
+"""What a recovery has to work with: a file, its journal, or one of them, and what they say."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cmeta.checks.blocks import Header, read_block, read_header
+from cmeta.checks.finding import Finding
+from cmeta.checks.heads import last_masked_crc
+from cmeta.errors import (
+    CorruptError,
+    DecodeError,
+    SchemaError,
+    TruncatedError,
+    UnsupportedVersionError,
+    shifted,
+)
+from cmeta.grammar import Grammar, grammar_of
+from cmeta.journal import Journal, journal_path, read_journal, standing_of
+from cmeta.salvager.scan import Scan
+from cmeta.schema import Schema, default_schema, shipped_format
+from cmeta.source import BytesSource, FileSource, Source
+
+_SIZES_MAX = 8  # sizes of a batch that are tried for a schema that is damaged
+
+
+@dataclass
+class Inputs:
+    """A file and its journal, as they were found.
+
+    Attributes
+    ----------
+    name : str
+    main : Source
+        Empty, if there is only a journal.
+    journal : bytes or None
+    grammar : Grammar
+    findings : list of Finding
+    header : Header or None
+        None if it cannot be read.
+    is_foreign : bool
+        The header speaks of a major version that is not ours.
+    """
+
+    name: str
+    main: Source
+    journal: bytes | None
+    grammar: Grammar
+    findings: list[Finding] = field(default_factory=list)
+    header: Header | None = None
+    is_foreign: bool = False
+
+    @property
+    def has_main(self) -> bool:
+        """Whether there is a main file."""
+        return self.main.size > 0
+
+    @property
+    def newer(self) -> bool:
+        """Whether the file's minor version is newer than ours."""
+        return self.header is not None and self.header.is_newer
+
+    def note(self, error: DecodeError) -> None:
+        """Remember what is wrong."""
+        self.findings.append(Finding.of(error))
+
+
+def open_inputs(path: Path) -> Inputs:
+    """Open a file, with its journal; or a journal alone, by its own name or its file's.
+
+    Raises
+    ------
+    OSError
+        There is neither.
+    """
+    grammar = grammar_of(shipped_format())
+    beside = journal_path(path)
+    try:
+        journal: bytes | None = beside.read_bytes()  # first: SPEC, Reading
+    except FileNotFoundError:
+        journal = None
+    try:
+        main: Source = FileSource(path)
+    except FileNotFoundError:
+        if journal is None:
+            raise
+        main = BytesSource(b"")
+    if _is_journal(main, grammar):
+        data = main.read(0, main.size)
+        main.close()
+        main, journal = BytesSource(b""), data
+    inputs = Inputs(os.fspath(path), main, journal, grammar)
+    if inputs.has_main:
+        _read_header(inputs)
+    return inputs
+
+
+def _is_journal(main: Source, grammar: Grammar) -> bool:
+    size = grammar.journal_header.upto("version").size
+    magic = grammar.format.journal.magic
+    return main.size >= size and int.from_bytes(main.read(0, size), "little") == magic
+
+
+def _read_header(inputs: Inputs) -> None:
+    try:
+        inputs.header = read_header(inputs.main, inputs.grammar)
+    except UnsupportedVersionError as err:
+        inputs.is_foreign = True
+        inputs.note(err)
+    except DecodeError as err:
+        inputs.note(err)
+
+
+def schema_of(inputs: Inputs, scan: Scan, given: Schema | None) -> Schema | None:
+    """Return the file's schema; where it is damaged the one that was given, or the default one."""
+    for block in scan.blocks:
+        if block.name != "SCHEMA":
+            continue
+        read = read_block(
+            inputs.main, inputs.grammar, block.offset, block.end, newer=inputs.newer
+        )  # fmt: skip
+        try:
+            with shifted(read.body_offset, "SCHEMA"):
+                return Schema.from_embedded(read.body, inputs.grammar.format, newer=inputs.newer)
+        except DecodeError as err:
+            inputs.note(err)
+    if given is None:
+        return _confirmed_default(inputs, scan)
+    if not _is_confirmed(inputs, given):
+        message = "nothing confirms that the given schema is the file's; wrong values may result"
+        inputs.note(CorruptError(message, offset=inputs.grammar.header.size, path="SCHEMA"))
+    return given
+
+
+def _confirmed_default(inputs: Inputs, scan: Scan) -> Schema | None:
+    """Return the default schema, if what is left of the file's own confirms it."""
+    sizes = {default_schema().batch_records}
+    sizes |= {block.row[0] for block in scan.blocks if block.name == "BATCH"}
+    limits = inputs.grammar.format.limits
+    for size in sorted(sizes, reverse=True)[:_SIZES_MAX]:
+        if limits.batch_records_min <= size <= limits.batch_records_max:
+            schema = default_schema().with_batch_records(size)
+            if _is_confirmed(inputs, schema):
+                return schema
+    return None
+
+
+def _is_confirmed(inputs: Inputs, schema: Schema) -> bool:
+    """Return whether a schema is the file's, by the 64-bit CRC that still stands behind it."""
+    grammar = inputs.grammar
+    block, size = grammar.block("SCHEMA", schema.embedded), grammar.frame_tail.size
+    at = grammar.header.size + len(block) - size
+    return at + size <= inputs.main.size and inputs.main.read(at, size) == block[-size:]
+
+
+def bound_journal(inputs: Inputs, schema: Schema) -> Journal | None:
+    """Return the journal if its rows go on where the main file ends, or if there is only it."""
+    data, grammar = inputs.journal, inputs.grammar
+    if data is None:
+        return None
+    if inputs.has_main:
+        standing = standing_of(inputs.main, data, grammar)
+        if standing.kind == "closed":
+            return None  # a leftover
+        if standing.kind == "open":
+            return standing.journal
+    try:
+        rows = read_journal(data, schema, grammar)
+        if inputs.has_main:
+            _require_same_end(inputs.main, rows, grammar)
+    except DecodeError as err:
+        err.message = f"the journal beside it cannot be used: {err.message}"
+        inputs.note(err)
+        return None
+    return rows
+
+
+def _require_same_end(main: Source, journal: Journal, grammar: Grammar) -> None:
+    """Require the block before the journal's rows to end as the journal says: its 64-bit CRC."""
+    end = journal.header.base_length
+    if end > main.size or last_masked_crc(main, grammar, end) != journal.header.last_masked_crc:
+        raise CorruptError(
+            f"nothing shows that its rows go on where the file ends, at {end}",
+            path="journal.header.last_masked_crc",
+        )
+
+
+def schema_of_journal(inputs: Inputs, given: Schema | None) -> Schema | None:
+    """Return the schema of a journal without its file: the one given, or the default one."""
+    if inputs.journal is None:
+        inputs.note(TruncatedError("the file is empty", path="header"))
+        return None
+    schema = given or default_schema()
+    try:
+        read_journal(inputs.journal, schema, inputs.grammar)
+    except (DecodeError, SchemaError) as err:
+        if isinstance(err, DecodeError):
+            inputs.note(err)
+        return None
+    return schema
