@@ -26,7 +26,7 @@ LAYERS = (
     {"journal"},
     {"reader", "writer"},
     {"checker", "recorder", "evidence"},
-    {"replayer", "auditor", "salvager", "differ", "chronicle"},
+    {"replayer", "auditor", "salvager", "differ", "chronicle", "importer", "exporter"},
     {"cli", "__main__"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -1,36 +1,38 @@
-"""The entry point: the group of all commands. A new command is a file in `commands/`, and a line in
-`_COMMANDS`.
+"""The entry point: the group of all commands. A new command is a file in `commands/`, and its name
+in `COMMANDS`; it is imported when it is asked for, so that each starts without what others need.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 
 import click
 
 import cmeta
 from cmeta.cli import errors
-from cmeta.cli.commands.audit import audit
-from cmeta.cli.commands.cat import cat
-from cmeta.cli.commands.diff import diff
-from cmeta.cli.commands.info import info
-from cmeta.cli.commands.recover import recover
-from cmeta.cli.commands.replay import replay
-from cmeta.cli.commands.tail import tail
-from cmeta.cli.commands.validate import validate
 from cmeta.schema import shipped_format
 
-_COMMANDS: tuple[click.Command, ...] = (  # in the order of the help
-    info, validate, cat, tail, replay, diff, audit, recover,
+COMMANDS = (  # in the order of the help
+    "info", "validate", "cat", "tail", "replay", "diff", "audit", "recover",
 )  # fmt: skip
 
 
 class _Group(click.Group):
-    """A group whose commands keep their order, and whose exceptions become messages."""
+    """A group whose commands are imported when needed, and whose exceptions become messages."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        module = import_module(f"cmeta.cli.commands.{name}")
+        found: click.Command = getattr(module, name)
+        return found
 
     def invoke(self, ctx: click.Context) -> object:
         with errors.translated():
@@ -40,7 +42,7 @@ class _Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; whoever gives a file in its place is told what to type."""
-        if args[0] not in self.commands and Path(args[0]).is_file():
+        if args[0] not in COMMANDS and Path(args[0]).is_file():
             raise click.UsageError(
                 f"{args[0]!r} is a file, expected a command: try `cmeta info {args[0]}`.", ctx
             )
@@ -77,10 +79,6 @@ Exit codes:
 @click.version_option(_version(), message="%(version)s")
 def cli() -> None:
     """Read .cmeta chronicles, the records of machine-learning runs."""
-
-
-for _command in _COMMANDS:
-    cli.add_command(_command)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""One file for each kind of source: a function from a path to `Imported`."""
