@@ -1,0 +1,105 @@
+"""Every block of the guides is run, and says what the page says that it says.
+
+On a page, blocks of Python share one namespace and one folder. A ``text`` block behind a block of
+Python is what that prints; in a ``console`` block, what follows a line with ``$`` is what the
+command prints, on stdout and stderr. ``...`` stands for anything. A command must end with exit code
+0, unless ``echo $?`` follows.
+"""
+
+import doctest
+import io
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GUIDES = sorted(DOCS.glob("*.md"))
+RUNNABLE = {"python", "console", "text"}
+DATA = {"json", "toml", "csv", ""}  # shown, not run
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    text: str
+    line: int
+
+
+def blocks_of(page):
+    text = page.read_text("utf-8")
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(m[1], m[2], text.count("\n", 0, m.start()) + 2) for m in found]
+
+
+def require_same(want, got, where):
+    same = doctest.OutputChecker().check_output(want.strip() + "\n", got.strip() + "\n", FLAGS)
+    assert same, f"{where} prints\n{got}\nand the page says\n{want}"
+
+
+def environment():
+    """Return an environment in which a command prints what it prints into a pipe."""
+    kept = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "FORCE_COLOR"}}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(DOCS.parent), "WANDB_MODE": "offline"}
+
+
+def run_console(block, page):
+    code = 0
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, said = part.partition("\n")
+        while command.endswith("\\"):
+            more, _, said = said.partition("\n")
+            command = command[:-1] + more
+        where = f"{page.name}:{block.line}: {command}"
+        if command == "echo $?":
+            require_same(said, str(code), where)
+            code = 0
+            continue
+        assert code == 0, f"{where}: the command before it ended with {code}"
+        done = subprocess.run(
+            command, shell=True, env=environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as shells say
+        if said.strip():
+            require_same(said, done.stdout, where)
+        else:
+            last = done.stdout
+    assert code == 0, f"{page.name}:{block.line}: ended with {code}: {last}"
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_the_blocks_of_a_guide_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CMETA_CACHE_DIR", str(tmp_path / "cache"))
+    names, printed = {"__name__": "guide"}, ""
+    for block in blocks_of(page):
+        where = f"{page.name}:{block.line}"
+        if block.kind == "python":
+            code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+            with redirect_stdout(io.StringIO()) as out:
+                exec(code, names)
+            printed = out.getvalue()
+        elif block.kind == "text":
+            require_same(block.text, printed, where)
+        elif block.kind == "console":
+            run_console(block, page)
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_has_only_blocks_that_are_run_or_are_data(page):
+    assert {block.kind for block in blocks_of(page)} <= RUNNABLE | DATA
+    assert page.read_text("utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_links_of_a_guide_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
