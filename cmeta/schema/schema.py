@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,12 @@ class Schema:
         LimitError, CorruptError
             Offsets are relative to `data`.
         """
+        if format_ is shipped.shipped_format() and not newer:
+            return _known(bytes(data))  # most files of a folder have the same one
+        return cls._parse(data, format_, newer=newer)
+
+    @classmethod
+    def _parse(cls, data: bytes, format_: Format, *, newer: bool) -> Schema:
         plain = canonical.loads(data, format_.limits)
         try:
             document = convert(prune(plain, Document) if newer else plain, Document, "SCHEMA")
@@ -305,3 +311,8 @@ def _bound_batch(document: Document, format_: Format) -> None:
         raise LimitError(
             f"found {found} records a batch, at most {most}", path="record.batch_records"
         )
+
+
+@lru_cache(maxsize=16)
+def _known(data: bytes) -> Schema:
+    return Schema._parse(data, shipped.shipped_format(), newer=False)

@@ -236,7 +236,7 @@ def _floats(raw: Array, field: Field, dtype: np.dtype[Any]) -> Array:
     if not field.declared and raw.dtype.kind in "iu":
         far = (raw > 2**53) | (raw < -(2**53)) if raw.dtype.itemsize == 8 else raw[:0] > 0
         _require_float64(raw[far].tolist() if far.any() else [], field)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return raw.astype(dtype)
 
 
@@ -252,7 +252,7 @@ def _imprecise(raw: Array, values: Array, field: Field) -> tuple[float, float] |
     suspect = given[small | (np.isfinite(given) & ~np.isfinite(values))]
     if suspect.size == 0:
         return None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         rounded = suspect.astype(values.dtype).astype(np.float64)
     stored = rounded
     if quanta:
