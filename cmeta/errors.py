@@ -4,6 +4,8 @@
 - `EncodeError`: you gave something that cannot be recorded.
 - `RecorderError`: a recorder cannot begin or go on.
 - `RecoveryError`: what was salvaged cannot be written again.
+- `QueryError`: a condition that selects records is not one.
+- `MissingExtraError`: a library is not installed that only some functions need.
 - `DecodeError`: the file is at fault. Carries `offset` (bytes from the start of the file) and
   `path` (of the element: ``BATCH[3].metrics.entropy``).
 
@@ -59,6 +61,31 @@ class LockedError(RecorderError):
 
 class RecoveryError(CmetaError):
     """What was salvaged of a damaged file cannot be written again."""
+
+
+class QueryError(CmetaError):
+    """A condition that selects records cannot be understood, or does not fit what it is asked of.
+
+    Attributes
+    ----------
+    message : str
+        What was found and what was expected.
+    text : str
+        The condition.
+    column : int
+        Where in it, counted in characters from 0.
+    """
+
+    def __init__(self, message: str, *, text: str, column: int) -> None:
+        super().__init__(message)
+        self.message, self.text, self.column = message, text, column
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.text}\n  {' ' * self.column}^"
+
+
+class MissingExtraError(CmetaError, ImportError):
+    """A library that only some functions need is not installed; names the extra that has it."""
 
 
 class DecodeError(CmetaError):

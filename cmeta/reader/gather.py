@@ -16,6 +16,7 @@ from cmeta.reader.selection import Rows, Selection, num_rows
 from cmeta.schema import Field
 from cmeta.schema.rules import PHASE, TIMESTAMP
 
+DEFAULT_MAX_BYTES = 4 << 30
 Array = npt.NDArray[Any]
 _LEN_RECORD, _LEN_VALUE = 400, 100  # what Python objects take, in bytes, generously
 Found = tuple[int, dict[Field, tuple[Array, npt.NDArray[np.bool_] | None]]]

@@ -14,14 +14,16 @@ from cmeta.checks.structure import State
 from cmeta.columns import Columns
 from cmeta.errors import DecodeError
 from cmeta.model import CycleRecord
-from cmeta.reader.gather import bound_records, gather
+from cmeta.reader.arrow import arrow_batches, to_arrow, to_pandas, to_polars
+from cmeta.reader.gather import DEFAULT_MAX_BYTES, bound_records, gather
 from cmeta.reader.info import AnyBatch, BatchInfo, Stats
 from cmeta.reader.live import open_file
+from cmeta.reader.query import query
 from cmeta.reader.records import records_of
 from cmeta.reader.selection import Selection
 from cmeta.schema import Field, Schema
 
-DEFAULT_MAX_BYTES = 4 << 30
+Asked = tuple[Selection, list[Field] | None, tuple[Mapping[str, Any], ...]]
 
 
 class Reader:
@@ -185,15 +187,17 @@ class Reader:
         KeyError
             A field that the file does not have.
         """
-        selection = self._select(start, end, phase)
-        wanted = None if fields is None else [self._field(path) for path in fields]
-        if wanted is None or any(not field.declared for field in wanted):
-            _ = self.names
-        has_config = wanted is None or any(field.type == "config" for field in wanted)
+        selection, wanted, configs = self._question(fields, start, end, phase)
         return gather(
             self._file, selection, wanted, codes=codes, threads=threads, max_bytes=max_bytes,
-            configs=self.configs if has_config else (),
+            configs=configs,
         )  # fmt: skip
+
+    query = query
+    to_arrow = to_arrow
+    to_pandas = to_pandas
+    to_polars = to_polars
+    arrow_batches = arrow_batches
 
     def query_range(
         self,
@@ -273,6 +277,18 @@ class Reader:
         return self._file.batch(ordinal)
 
     # ------------------------------------------------------------------------------- internals
+
+    def _question(
+        self, fields: Sequence[str] | None, start: int | None, end: int | None,
+        phase: str | Sequence[str] | None,
+    ) -> Asked:  # fmt: skip
+        """Resolve what a caller asks for; reads the names and configurations that it needs."""
+        selection = self._select(start, end, phase)
+        wanted = None if fields is None else [self._field(path) for path in fields]
+        if wanted is None or any(not field.declared for field in wanted):
+            _ = self.names
+        has_config = wanted is None or any(field.type == "config" for field in wanted)
+        return selection, wanted, self.configs if has_config else ()
 
     def _select(
         self, start: int | None, end: int | None, phase: str | Sequence[str] | None

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cmeta.reader.condition import Condition
 from cmeta.reader.file import OpenFile
 from cmeta.reader.info import AnyBatch, BatchInfo
 from cmeta.schema import Schema
+from cmeta.schema.rules import TIMESTAMP
 
 Rows = slice | npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A range of timestamps, both ends included, and phases.
+    """A range of timestamps, both ends included, phases, and a condition.
 
     Attributes
     ----------
@@ -26,11 +28,14 @@ class Selection:
         None: without bound.
     phases : tuple of int or None
         Codes; None: all.
+    condition : Condition or None
+        What must be true of a record.
     """
 
     start: int | None
     end: int | None
     phases: tuple[int, ...] | None
+    condition: Condition | None = None
 
     @classmethod
     def of(
@@ -73,8 +78,23 @@ class Selection:
                 yield batch, rows
             file.stats.num_columns += batch.num_columns_decoded
 
+    def where(self, condition: Condition) -> Selection:
+        """Return the part of the selection for which a condition is true.
+
+        What the condition itself says of timestamps narrows the range, so that whole batches are
+        passed by.
+        """
+        low, high = condition.expression.range_of(TIMESTAMP)
+        start = low if self.start is None or (low is not None and low > self.start) else self.start
+        end = high if self.end is None or (high is not None and high < self.end) else self.end
+        return replace(self, start=start, end=end, condition=condition)
+
     def rows(self, batch: AnyBatch) -> Rows:
         """Return the rows of a batch that are selected."""
+        rows = self._rows(batch)
+        return rows if self.condition is None else self.condition.narrow(batch, rows)
+
+    def _rows(self, batch: AnyBatch) -> Rows:
         low, high = 0, batch.num_records
         if self.start is not None and self.start > batch.first_timestamp:
             low = int(np.searchsorted(batch.timestamps, np.uint64(self.start), side="left"))

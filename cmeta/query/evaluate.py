@@ -1,0 +1,190 @@
+"""Walking an expression that `parse` has let through, column by column."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+
+from cmeta.errors import QueryError
+from cmeta.query.exact import Array, absolute, compare, compute, negative
+from cmeta.query.logic import Value, both, either, known_in, opposite
+from cmeta.query.mixed import Mask, compare_mixed, numbers_of
+from cmeta.query.names import name_of
+
+Lookup = Callable[[str], tuple[Array, Mask | None]]
+
+FUNCTIONS = ("abs", "isnan", "isinf", "isfinite", "present")
+_OF_FLOATS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
+_COMPARISONS = {
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+    ast.Is: "==", ast.IsNot: "!=",
+}  # fmt: skip
+_OPERATORS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%", ast.Pow: "**",
+}  # fmt: skip
+_List = ast.Tuple | ast.List | ast.Set
+
+
+class Evaluation:
+    """One walk: the columns that it has looked up so far, and their length."""
+
+    def __init__(self, lookup: Lookup, error: Callable[[ast.expr, str], QueryError]) -> None:
+        self._lookup, self._error = lookup, error
+        self._found: dict[str, Value] = {}
+
+    def selected(self, root: ast.expr) -> Mask:
+        """Return the rows for which the expression is true."""
+        true = self._condition(root).is_true()
+        num_rows = next((len(value.values) for value in self._found.values()), true.size)
+        return np.array(np.broadcast_to(true, (num_rows,)))
+
+    def _condition(self, node: ast.expr) -> Value:
+        value = self._value(node)
+        if value.kind == "mixed":  # only what is a boolean can be true or false
+            objects = value.values.tolist()
+            are_bools = np.array([isinstance(v, bool) for v in objects], np.bool_)
+            true = np.array([v is True for v in objects], np.bool_)
+            return Value(true, known_in(value.known, are_bools))
+        if value.kind != "condition":
+            self._require_no_value(value, node, "a condition, such as a comparison")
+            return Value(np.zeros(value.values.shape, np.bool_), value.known)
+        return value
+
+    def _value(self, node: ast.expr) -> Value:
+        if isinstance(node, ast.BoolOp):
+            combine = both if isinstance(node.op, ast.And) else either
+            return reduce(combine, map(self._condition, node.values))
+        if isinstance(node, ast.UnaryOp):
+            return self._unary(node)
+        if isinstance(node, ast.BinOp):
+            return self._binary(node)
+        if isinstance(node, ast.Compare):
+            return self._chain(node)
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        if isinstance(node, ast.Constant):
+            return _constant(node.value)
+        return self._column(node)
+
+    def _column(self, node: ast.expr) -> Value:
+        name = name_of(node) or ""
+        if name not in self._found:
+            try:
+                values, present = self._lookup(name)
+            except KeyError as err:
+                told = err.args[0] if err.args and " " in str(err.args[0]) else ""
+                raise self._error(node, told or f"there is no {name!r}") from None
+            if values.ndim != 1:
+                raise self._error(node, f"a vector; name one of its components: {name}[0]")
+            self._found[name] = Value(values, present)
+        return self._found[name]
+
+    def _unary(self, node: ast.UnaryOp) -> Value:
+        if isinstance(node.op, ast.Not):
+            return opposite(self._condition(node.operand))
+        value = self._number(node.operand)
+        return (
+            value if isinstance(node.op, ast.UAdd) else Value(negative(value.values), value.known)
+        )
+
+    def _binary(self, node: ast.BinOp) -> Value:
+        left, right = self._number(node.left), self._number(node.right)
+        values = compute(_OPERATORS[type(node.op)], left.values, right.values)
+        return Value(values, known_in(left.known, right.known))
+
+    def _chain(self, node: ast.Compare) -> Value:
+        # Each side is computed once, however deep: else a nested chain would take forever.
+        sides = [node.left, *node.comparators]
+        values = [None if _is_list(side) or _is_none(side) else self._value(side) for side in sides]
+        found = []
+        for i, operator in enumerate(node.ops):
+            left, right, place = values[i], values[i + 1], sides[i + 1]
+            if isinstance(place, _List):
+                found.append(self._member(left, operator, place))
+            else:
+                found.append(self._compared(_COMPARISONS[type(operator)], left, right, place))
+        return reduce(both, found)
+
+    def _member(self, left: Value | None, operator: ast.cmpop, items: _List) -> Value:
+        found = Value(np.array(False))
+        for item in items.elts:
+            right = None if _is_none(item) else self._value(item)
+            found = either(found, self._compared("==", left, right, item))
+        return opposite(found) if isinstance(operator, ast.NotIn) else found
+
+    def _compared(
+        self, symbol: str, left: Value | None, right: Value | None, place: ast.expr
+    ) -> Value:
+        """Compare; None stands for what is absent."""
+        if left is None or right is None:
+            there = _present(left or right)
+            return there if symbol == "!=" else opposite(there)
+        known = known_in(left.known, right.known)
+        kinds = {left.kind, right.kind}
+        if "mixed" in kinds:
+            values, comparable = compare_mixed(symbol, left.values, right.values)
+            return Value(values, known_in(known, comparable))
+        if kinds == {"text"}:
+            return Value(_TEXTS[symbol](left.values, right.values), known)
+        if "text" in kinds:
+            if not left.has_any or not right.has_any:  # a column without any value has no type
+                shape = np.broadcast_shapes(left.values.shape, right.values.shape)
+                return Value(np.zeros(shape, np.bool_), np.zeros(shape, np.bool_))
+            other = (kinds - {"text"}).pop()
+            raise self._error(place, f"this compares a text with a {other}")
+        return Value(compare(symbol, left.values, right.values), known)
+
+    def _call(self, node: ast.Call) -> Value:
+        (argument,) = node.args
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name == "present":
+            return _present(self._value(argument))
+        value = self._number(argument)
+        if name == "abs":
+            return Value(absolute(value.values), value.known)
+        return Value(np.asarray(_OF_FLOATS[name](value.values)), value.known)
+
+    def _number(self, node: ast.expr) -> Value:
+        value = self._value(node)
+        if value.kind == "mixed":
+            values, are_numbers = numbers_of(value.values)
+            return Value(values, known_in(value.known, are_numbers))
+        if value.kind == "text":
+            self._require_no_value(value, node, "a number")
+            return Value(np.zeros(value.values.shape), value.known)
+        return value
+
+    def _require_no_value(self, value: Value, place: ast.expr, expected: str) -> None:
+        """Refuse values of the wrong kind; a column without any value has no kind."""
+        if value.has_any:
+            raise self._error(place, f"this is a {value.kind}, expected {expected}")
+
+
+def _present(value: Value | None) -> Value:
+    if value is None:
+        return Value(np.array(False))
+    shape = value.values.shape
+    return Value(np.ones(shape, np.bool_) if value.known is None else value.known)
+
+
+def _is_list(node: ast.expr) -> bool:
+    return isinstance(node, ast.Tuple | ast.List | ast.Set)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+_TEXTS = {
+    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+    "==": np.equal, "!=": np.not_equal,
+}  # fmt: skip
+
+
+def _constant(value: object) -> Value:
+    if value is None:
+        return Value(np.array(0.0), np.array(False))
+    return Value(np.array(value))

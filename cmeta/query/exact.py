@@ -1,0 +1,153 @@
+"""Comparing and computing without loss, as far as 64 bits go.
+
+- Integers with integers: exact, whatever their signs; numpy sees to it.
+- Integers with floats: exact, as Python does it; not by rounding the integer first.
+- A constant that is the shortest decimal of a float32 means that float32 where it meets a column
+  of float32: ``loss_value == 0.1`` finds what is shown as 0.1.
+- Sums, differences, products and remainders of integers are exact as long as all of them fit in 64
+  bits, and float64 otherwise. Quotients and powers are float64, so that no power can take forever.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_INTEGERS = "iu"
+_SAFE = float(2**53)  # up to here an integer is a float64, exactly
+_LOWEST, _HIGHEST_SIGNED, _HIGHEST = -(2**63), 2**63 - 1, 2**64 - 1
+
+COMPARISONS: dict[str, tuple[np.ufunc, Callable[[Any, Any], bool]]] = {
+    "<": (np.less, operator.lt),
+    "<=": (np.less_equal, operator.le),
+    ">": (np.greater, operator.gt),
+    ">=": (np.greater_equal, operator.ge),
+    "==": (np.equal, operator.eq),
+    "!=": (np.not_equal, operator.ne),
+}
+_EXACT: dict[str, tuple[np.ufunc, Callable[[int, int], int]]] = {
+    "+": (np.add, operator.add),
+    "-": (np.subtract, operator.sub),
+    "*": (np.multiply, operator.mul),
+}
+_INEXACT: dict[str, np.ufunc] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply,
+    "/": np.true_divide, "%": np.remainder, "**": np.power,
+}  # fmt: skip
+
+
+def compare(name: str, left: Array, right: Array) -> Array:
+    """Compare numbers; a constant is an array of no dimension.
+
+    Examples
+    --------
+    >>> compare("<", np.array([2**63], "u8"), np.array(2.0**63 + 2048)).tolist()
+    [True]
+    >>> compare("==", np.array([0.1], "f4"), np.array(0.1)).tolist()
+    [True]
+    """
+    ufunc, exact = COMPARISONS[name]
+    left, right = _number(left), _number(right)
+    if left.dtype.kind in _INTEGERS and right.dtype.kind in _INTEGERS:
+        return np.asarray(ufunc(left, right))
+    left, right = _as_float32(left, right), _as_float32(right, left)
+    found = np.array(ufunc(left, right))
+    if left.dtype.kind != right.dtype.kind:
+        _settle(found, left, right, exact)
+    return found
+
+
+def compute(name: str, left: Array, right: Array) -> Array:
+    """Compute with numbers.
+
+    Examples
+    --------
+    >>> compute("-", np.array([1], "u8"), np.array(3)).tolist()
+    [-2]
+    >>> compute("+", np.array([2**64 - 1], "u8"), np.array(-1)).tolist()
+    [18446744073709551614]
+    """
+    left, right = _number(left), _number(right)
+    if left.dtype.kind in _INTEGERS and right.dtype.kind in _INTEGERS:
+        if not left.size or not right.size:
+            return np.zeros(np.broadcast_shapes(left.shape, right.shape), np.int64)
+        found = _exact(name, left, right)
+        if found is not None:
+            return found
+    with np.errstate(all="ignore"):
+        return np.asarray(_INEXACT[name](left.astype(np.float64), right.astype(np.float64)))
+
+
+def absolute(values: Array) -> Array:
+    """Return absolute values; that of the lowest integer as well."""
+    found = _number(values)
+    if found.dtype.kind == "i":
+        return np.asarray(np.abs(found.astype(np.int64))).astype(np.uint64)
+    return np.asarray(np.abs(found))
+
+
+def negative(values: Array) -> Array:
+    """Return values with the other sign."""
+    found = _number(values)
+    if found.dtype.kind in _INTEGERS:
+        return compute("-", np.array(0), found)
+    return np.asarray(np.negative(found))
+
+
+def _number(values: Array) -> Array:
+    return values.astype(np.uint8) if values.dtype.kind == "b" else values
+
+
+def _as_float32(constant: Array, column: Array) -> Array:
+    """Return a constant as what it means beside a column of float32."""
+    if column.dtype != np.float32 or constant.ndim or constant.dtype.kind != "f":
+        return constant
+    with np.errstate(over="ignore", under="ignore"):
+        near = constant.astype(np.float32)
+    return near if float(str(near)) == float(constant) else constant
+
+
+def _settle(found: Array, left: Array, right: Array, exact: Callable[[Any, Any], bool]) -> None:
+    """Decide again where a large integer was rounded to the very float that it is compared with.
+
+    Rounding keeps the order, so that everywhere else the answer is right already.
+    """
+    left, right = np.broadcast_arrays(left, right)
+    integers = left if left.dtype.kind in _INTEGERS else right
+    if integers.dtype.itemsize < np.float64().itemsize:
+        return
+    doubtful = np.equal(left, right) & (np.abs(integers.astype(np.float64)) >= _SAFE)
+    rows = np.flatnonzero(doubtful)
+    pairs = zip(left.ravel()[rows].tolist(), right.ravel()[rows].tolist(), strict=True)
+    found.flat[rows] = [exact(a, b) for a, b in pairs]  # Python compares int with float exactly
+
+
+def _exact(name: str, left: Array, right: Array) -> Array | None:
+    """Return the integers, or None if they do not fit in 64 bits."""
+    sides = (int(left.min()), int(left.max())), (int(right.min()), int(right.max()))
+    if name == "%":
+        kind = _holding(*sides[0], *sides[1])
+        if kind is None or not np.all(right):
+            return None
+        return np.asarray(np.remainder(left.astype(kind), right.astype(kind)))
+    if name not in _EXACT:
+        return None
+    ufunc, of_integers = _EXACT[name]
+    kind = _holding(*(of_integers(a, b) for a in sides[0] for b in sides[1]))
+    if kind is None:
+        return None
+    with np.errstate(over="ignore"):  # modulo 2^64 both ways, which is right for what fits
+        found = ufunc(left.astype(np.uint64), right.astype(np.uint64))
+    return np.asarray(found).astype(kind)
+
+
+def _holding(*numbers: int) -> type[np.int64] | type[np.uint64] | None:
+    if min(numbers) >= _LOWEST and max(numbers) <= _HIGHEST_SIGNED:
+        return np.int64
+    return np.uint64 if min(numbers) >= 0 and max(numbers) <= _HIGHEST else None
