@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from cmeta.auditor.examine import examine
 from cmeta.auditor.report import AuditReport
 from cmeta.auditor.targets import Paths, targets_of
+from cmeta.processes import in_processes
 
 Progress = Callable[[int, int], None]
 _MAIN = "__main__"
@@ -119,41 +116,12 @@ def _can_travel(cycle: Any) -> bool:
 def _in_processes(
     files: Sequence[Path], cycle: Any, other: Path | None, num_processes: int, tell: _Meter
 ) -> list[AuditReport]:
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    # A new interpreter each: a fork of a process with threads, torch's say, may never wake up.
-    with ProcessPoolExecutor(num_processes, get_context("spawn"), _let_interrupts_end) as pool:
-        with _script_hidden():
-            futures = {pool.submit(examine, file, cycle, other): i for i, file in enumerate(files)}
-        try:
-            for future in as_completed(futures):
-                tell.done(files[futures[future]])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    reports: list[AuditReport] = [AuditReport(str(file), "unreadable") for file in files]
-    for future, i in futures.items():
-        try:
-            reports[i] = future.result()
-        except BrokenProcessPool:  # killed, for want of memory perhaps; others may be well
-            reports[i].add("error", "unreadable", "a process that audits has died; try jobs=1")
-            reports[i].close()
+    reports = [AuditReport(str(file), "unreadable") for file in files]
+    for place, found in in_processes(examine, [(f, cycle, other) for f in files], num_processes):
+        if found is None:
+            reports[place].add("error", "unreadable", "a process that audits has died; try jobs=1")
+            reports[place].close()
+        else:
+            reports[place] = found
+        tell.done(files[place])
     return reports
-
-
-@contextmanager
-def _script_hidden() -> Iterator[None]:
-    """Keep new processes from running the user's script again, which they else do to import it."""
-    script = sys.modules[_MAIN]
-    sys.modules[_MAIN] = ModuleType(_MAIN)
-    try:
-        yield
-    finally:
-        sys.modules[_MAIN] = script
-
-
-def _let_interrupts_end() -> None:
-    """Let ctrl-C end a worker without a word; the parent says what there is to say."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

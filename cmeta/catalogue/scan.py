@@ -1,0 +1,119 @@
+"""`scan`: what a folder of runs holds; of runs that have not changed, from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+from msgspec import DecodeError, structs
+
+from cmeta.catalogue.find import Paths, find
+from cmeta.catalogue.info import RunInfo, decode
+from cmeta.catalogue.pool import look_at_all, size_of
+from cmeta.catalogue.store import Catalogue, Entry, catalogue_path, key_of, stamp_of
+
+Progress = Callable[[int, int], None]
+
+
+def scan(
+    paths: Paths,
+    *,
+    jobs: int | None = None,
+    cache: bool = True,
+    progress: Progress | None = None,
+) -> list[RunInfo]:
+    """Return what is known of runs: state, phases, last and best of every field, configuration.
+
+    Closed runs are remembered in a catalogue in the user's cache folder (or in that of the
+    environment's ``CMETA_CACHE_DIR``) and read again only when they have changed.
+
+    Parameters
+    ----------
+    paths : path, or sequence of paths
+        Folders, below which every ``.cmeta`` file is looked at; patterns such as
+        ``runs/**/*.cmeta``; files. Links to folders are not followed.
+    jobs : int, optional
+        At most how many processes. Default: one for each CPU, as far as there is work for it.
+    cache : bool
+        Whether to use the catalogue.
+    progress : callable, optional
+        Called with bytes done and bytes in all.
+
+    Returns
+    -------
+    list of RunInfo
+        One for each file, sorted within each of the paths; also of a file that is missing, damaged
+        or no chronicle.
+
+    Raises
+    ------
+    ValueError
+        `jobs` is less than 1.
+
+    Examples
+    --------
+    >>> import cmeta, os, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> for lr in (0.1, 0.2):
+    ...     with cmeta.Recorder(f"{folder}/{lr}.cmeta", config={"lr": lr}) as rec:
+    ...         for i in range(3):
+    ...             rec.log("train", loss=1.5 - lr * i)
+    >>> runs = scan(folder, cache=False)
+    >>> best = min(runs, key=lambda run: run.fields["loss_value"].min)
+    >>> os.path.basename(best.path), best.config["lr"], best.state, best.phases
+    ('0.2.cmeta', 0.2, 'closed', {'train': 3})
+    """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: found {jobs}, expected 1 or more")
+    found = find(paths)
+    with Catalogue(catalogue_path()) if cache else nullcontext() as catalogue:
+        keys = list(map(key_of, found.files))
+        known = {} if catalogue is None else catalogue.entries(keys)
+        runs = _remembered(found.files, keys, known)
+        _read_others(found.files, keys, runs, catalogue, jobs, progress)
+        if catalogue is not None:
+            catalogue.prune(found.folders, keys)
+    return [run for run in runs if run is not None]
+
+
+def _remembered(
+    files: Sequence[str], keys: Sequence[bytes], known: dict[bytes, Entry]
+) -> list[RunInfo | None]:
+    runs: list[RunInfo | None] = []
+    for path, key in zip(files, keys, strict=True):
+        stamp, info = known.pop(key, (None, b""))
+        holds = stamp is not None and stamp == stamp_of(path)
+        runs.append(_decoded(info, path) if holds else None)
+    return runs
+
+
+def _decoded(info: bytes, path: str) -> RunInfo | None:
+    """Return what is known under the name by which the file was found now."""
+    try:
+        found = decode(info)
+    except DecodeError:
+        return None
+    structs.force_setattr(found, "path", path)  # nobody else has it yet
+    return found
+
+
+def _read_others(
+    files: Sequence[str],
+    keys: Sequence[bytes],
+    runs: list[RunInfo | None],
+    catalogue: Catalogue | None,
+    jobs: int | None,
+    progress: Progress | None,
+) -> None:
+    """Fill the gaps, and remember what was read as soon as it was."""
+    places = [place for place, run in enumerate(runs) if run is None]
+    tell = progress or (lambda done, total: None)
+    sizes = [size_of(files[place]) for place in places] if progress else [0] * len(places)
+    done, total = 0, sum(sizes)
+    for part in look_at_all([files[place] for place in places], jobs):
+        for at, info, _ in part:
+            runs[places[at]] = _decoded(info, files[places[at]])
+            done += sizes[at]
+        if catalogue is not None:
+            catalogue.store((keys[places[at]], s, info) for at, info, s in part if s is not None)
+        tell(done, total)

@@ -1,0 +1,58 @@
+"""Runs to list, a catalogue of their own, and a witness of what has been read."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+import cmeta
+from cmeta.catalogue import pool
+
+LONG_AGO = 10_000_000_000  # nanoseconds before now: well before any granularity of time
+
+
+def age(path, ago=LONG_AGO):
+    """Say that a file was changed a while ago."""
+    now = time.time_ns() - ago
+    os.utime(path, ns=(now, now))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A catalogue in a folder of its own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CMETA_CACHE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a closed run that has not been changed for a while."""
+
+    def make(name="runs/a.cmeta", loss=(0.5, 0.25), config=None, **columns):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        num = len(loss)
+        given = {"timestamp": np.arange(num), "phase": ["train"] * num, "loss_value": loss}
+        if config is not None:
+            given["config"] = np.zeros(num, int)
+        cmeta.write(path, given | columns, None, () if config is None else [config])
+        age(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def was_read(monkeypatch):
+    """The names of the files that were read, not remembered."""
+    names = []
+
+    def look(path):
+        names.append(os.path.basename(path))
+        return original(path)
+
+    original = pool.look
+    monkeypatch.setattr(pool, "look", look)
+    return names

@@ -1,0 +1,190 @@
+"""What is said of one file."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+
+import cmeta
+from cmeta.catalogue.look import look, loss_field_of
+from cmeta.catalogue.tally import NUM_BINS
+from cmeta.schema import Field
+
+NAN, INF = math.nan, math.inf
+
+
+def test_all_that_is_known_of_a_run(write):
+    path = write(
+        loss=(0.5, NAN, -INF, 0.125),
+        phase=["train", "validate", "train", "train"],
+        config={"lr": 0.1, "net": {"width": 8, "tags": ["a"], "none": {}}},
+        step=np.array([5, 4, 4, 2**64 - 1], np.uint64),
+        **{
+            "metrics.entropy": np.ma.MaskedArray([1.0, 2.0, 2.0, 9.0], [True, False, False, True]),
+            "metrics.late/ü": np.ma.MaskedArray([0.0, 0, 0, 1 / 3], [True, True, True, False]),
+            "metrics.state": ["stable", "stable", "stable", "diverging"],
+            "tensor_signature": [[1, 2, 3], [0, 2, 4], [0, 2, 3], [1, 2, 3]],
+        },
+    )
+    run = look(str(path))
+    assert (run.path, run.state, run.problem) == (str(path), "closed", "")
+    assert (run.num_records, run.len_file) == (4, path.stat().st_size)
+    assert (run.first_timestamp, run.last_timestamp) == (0, 3)
+    assert run.phases == {"train": 3, "validate": 1}
+    assert run.config == {"lr": 0.1, "net.width": 8, "net.tags": ["a"], "net.none": {}}
+    assert run.num_configs == 1
+    loss = run.fields["loss_value"]
+    assert (loss.last, loss.min, loss.max, loss.num_nan) == (0.125, -INF, 0.5, 1)
+    assert (loss.min_timestamp, loss.max_timestamp, loss.num_values) == (2, 0, 4)
+    step = run.fields["step"]
+    assert (step.last, step.min, step.max) == (2**64 - 1, 4, 2**64 - 1)
+    assert (step.min_timestamp, step.max_timestamp) == (1, 3)
+    entropy = run.fields["metrics.entropy"]
+    assert (entropy.num_values, entropy.last, entropy.max_timestamp) == (2, 2.0, 1)
+    assert (run.fields["metrics.late/ü"].last, run.fields["metrics.late/ü"].type) == (1 / 3, "f64")
+    state = run.fields["metrics.state"]
+    assert (state.last, state.min, state.max) == ("diverging", None, None)
+    assert [run.fields[f"tensor_signature[{i}]"].max for i in range(3)] == [1, 2, 4]
+    assert "timestamp" not in run.fields and "config" not in run.fields
+    assert run.loss_field == "loss_value"
+    assert run.loss[0] == 0.5 and run.loss[3] == 0.125
+    assert math.isnan(run.loss[1]) and math.isnan(run.loss[2])
+
+
+def test_over_several_batches_it_is_as_over_one(tmp_path):
+    draw = np.random.default_rng(3)
+    loss = draw.normal(size=500)
+    loss[draw.integers(0, 500, 60)] = NAN
+    loss[[10, 400]], loss[[11, 401]] = -9, 9  # the same in two batches: the first counts
+    there = draw.random(500) < 0.7
+    there[[10, 11, 400, 401]] = True
+    columns = {"phase": ["train"] * 500, "loss_value": np.ma.MaskedArray(loss, ~there)}
+    columns["config"] = np.arange(500) // 100
+    small = cmeta.default_schema().with_batch_records(16)
+    for name, schema in (("one", None), ("many", small)):
+        cmeta.write(tmp_path / name, columns, schema, [{"part": i} for i in range(5)])
+    one, many = look(str(tmp_path / "one")), look(str(tmp_path / "many"))
+    assert repr(one.fields) == repr(many.fields)  # NaN included
+    assert (one.config, one.num_configs) == (many.config, many.num_configs) == ({"part": 4}, 5)
+    assert np.allclose(one.loss, many.loss, rtol=1e-12, equal_nan=True)
+    with cmeta.open(tmp_path / "one") as run:
+        stored = run.read(["loss_value"])["loss_value"][there]
+    known = one.fields["loss_value"]
+    assert (known.num_values, known.num_nan) == (len(stored), np.isnan(stored).sum())
+    assert (known.min, known.max) == (np.nanmin(stored), np.nanmax(stored))
+    assert (known.min_timestamp, known.max_timestamp) == (10, 11)
+
+
+def test_the_course_of_the_loss_is_its_means(write):
+    run = look(str(write(loss=np.repeat(np.arange(NUM_BINS) / 4, 3))))
+    assert run.loss == tuple(np.arange(NUM_BINS) / 4)
+
+
+def test_the_course_of_a_loss_that_is_seldom_there_has_no_gaps(write):
+    loss = np.ma.MaskedArray(np.full(400, 0.5), np.arange(400) % 100 != 0)
+    assert look(str(write(loss=loss))).loss == (0.5,) * 4
+
+
+def test_a_course_of_huge_values_does_not_overflow(tmp_path):
+    schema = cmeta.default_schema().with_options("loss_value", type="f64", exact=True)
+    values = [1.7e308] * 100
+    cmeta.write(tmp_path / "a", {"phase": ["train"] * 100, "loss_value": values}, schema)
+    assert np.allclose(look(str(tmp_path / "a")).loss, 1.7e308)
+
+
+def test_a_vector_that_is_too_long_to_list_is_left_out(tmp_path):
+    schema = cmeta.default_schema().with_metrics(
+        short={"type": "f32[16]"}, long={"type": "f32[17]"}
+    )
+    columns = {
+        "phase": ["train"],
+        "metrics.short": np.ones((1, 16)),
+        "metrics.long": np.ones((1, 17)),
+    }
+    cmeta.write(tmp_path / "a", columns, schema)
+    run = look(str(tmp_path / "a"))
+    assert list(run.fields) == [f"metrics.short[{i}]" for i in range(16)]
+
+
+def test_all_nan_has_no_extremes(write):
+    known = look(str(write(loss=(NAN, NAN)))).fields["loss_value"]
+    assert math.isnan(known.last)
+    assert (known.min, known.max, known.min_timestamp, known.num_nan) == (None, None, None, 2)
+
+
+def test_an_empty_run(tmp_path):
+    cmeta.write(tmp_path / "a", {"phase": []})
+    run = look(str(tmp_path / "a"))
+    assert (run.state, run.num_records, run.last_timestamp) == ("closed", 0, None)
+    assert (run.fields, run.phases, run.config, run.loss) == ({}, {}, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["lr", "my_loss"], "my_loss"),
+        (["train/loss", "loss"], "loss"),
+        (["loss", "loss_value"], "loss_value"),
+        (["lossless", "gloss"], None),
+        ([], None),
+    ],
+)
+def test_the_loss_goes_by_its_name(names, found):
+    known = loss_field_of(Field(name, "f32") for name in names)
+    assert (known and known.name) == found
+    assert loss_field_of(Field(name, "u32") for name in names) is None
+
+
+def test_an_open_run_is_listed_with_its_journal(tmp_path):
+    path = tmp_path / "a.cmeta"
+    with cmeta.Recorder(path, config={"lr": 0.1}) as rec:
+        rec.log("train", loss=0.5, metrics={"val_accuracy": 0.25, "new": 2})
+        rec.log("train", loss=0.25)
+        run = look(str(path))
+    assert (run.state, run.num_records, run.problem) == ("open", 2, "")
+    assert (run.fields["loss_value"].last, run.fields["metrics.new"].last) == (0.25, 2)
+    assert run.config["lr"] == 0.1
+
+
+def test_what_is_intact_of_a_damaged_run_is_listed(tmp_path):
+    path = tmp_path / "a.cmeta"
+    columns = {"phase": ["train"] * 64, "loss_value": np.arange(64.0)}
+    cmeta.write(path, columns, cmeta.default_schema().with_batch_records(16))
+    with cmeta.open(path) as run:
+        second = run.batches[1]
+    data = bytearray(path.read_bytes())
+    data[second.offset + second.len_block // 2] ^= 1
+    path.write_bytes(data)
+    run = look(str(path))
+    assert run.state == "damaged" and f"offset {second.offset}" in run.problem
+    assert (run.num_records, run.fields["loss_value"].num_values) == (48, 48)
+    assert (run.first_timestamp, run.last_timestamp) == (0, 63)
+    path.write_bytes(data[: second.offset + 9])
+    run = look(str(path))
+    assert (run.state, run.num_records) == ("damaged", 16)
+
+
+def test_what_is_no_chronicle_is_said(tmp_path):
+    (tmp_path / "text").write_text("no chronicle")
+    (tmp_path / "nothing").write_bytes(b"")
+    found = {name: look(str(tmp_path / name)) for name in ("text", "nothing", "missing", "")}
+    assert [run.state for run in found.values()] == ["damaged"] * 2 + ["unreadable"] * 2
+    assert "header.signature" in found["text"].problem
+    assert found["missing"].problem == "No such file or directory"
+    assert found[""].problem == "a folder, expected a .cmeta file"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.cmeta")
+    assert look(str(tmp_path / "a.cmeta")).problem.startswith("not a regular file")
+
+
+def test_memory_that_is_not_there_is_this_files_problem(write, monkeypatch):
+    def fail(self, ordinal):
+        raise MemoryError
+
+    path = write()
+    monkeypatch.setattr(cmeta.Reader, "batch", fail)
+    assert look(str(path)).state == "unreadable"
