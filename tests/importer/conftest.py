@@ -1,0 +1,63 @@
+"""Files to import, and what an import makes of them."""
+
+import pytest
+from click.testing import CliRunner
+
+import cmeta
+from cmeta.cli import cli
+from cmeta.importer import import_run
+
+
+class Import:
+    """A report, and the chronicle that it speaks of."""
+
+    def __init__(self, report, path):
+        self.report, self.path = report, path
+        with cmeta.open(path) as run:
+            self.columns = run.read()
+            self.schema, self.configs = run.schema, run.configs
+
+    def values(self, name):
+        """Return a column as Python values, None where absent."""
+        there = self.columns.present[name].tolist()
+        found = self.columns[name].tolist()
+        return [value if is_there else None for value, is_there in zip(found, there, strict=True)]
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """Import a file, validate what was written, and read it."""
+
+    def run(source, **options):
+        path = tmp_path / "imported.cmeta"
+        report = import_run(source, path, replace=True, **options)
+        found = cmeta.validate(path)
+        assert found.ok, found
+        assert report.num_records == found.num_records
+        return Import(report, path)
+
+    return run
+
+
+@pytest.fixture
+def text(tmp_path):
+    """Write a file of text, and return its path."""
+
+    def write(name, *lines, end="\n"):
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + end, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def cm():
+    """Run the command line in this process; it must succeed."""
+
+    def run(*args):
+        result = CliRunner().invoke(cli, [str(arg) for arg in args])
+        assert result.exit_code == 0, result.stderr
+        return result
+
+    return run

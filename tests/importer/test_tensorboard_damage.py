@@ -1,0 +1,152 @@
+"""TensorBoard files that a crash or a disk has damaged: what is intact is read, the rest is said."""
+
+import struct
+import sys
+
+import pytest
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+from torch.utils.tensorboard import SummaryWriter
+
+from cmeta.errors import MissingExtraError
+from cmeta.importer.model import ImportOptions
+from cmeta.importer.sources import tensorboard
+from cmeta.importer.sources.tensorboard_events import masked_crc, read_records
+
+NUM_SCALARS = 5
+
+
+def framed(data):
+    """Return a record, its checksums by TensorBoard's own function."""
+    head = struct.pack("<Q", len(data))
+    crcs = (struct.pack("<I", masked_crc32c(part)) for part in (head, data))
+    return head + next(crcs) + data + next(crcs)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in range(NUM_SCALARS):
+            writer.add_scalar("x", step, step)
+    (file,) = tmp_path.iterdir()
+    return file
+
+
+def read(file):
+    return tensorboard.read(file, ImportOptions())
+
+
+def ends(data):
+    """Return the offsets at which the records of a file end."""
+    found = [0]
+    while found[-1] < len(data):
+        found.append(found[-1] + 16 + struct.unpack_from("<Q", data, found[-1])[0])
+    return found
+
+
+def test_the_checksum_is_tensorboards():
+    for data in (b"", bytes(8), b"123456789", bytes(range(256))):
+        assert masked_crc(data) == masked_crc32c(data)
+
+
+def test_every_torn_tail_is_read_up_to_it_and_said(log):
+    data = log.read_bytes()
+    offsets = ends(data)
+    for length in range(13, len(data)):
+        log.write_bytes(data[:length])
+        found = read(log)
+        num_whole = sum(offset <= length for offset in offsets) - 1
+        assert len(found.columns["phase"]) == max(num_whole - 1, 0)  # the first is the version
+        torn = [
+            said
+            for said in found.damage
+            if f"ends within a record at byte {offsets[num_whole]:,}" in said
+        ]
+        assert bool(torn) == (length not in offsets)
+
+
+def test_every_changed_byte_is_found_and_ends_the_reading(log):
+    data = log.read_bytes()
+    offsets = ends(data)
+    for place in range(12, len(data)):
+        log.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        said = []
+        records = list(read_records(log, said.append))
+        num_before = sum(offset <= place for offset in offsets) - 1
+        assert len(records) == num_before
+        assert len(said) == 1
+        assert f"at byte {offsets[num_before]:,} of {len(data):,}" in said[0]
+
+
+def test_a_length_beyond_the_file_allocates_nothing(log):
+    head = struct.pack("<Q", 2**62)
+    log.write_bytes(log.read_bytes() + head + struct.pack("<I", masked_crc32c(head)) + b"abc")
+    found = read(log)
+    assert len(found.columns["phase"]) == NUM_SCALARS
+    assert "ends within a record" in found.damage[0]
+
+
+def test_a_tensor_that_claims_a_large_shape_is_no_scalar(log):
+    event = Event(step=9, wall_time=1.0)
+    value = event.summary.value.add(tag="huge")
+    value.metadata.plugin_data.plugin_name = "scalars"
+    value.tensor.dtype = 1
+    value.tensor.float_val.append(1.0)
+    value.tensor.tensor_shape.dim.add(size=2**40)
+    log.write_bytes(log.read_bytes() + framed(event.SerializeToString()))
+    found = read(log)
+    assert "metrics.huge" not in found.columns
+    assert any("1 of huge" in said for said in found.lost)
+
+
+def test_only_the_first_value_of_a_tag_names_its_plugin(log):
+    data = log.read_bytes()
+    for step in range(2):  # as TensorFlow's writer does
+        event = Event(step=step, wall_time=1.0)
+        value = event.summary.value.add(tag="y")
+        if not step:
+            value.metadata.plugin_data.plugin_name = "scalars"
+        value.tensor.dtype = 1
+        value.tensor.float_val.append(step + 0.5)
+        data += framed(event.SerializeToString())
+    log.write_bytes(data)
+    assert read(log).columns["metrics.y"].tolist() == [0.5, 1.5, None, None, None]
+
+
+def test_whole_numbers_that_a_float_cannot_hold_are_said(log):
+    event = Event(step=9, wall_time=1.0)
+    value = event.summary.value.add(tag="big")
+    value.metadata.plugin_data.plugin_name = "scalars"
+    value.tensor.dtype = 9
+    value.tensor.int64_val.append(2**60 + 1)
+    log.write_bytes(log.read_bytes() + framed(event.SerializeToString()))
+    found = read(log)
+    assert found.columns["metrics.big"].compressed().tolist() == [float(2**60)]
+    assert any("beyond 2^53 are rounded to float64: 1 of big" in said for said in found.lost)
+
+
+def test_a_record_that_is_no_event_is_passed_over(log):
+    data = log.read_bytes()
+    first = ends(data)[1]
+    log.write_bytes(data[:first] + framed(b"\xff\xff\xff") + data[first:])
+    found = read(log)
+    assert len(found.columns["phase"]) == NUM_SCALARS
+    assert "record 1 is no event" in found.damage[0]
+
+
+def test_an_empty_file_and_one_without_scalars_are_runs_without_records(log):
+    data = log.read_bytes()
+    for kept in (b"", data[: ends(data)[1]]):
+        log.write_bytes(kept)
+        assert tensorboard.looks_like(log)
+        found = read(log)
+        assert len(found.columns["phase"]) == 0
+        assert not found.lost and not found.damage
+
+
+def test_without_tensorboard_the_extra_is_named(log, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'cmeta-format\[tensorboard\]'"):
+        read(log)
