@@ -6,6 +6,7 @@ internal.
 """
 
 from cmeta.auditor import AuditFinding, AuditReport, audit
+from cmeta.catalogue import RunField, RunInfo, scan
 from cmeta.checker import validate
 from cmeta.checks import Finding
 from cmeta.checks.report import Report
@@ -30,8 +31,10 @@ from cmeta.errors import (
     ExistsError,
     LimitError,
     LockedError,
+    MissingExtraError,
     OrderError,
     PrecisionWarning,
+    QueryError,
     RecorderError,
     RecoveryError,
     SchemaError,
@@ -39,6 +42,7 @@ from cmeta.errors import (
     UnsupportedVersionError,
 )
 from cmeta.evidence import digest, environment, signature
+from cmeta.importer import ImportReport, import_run
 from cmeta.model import CycleRecord, DiagnosticsSnapshot
 from cmeta.reader import Reader
 from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip.open)
@@ -47,6 +51,7 @@ from cmeta.replayer import Difference, ReplayReport, ReplayState, replay, replay
 from cmeta.salvager import Lost, RecoveryReport, recover
 from cmeta.schema import Schema, default_schema
 from cmeta.seeds import seed_of
+from cmeta.summariser import FieldSummary, Missing, Summary, summarise
 from cmeta.writer import write
 
 __version__ = "0.1.0"
@@ -91,9 +96,20 @@ __all__ = [
     "FieldDiff",
     "ConfigDifference",
     "SchemaDifference",
+    "summarise",
+    "Summary",
+    "FieldSummary",
+    "Missing",
     "recover",
     "RecoveryReport",
     "Lost",
+    # bringing them over from other tools
+    "import_run",
+    "ImportReport",
+    # finding them again
+    "scan",
+    "RunInfo",
+    "RunField",
     # schemas
     "Schema",
     "default_schema",
@@ -106,6 +122,8 @@ __all__ = [
     "ExistsError",
     "LockedError",
     "RecoveryError",
+    "QueryError",
+    "MissingExtraError",
     "DecodeError",
     "TruncatedError",
     "UnsupportedVersionError",

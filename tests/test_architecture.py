@@ -18,15 +18,24 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up; a module may import from its own layer and from those below.
 LAYERS = (
     {"errors"},
-    {"schema", "checksum", "canonical"},  # canonical JSON is what a schema is embedded as
+    {"schema", "checksum", "canonical", "extras"},  # canonical JSON is what a schema is embedded as
     {"codecs"},
     {"grammar"},
-    {"model", "columns", "chunk", "source", "seeds"},
+    {"model", "columns", "chunk", "source", "seeds", "processes", "query"},
     {"checks"},
     {"journal"},
     {"reader", "writer"},
     {"checker", "recorder", "evidence"},
-    {"replayer", "auditor", "salvager", "differ", "chronicle", "importer", "exporter"},
+    {
+        "replayer",
+        "auditor",
+        "salvager",
+        "differ",
+        "summariser",
+        "chronicle",
+        "catalogue",
+        "importer",
+    },
     {"cli", "__main__"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -4,6 +4,7 @@ in `COMMANDS`; it is imported when it is asked for, so that each starts without 
 
 from __future__ import annotations
 
+import difflib
 import sys
 from importlib import import_module
 from keyword import iskeyword
@@ -16,8 +17,11 @@ from cmeta.cli import errors
 from cmeta.schema import shipped_format
 
 COMMANDS = (  # in the order of the help
-    "info", "validate", "cat", "tail", "replay", "diff", "audit", "recover",
+    "info", "validate", "cat", "head", "tail", "query", "summary", "plot", "runs",
+    "diff", "audit", "replay", "recover", "import", "convert", "schema", "completion",
 )  # fmt: skip
+
+_SIMILAR = 0.5  # the least likeness of a command that is suggested
 
 
 class _Group(click.Group):
@@ -46,6 +50,10 @@ class _Group(click.Group):
             raise click.UsageError(
                 f"{args[0]!r} is a file, expected a command: try `cmeta info {args[0]}`.", ctx
             )
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, 3, _SIMILAR)
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -63,7 +71,9 @@ Examples:
   cmeta validate run.cmeta                 is every byte as it should be?
   cmeta cat run.cmeta --phase validate     its records, as a table
   cmeta cat run.cmeta --json | jq .metrics
+  cmeta query run.cmeta "loss_value < 0.1 and phase == 'validate'"
   cmeta tail -f run.cmeta                  what is being recorded
+  cmeta runs runs/                         which runs are there?
   cmeta diff first.cmeta second.cmeta      where do two runs part?
   cmeta audit runs/                        what are they worth as evidence?
   cmeta replay run.cmeta train.py:cycle    does it come out again?

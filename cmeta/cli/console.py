@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Progress
 
+STDIN_NAME = "<stdin>"
 _UNLIMITED = 1 << 20  # columns
 _LABEL_MAX = 40  # characters before a bar
 _PROGRESS_AFTER = 0.5  # seconds: what is done sooner needs no bar
@@ -60,7 +61,9 @@ def len_shown(text: str) -> int:
 
 
 def file_name(path: str | os.PathLike[str]) -> str:
-    """Return a path as text that can be shown, also if its bytes are not UTF-8."""
+    """Return a path as text that can be shown, also if its bytes are not UTF-8; ``-`` is stdin."""
+    if os.fspath(path) == "-":
+        return STDIN_NAME
     return printable(click.format_filename(path))
 
 

@@ -14,7 +14,7 @@ import click
 
 from cmeta.checks import Finding
 from cmeta.cli.console import file_name, printable
-from cmeta.errors import CmetaError, DecodeError, UnsupportedVersionError
+from cmeta.errors import CmetaError, DecodeError, QueryError, UnsupportedVersionError
 
 
 class Exit(IntEnum):
@@ -61,7 +61,14 @@ def translated() -> Iterator[None]:
         raise _of_os_error(err, err.filename) from err
     except CmetaError as err:
         code = Exit.CORRUPT if isinstance(err, DecodeError) else Exit.USAGE
-        raise Failure(printable(str(err)), code) from err
+        raise Failure(message_of(err), code) from err
+
+
+def message_of(error: CmetaError) -> str:
+    """Return an error as text; that of a condition has lines, one of which points at the place."""
+    if isinstance(error, QueryError):
+        return "\n".join(map(printable, str(error).splitlines()))
+    return printable(str(error))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 from cmeta.checks import Finding
 from cmeta.cli.console import file_name, progress
 from cmeta.cli.errors import reading
+from cmeta.cli.files import readable
 from cmeta.errors import DecodeError
 from cmeta.reader import Reader
 from cmeta.schema import Field
@@ -99,7 +100,7 @@ def gather(reader: Reader, path: Path, *, quick: bool) -> Facts:
         if not quick:
             _look_at_batches(reader, facts, path)
             if facts.state == "closed":
-                facts.sha256 = _digest(path)
+                facts.sha256 = _digest(readable(path))
     return facts
 
 
@@ -131,7 +132,9 @@ def _look_at_batches(reader: Reader, facts: Facts, path: Path) -> None:
     facts.occurrences = occurrences
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path | bytes) -> str:
+    if isinstance(path, bytes):
+        return hashlib.sha256(path).hexdigest()
     digest, done, size = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file, progress(f"sha256 of {path.name}") as update:
         while chunk := file.read(_CHUNK):

@@ -1,28 +1,90 @@
-"""Opening what a command is given."""
+"""What a command is given: files, folders, patterns, and ``-`` for standard input.
+
+- A command of several files takes folders, for every ``.cmeta`` file below them, and patterns that
+  the shell has left alone (``"runs/**/*.cmeta"``): `expand`.
+- ``-`` is a chronicle on standard input. It is read at any offset, so all of it is read first:
+  what is in memory is the file itself. A command that hands the file on gives `readable`.
+- Nothing that is named is passed by in silence: what does not exist, a folder without chronicles, a
+  pattern that nothing matches stay in the list, and are errors where they are opened.
+"""
 
 from __future__ import annotations
 
+import glob
+import os
 import stat
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from cmeta.cli.console import file_name
+import click
+
+from cmeta.cli.console import STDIN_NAME, file_name, is_terminal
 from cmeta.cli.errors import Exit, Failure, reading
 from cmeta.reader import Reader
 
+STDIN = Path("-")
+_SUFFIX = ".cmeta"
 
-def require_file(path: Path) -> None:
-    """Refuse what cannot be read at any offset.
+
+def expand(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that are meant, in order.
+
+    Of what a pattern matches, only ``.cmeta`` files are meant if there are any. A file that folders
+    and patterns give is given once.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, folders, patterns, or ``-``.
+    """
+    found: list[Path] = []
+    for path in paths:
+        meant = _meant_by(path)
+        found += meant if meant == [path] else [one for one in meant if one not in found]
+    return found
+
+
+def readable(path: Path) -> Path | bytes:
+    """Return what the library's functions take: the path, or the bytes of standard input.
 
     Raises
     ------
     Failure
     """
+    if path != STDIN:
+        require_file(path)
+        return path
+    meta = click.get_current_context().meta
+    if _META not in meta:  # once, also if a command opens it twice
+        meta[_META] = _read_stdin()
+    data: bytes = meta[_META]
+    return data
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is no file: for a command that cannot do without, standard input as well.
+
+    Raises
+    ------
+    Failure
+    """
+    if path == STDIN:
+        message = "this command reads a file on disk; save what comes in, and name the file"
+        raise Failure(f"{STDIN_NAME}: {message}", Exit.USAGE)
     with reading(path):
-        mode = path.stat().st_mode
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            if not glob.has_magic(str(path)):
+                raise
+            raise Failure(f"{file_name(path)}: no file matches", Exit.USAGE) from None
     if stat.S_ISDIR(mode):
         raise Failure(f"{file_name(path)}: a folder, expected a .cmeta file", Exit.USAGE)
     if not stat.S_ISREG(mode):
-        message = "not a regular file; a chronicle is read at any offset, so save it first"
+        message = (
+            "not a regular file; a chronicle is read at any offset, so save it, or pipe it into `-`"
+        )
         raise Failure(f"{file_name(path)}: {message}", Exit.USAGE)
 
 
@@ -33,9 +95,9 @@ def open_chronicle(path: Path) -> Reader:
     ------
     Failure
     """
-    require_file(path)
+    source = readable(path)
     with reading(path):
-        return Reader(path)
+        return Reader(source) if path != STDIN else _Piped(source)
 
 
 def what_open_means(has_journal: bool) -> str:
@@ -49,3 +111,46 @@ def what_open_means(has_journal: bool) -> str:
         "never closed, and its journal is missing: records behind the last full batch may be "
         "missing"
     )
+
+
+class _Piped(Reader):
+    """A chronicle from standard input."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return STDIN_NAME
+
+
+_META = f"{__name__}.stdin"
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None or is_terminal(sys.stdin):
+        raise Failure(f"{STDIN_NAME}: a terminal, expected a .cmeta file in a pipe", Exit.USAGE)
+    with reading(STDIN):
+        return sys.stdin.buffer.read()
+
+
+def _meant_by(path: Path) -> list[Path]:
+    if path == STDIN or os.path.lexists(path) or not glob.has_magic(str(path)):
+        matches = [path]
+    else:
+        matches = _matching(str(path)) or [path]
+    found: dict[Path, None] = {}
+    for match in matches:
+        found.update(dict.fromkeys(_below(match) if match.is_dir() else [match]))
+    return list(found)
+
+
+def _matching(pattern: str) -> list[Path]:
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
+    files = [path for path in found if path.is_dir() or path.name.endswith(_SUFFIX)]
+    return files or found
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the chronicles below a folder; the folder itself if there is none."""
+    from cmeta.auditor.targets import targets_of
+
+    return targets_of(folder)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from cmeta.cli.console import printable
-from cmeta.cli.errors import reading
+from cmeta.cli.errors import message_of, reading
 from cmeta.cli.formats import FORMATS
+from cmeta.errors import CmetaError, QueryError
+from cmeta.query import Expression, parse
 from cmeta.reader import Reader
 from cmeta.reader.selection import Selection
 from cmeta.schema import Field
@@ -63,11 +66,42 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def expression(text: str) -> Expression:
+    """Return a condition on records.
+
+    Raises
+    ------
+    click.BadParameter
+        Shows the text, and points at the place.
+    """
+    try:
+        return parse(text)
+    except QueryError as err:
+        raise click.BadParameter(message_of(err)) from None
+
+
+def completed_fields(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Return the names that a shell can complete, from the file that stands on the line."""
+    # An option that still lacks its value leaves the arguments before it unparsed.
+    params = (context.params.get("file"), *(context.params.get("files") or ()), *context.args)
+    before, comma, begun = incomplete.rpartition(",")
+    found: list[str] = []
+    for path in params:
+        with suppress(OSError, CmetaError):  # the command itself will say what is wrong
+            if path is not None and Path(path).is_file():
+                with Reader(path) as reader:
+                    found += [field.path for field in reader.fields if field.path not in found]
+    return [f"{before}{comma}{path}" for path in found if path.startswith(begun)]
+
+
 def selection_options(command: Command) -> Command:
     """Add --start, --end, --phase and --fields."""
     for option in (
         click.option(
             "--fields", type=names, multiple=True, metavar="A,B,...",
+            shell_complete=completed_fields,
             help="Only these, in this order; `cmeta info` lists them. A metric's group may be "
             "left out: entropy is metrics.entropy.",
         ),
@@ -80,6 +114,14 @@ def selection_options(command: Command) -> Command:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def records_option(help_: str) -> Callable[[Command], Command]:
+    """Return the option -n."""
+    return click.option(
+        "-n", "--records", "num_records", type=click.IntRange(min=0), default=10,
+        show_default=True, metavar="N", help=help_,
+    )  # fmt: skip
 
 
 def format_option(command: Command) -> Command:

@@ -62,9 +62,13 @@ class RowStream:
         Default: all.
     first : int
         Ordinal of the first record to look at.
+    limit : int, optional
+        How many rows at most; what lies behind them is not read.
 
     Attributes
     ----------
+    heading : str
+        What to print above, or into, the rows: the file, where there are several.
     problems : list of str
         What could not be read, so far.
     num_rows : int
@@ -75,17 +79,19 @@ class RowStream:
 
     def __init__(
         self, reader: Reader, selection: Selection, fields: tuple[Field, ...] | None = None,
-        first: int = 0,
+        first: int = 0, limit: int | None = None, heading: str = "",
     ) -> None:  # fmt: skip
         self._reader, self._selection, self._fields = reader, selection, fields
-        self._first = first
+        self._first, self._limit, self.heading = first, limit, heading
         self._path = Path(reader.name)
         self.problems: list[str] = []
         self.num_rows = 0
-        self._known = fields or self._known_fields()
+        self._known = self._known_fields() if fields is None else fields
 
     def __iter__(self) -> Iterator[RowBlock]:
         for info in self._infos():
+            if self._is_full:
+                return
             block = self._read_or_remember(info)
             if block is None:
                 continue
@@ -93,7 +99,7 @@ class RowStream:
             step = max(1, _CELLS_AT_ONCE // max(1, len(block.columns)))
             for at in range(0, block.num_rows, step):
                 yield block.slice(slice(at, at + step))
-        if self._ends_too_early and self._reader.problem is not None:
+        if not self._is_full and self._ends_too_early and self._reader.problem is not None:
             found = describe(Finding.of(self._reader.problem))
             intact = f"{len(self._reader)} records are intact, any others are left out"
             self.problems.append(f"{found}; {intact}")
@@ -107,12 +113,16 @@ class RowStream:
         if self._fields is not None:
             return self._fields
         found = {field for field in self._known if not field.nullable}
+        left = self._limit
         for info in self._infos():
             missing = [field for field in self._known if field not in found]
-            if not missing:
+            if not missing or left == 0:
                 break
             with reading(self._path), suppress(DecodeError):  # its rows will be missing too
-                found.update(self._occurring_in(info, missing))
+                batch = self._reader.batch(info.ordinal)
+                rows = _cut(self._rows(batch, info), left)
+                found.update(_occurring_in(batch, rows, missing))
+                left = None if left is None else left - num_rows(rows)
         return tuple(field for field in self._known if field in found)
 
     def _infos(self) -> Iterator[BatchInfo]:
@@ -134,16 +144,6 @@ class RowStream:
                 )
         return self._reader.schema.fields
 
-    def _occurring_in(self, info: BatchInfo, fields: list[Field]) -> list[Field]:
-        batch = self._reader.batch(info.ordinal)
-        rows = self._rows(batch, info)
-        here = set(batch.fields).intersection(fields)
-        if num_rows(rows) == 0:
-            return []
-        if num_rows(rows) == batch.num_records:
-            return list(here)
-        return [field for field in here if _has_value(batch, rows, field)]
-
     def _read_or_remember(self, info: BatchInfo) -> RowBlock | None:
         with reading(self._path):
             try:
@@ -154,7 +154,8 @@ class RowStream:
 
     def _read(self, info: BatchInfo) -> RowBlock:
         batch = self._reader.batch(info.ordinal)
-        rows = self._rows(batch, info)
+        left = None if self._limit is None else self._limit - self.num_rows
+        rows = _cut(self._rows(batch, info), left)
         columns = {}
         for field in batch.fields if self._fields is None else self._fields:
             column = batch.column(field, 0)
@@ -175,12 +176,34 @@ class RowStream:
         return rows[rows >= skipped]
 
     @property
+    def _is_full(self) -> bool:
+        return self._limit is not None and self.num_rows >= self._limit
+
+    @property
     def _ends_too_early(self) -> bool:
         """Whether records that were asked for may stand behind the intact part."""
         if self._reader.state != "damaged":
             return False
         end, batches = self._selection.end, self._reader.batches
         return end is None or not batches or end >= batches[-1].last_timestamp
+
+
+def _cut(rows: Rows, limit: int | None) -> Rows:
+    """Return the first of some rows."""
+    if limit is None:
+        return rows
+    if isinstance(rows, slice):
+        return slice(rows.start, min(rows.stop, rows.start + limit))
+    return rows[:limit]
+
+
+def _occurring_in(batch: AnyBatch, rows: Rows, fields: list[Field]) -> list[Field]:
+    here = set(batch.fields).intersection(fields)
+    if num_rows(rows) == 0:
+        return []
+    if num_rows(rows) == batch.num_records:
+        return list(here)
+    return [field for field in here if _has_value(batch, rows, field)]
 
 
 def _has_value(batch: AnyBatch, rows: Rows, field: Field) -> bool:

@@ -59,7 +59,7 @@ def sparkline(values: npt.ArrayLike, width: int = 16, *, ascii_only: bool | None
     >>> sparkline([5, 5, 5], ascii_only=True)
     '---'
     """
-    blocks = _ASCII if (_must_be_ascii() if ascii_only is None else ascii_only) else _BLOCKS
+    blocks = _ASCII if (must_be_ascii() if ascii_only is None else ascii_only) else _BLOCKS
     bins = bins_of(values, width)
     finite = bins[np.isfinite(bins)]
     if not len(finite):
@@ -76,7 +76,8 @@ def sparkline(values: npt.ArrayLike, width: int = 16, *, ascii_only: bool | None
     )
 
 
-def _must_be_ascii() -> bool:
+def must_be_ascii() -> bool:
+    """Return whether stdout cannot show blocks."""
     try:
         _BLOCKS.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -130,15 +131,15 @@ def plain(value: Any) -> Any:
     >>> plain({"first_timestamp": 1_760_000_000_000_000_000, "loss": [float("nan"), 0.5]})
     {'first_timestamp': '0x186CC6ACD4B00000', 'loss': ['NaN', 0.5]}
     """
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= SAFE_INTEGER else _hex(value)
+    if isinstance(value, float):
+        return value if isfinite(value) else float_name(value)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, int) and abs(value) > SAFE_INTEGER:
-        return _hex(value)
-    if isinstance(value, float) and not np.isfinite(value):
-        return float_name(value)
-    return value
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def json_line(value: Any) -> str:

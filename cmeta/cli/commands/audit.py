@@ -13,7 +13,7 @@ from cmeta.auditor import audit as examine
 from cmeta.cli.callables import load_callable
 from cmeta.cli.console import emit, emit_data, file_name, printable, progress
 from cmeta.cli.errors import Exit, Failure
-from cmeta.cli.files import open_chronicle
+from cmeta.cli.files import STDIN, expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, json_option
 from cmeta.cli.values import json_line
 
@@ -66,12 +66,18 @@ def audit(
     callable_: str | None,
     jobs: int | None,
 ) -> None:
-    """Audit chronicles: bytes, gaps, seeds, leftovers; folders are searched for .cmeta files."""
+    """Audit chronicles: bytes, gaps, seeds, leftovers; folders are searched for .cmeta files.
+
+    A FILE may also be a pattern in quotes.
+    """
+    paths = expand(files)
+    if STDIN in paths:
+        require_file(STDIN)
     cycle = None if callable_ is None else load_callable(callable_)
     if against is not None:
         _require_intact(against)
     with progress("audit") as update:
-        reports = examine(files, cycle, against, jobs=jobs, progress=update)
+        reports = examine(paths, cycle, against, jobs=jobs, progress=update)
     for report in reports:
         if as_json:
             emit_data(json_line(_shown(report.as_json())))

@@ -9,7 +9,7 @@ import click
 
 from cmeta.cli.console import emit, emit_data, printable, progress
 from cmeta.cli.errors import Exit
-from cmeta.cli.files import open_chronicle
+from cmeta.cli.files import open_chronicle, readable
 from cmeta.cli.options import FILE, chosen_fields, json_option, names, timestamp
 from cmeta.cli.values import json_line
 from cmeta.differ import diff as compare
@@ -20,6 +20,7 @@ from cmeta.differ import diff as compare
 Examples:
   cmeta diff first.cmeta second.cmeta
   cmeta diff first.cmeta second.cmeta --fields loss_value,entropy
+  ssh host cat run.cmeta | cmeta diff - run.cmeta
   cmeta diff --json first.cmeta second.cmeta | jq .first
 
 \b
@@ -48,8 +49,9 @@ def diff(
 ) -> None:
     """Compare two chronicles record by record."""
     paths = _paths_of(a, b, fields)
+    one, other = readable(a), readable(b)
     with progress(f"{a.name} and {b.name}") as update:
-        report = compare(a, b, fields=paths, start=start, end=end, progress=update)
+        report = compare(one, other, fields=paths, start=start, end=end, progress=update)
     if as_json:
         emit_data(json_line(report.as_json()))
     else:

@@ -14,6 +14,7 @@ import click
 from cmeta.cli.console import complain, emit_data, emit_rich, printable
 from cmeta.cli.errors import Exit
 from cmeta.cli.facts import Facts, gather
+from cmeta.cli.field_table import field_as_dict, field_table
 from cmeta.cli.files import open_chronicle, what_open_means
 from cmeta.cli.options import file_argument, json_option
 from cmeta.cli.values import json_line
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
 Examples:
   cmeta info run.cmeta
   cmeta info --quick huge.cmeta                 at once, whatever its size
+  xz -dc run.cmeta.xz | cmeta info -
   cmeta info --json run.cmeta | jq .sha256
 
 The sha256 is the identity of the experiment: equal records, configurations and schema give equal
-bytes, on every machine. A damaged file is shown as far as it is intact, and the exit code is 3."""
+bytes, on every machine.
+
+\b
+Exit codes:
+  0 fine, or open    2 usage or I/O    3 damaged: what is intact is shown"""
 )
 @file_argument
 @click.option("--quick", is_flag=True, help="Only what opening reads: no phases, no sha256.")
@@ -74,16 +80,8 @@ def as_dict(facts: Facts) -> dict[str, Any]:
 
 
 def _field_as_dict(field: Field, facts: Facts) -> dict[str, Any]:
-    return {
-        "name": field.path,
-        "type": field.type_name,
-        "declared": field.declared,
-        "exact": field.exact if field.is_float else None,
-        "quanta_per_unit": field.quanta_per_unit or None,
-        "values": list(field.labels) or None,
-        "unit": field.unit or None,
-        "num_batches": None if facts.occurrences is None else facts.occurrences.get(field.path, 0),
-    }
+    batches = None if facts.occurrences is None else facts.occurrences.get(field.path, 0)
+    return {**field_as_dict(field), "num_batches": batches}
 
 
 def _state(facts: Facts) -> str:
@@ -94,10 +92,10 @@ def _state(facts: Facts) -> str:
 
 def _show(facts: Facts) -> None:
     parts: list[RenderableType] = [
-        _summary(facts), "", "Fields", _fields_table(facts.fields, facts)
+        _summary(facts), "", "Fields", field_table(facts.fields, facts.occurrences)
     ]  # fmt: skip
     if facts.undeclared:
-        parts += ["", "Undeclared metrics", _fields_table(facts.undeclared, facts)]
+        parts += ["", "Undeclared metrics", field_table(facts.undeclared, facts.occurrences)]
     if facts.configs:
         parts += ["", "Configurations"]
         parts += [_config_line(i, config) for i, config in enumerate(facts.configs)]
@@ -147,36 +145,3 @@ def _summary_rows(facts: Facts) -> list[tuple[str, str]]:
 
 def _where(offset: int, path: str) -> str:
     return printable(f"offset {offset}, {path}")
-
-
-def _fields_table(fields: tuple[Field, ...], facts: Facts) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2), pad_edge=True, header_style="bold")
-    for title in ("name", "type", "unit"):
-        table.add_column(title, overflow="fold")
-    table.add_column("in batches", justify="right")
-    table.add_column("values", overflow="fold")
-    for field in fields:
-        count = "" if facts.occurrences is None else f"{facts.occurrences.get(field.path, 0):,}"
-        cells = (field.path, field.type_name, field.unit, count, _storage(field))
-        style = "dim" if count == "0" else ""
-        table.add_row(*(Text(printable(cell)) for cell in cells), style=style)
-    return table
-
-
-def _storage(field: Field) -> str:
-    if field.labels:
-        return ", ".join(field.labels)
-    if field.exact:
-        return "exact"
-    if field.quanta_per_unit:
-        return f"in steps of {_quantum(field.quanta_per_unit)}"
-    return ""
-
-
-def _quantum(quanta_per_unit: int) -> str:
-    """Return one step as text, exactly."""
-    is_power_of_ten = str(quanta_per_unit).rstrip("0") == "1"
-    return f"{1 / quanta_per_unit:g}" if is_power_of_ten else f"1/{quanta_per_unit}"

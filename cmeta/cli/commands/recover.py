@@ -44,7 +44,7 @@ Verdicts, and exit codes:
 )  # fmt: skip
 def recover(file: Path, out: Path, as_json: bool, schema_file: Path | None) -> None:
     """Salvage what is intact of a damaged, open or truncated chronicle into a new one."""
-    schema = None if schema_file is None else _schema_of(schema_file)
+    schema = None if schema_file is None else Schema.load(schema_file)
     try:
         with progress(file.name) as update:
             report = salvage(file, out, schema=schema, progress=update)
@@ -55,13 +55,6 @@ def recover(file: Path, out: Path, as_json: bool, schema_file: Path | None) -> N
     else:
         emit("".join(f"{printable(line)}\n" for line in str(report).splitlines()))
     raise click.exceptions.Exit(_EXITS[report.verdict])
-
-
-def _schema_of(path: Path) -> Schema:
-    try:
-        return Schema.load(path)
-    except OSError as err:
-        raise Failure(f"{file_name(path)}: {err.strerror or err}", Exit.USAGE) from err
 
 
 def _shown(report: RecoveryReport) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import click
 
 from cmeta.cli.commands.cat import report
 from cmeta.cli.console import file_name, note
-from cmeta.cli.files import open_chronicle, what_open_means
+from cmeta.cli.files import open_chronicle, require_file, what_open_means
 from cmeta.cli.formats import FORMATS
 from cmeta.cli.options import (
     chosen_fields,
@@ -20,6 +20,7 @@ from cmeta.cli.options import (
     chosen_selection,
     file_argument,
     format_option,
+    records_option,
     selection_options,
 )
 from cmeta.cli.rows import RowBlock, RowStream
@@ -35,13 +36,14 @@ _EVERY = 0.2  # seconds between two looks
 Examples:
   cmeta tail run.cmeta                     the last 10 records
   cmeta tail -f run.cmeta                  and those that come, until the run is closed
-  cmeta tail -f run.cmeta --json | jq .loss_value"""
+  cmeta tail -f run.cmeta --json | jq .loss_value
+
+\b
+Exit codes:
+  0 fine    2 usage or I/O    3 corrupt: what is intact is printed"""
 )
 @file_argument
-@click.option(
-    "-n", "--records", "num_records", type=click.IntRange(min=0), default=10, show_default=True,
-    metavar="N", help="How many of the last records.",
-)  # fmt: skip
+@records_option("How many of the last records.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as records come; ends with the run.")
 @selection_options
 @format_option
@@ -57,6 +59,8 @@ def tail(
     as_json: bool,
 ) -> None:
     """Print the last records, and follow a run that is being recorded."""
+    if follow:
+        require_file(file)
     write = FORMATS[chosen_format(format_, as_json)]
     with closing(open_chronicle(file)) as reader:
         selection = chosen_selection(reader, start, end, phase)

@@ -12,7 +12,7 @@ from cmeta.checker import validate as examine
 from cmeta.checks.report import Report
 from cmeta.cli.console import complain, emit, emit_data, file_name, progress
 from cmeta.cli.errors import Exit, Failure, describe, reading
-from cmeta.cli.files import require_file, what_open_means
+from cmeta.cli.files import expand, readable, what_open_means
 from cmeta.cli.options import files_argument, json_option
 from cmeta.cli.values import json_line
 
@@ -24,6 +24,8 @@ _EXITS = {"valid": Exit.FINE, "open": Exit.DIFFERS, "corrupt": Exit.CORRUPT}
 Examples:
   cmeta validate run.cmeta
   cmeta validate --no-canonical runs/*.cmeta      faster: bytes that can be read are enough
+  cmeta validate runs/                            every .cmeta file below
+  zstd -dc run.cmeta.zst | cmeta validate -
   cmeta validate --json run.cmeta | jq .findings
 
 \b
@@ -42,10 +44,14 @@ A file that cannot be read counts as 2."""
     "about as slow as writing).",
 )  # fmt: skip
 def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
-    """Check every byte of chronicles."""
+    """Check every byte of chronicles.
+
+    A FILE may be a folder, for every .cmeta file below it, or a pattern in quotes.
+    """
     worst = Exit.FINE
     verdicts: Counter[str] = Counter()
-    for file in files:
+    paths = expand(files)
+    for file in paths:
         try:
             report = _examine(file, canonical)
         except Failure as failure:
@@ -59,9 +65,9 @@ def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
             else:
                 emit(_as_text(file, report))
         verdicts[verdict] += 1
-    if len(files) > 1 and not as_json:
+    if len(paths) > 1 and not as_json:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        emit(f"{len(files)} files: {counts}\n")
+        emit(f"{len(paths)} files: {counts}\n")
     raise click.exceptions.Exit(worst)
 
 
@@ -73,9 +79,9 @@ def verdict_of(report: Report) -> str:
 
 
 def _examine(file: Path, canonical: bool) -> Report:
-    require_file(file)
+    source = readable(file)
     with reading(file), progress(file.name) as update:
-        report = examine(file, canonical=canonical, progress=update)
+        report = examine(source, canonical=canonical, progress=update)
     report.findings.sort(key=lambda finding: finding.offset)
     return report
 

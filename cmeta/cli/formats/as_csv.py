@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from cmeta.cli.console import emit_data, is_terminal, printable
@@ -21,15 +21,15 @@ _NOTHING = '""'
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 
 
-def write_csv(stream: RowStream) -> None:
+def write_csv(stream: RowStream, write: Callable[[str], None] = emit_data) -> None:
     """Write a stream of rows."""
-    shown = printable if is_terminal(sys.stdout) else str
+    shown = printable if write is emit_data and is_terminal(sys.stdout) else str
     style = replace(EXACT, label=lambda label: quoted(shown(label)))
     fields = stream.occurring
-    _emit([[style.label(name) for field in fields for name in _header_of(field)]])
+    _emit([[style.label(name) for field in fields for name in _header_of(field)]], write)
     for block in stream:
         columns = [column for field in fields for column in _columns_of(field, block, style)]
-        _emit(zip(*columns, strict=True))
+        _emit(zip(*columns, strict=True), write)
 
 
 def quoted(text: str) -> str:
@@ -43,9 +43,9 @@ def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
 
 
-def _emit(rows: Iterable[Iterable[str]]) -> None:
+def _emit(rows: Iterable[Iterable[str]], write: Callable[[str], None]) -> None:
     # A line with a single empty cell would be no record for most readers.
-    emit_data("".join(f"{','.join(row) or _NOTHING}\n" for row in rows))
+    write("".join(f"{','.join(row) or _NOTHING}\n" for row in rows))
 
 
 def _header_of(field: Field) -> list[str]:

@@ -1,24 +1,48 @@
 """JSON lines: one object a record, nested as the schema nests it.
 
 What is absent is left out; an enumeration is the name of its value, a configuration its number.
+In full, a line before them holds schema and configurations (`cmeta.importer.preamble`), which makes
+the lines a whole chronicle again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from cmeta.cli.console import emit_data
+from cmeta.cli.errors import reading
 from cmeta.cli.rows import RowBlock, RowStream
-from cmeta.cli.values import JSON, json_string, texts
+from cmeta.cli.values import JSON, json_line, json_string, texts
+from cmeta.importer.preamble import preamble_of
+from cmeta.reader import Reader
 from cmeta.schema import Field
 
 Members = list[str | None]  # of one field: '"name":value', or None where it is absent
 
 
-def write_jsonl(stream: RowStream) -> None:
+def write_jsonl(stream: RowStream, write: Callable[[str], None] = emit_data) -> None:
     """Write a stream of rows."""
     for block in stream:
-        emit_data("".join(f"{line}\n" for line in _objects(_members(block), block.num_rows)))
+        members = _members(block)
+        if stream.heading:
+            members = [[f'"file":{json_string(stream.heading)}'] * block.num_rows, *members]
+        write("".join(f"{line}\n" for line in _objects(members, block.num_rows)))
+
+
+def write_preamble(
+    reader: Reader, num_records: int | None, write: Callable[[str], None] = emit_data
+) -> None:
+    """Write the line that makes JSON lines a whole chronicle.
+
+    Parameters
+    ----------
+    num_records : int or None
+        How many records follow; None: nobody knows yet.
+    """
+    with reading(Path(reader.name)):
+        plain = preamble_of(reader.schema, reader.configs, num_records)
+    write(json_line(plain))
 
 
 def _members(block: RowBlock) -> list[Members]:

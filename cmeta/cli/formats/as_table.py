@@ -31,7 +31,7 @@ def write_table(stream: RowStream) -> None:
     fields = stream.occurring
     pages = ([_cells_of(field, block) for field in fields] for block in stream)
     first = [] if stream.is_live else _take(pages)
-    table = _Table(fields)
+    table = _Table(fields, stream.heading)
     table.make_room(first)
     for page in chain(first, pages):
         table.write(page)
@@ -53,7 +53,8 @@ def _num_rows(page: Cells) -> int:
 class _Table:
     """The widths so far, and whether the last header that was printed has them."""
 
-    def __init__(self, fields: tuple[Field, ...]) -> None:
+    def __init__(self, fields: tuple[Field, ...], heading: str) -> None:
+        self._heading = heading
         self._is_left = [bool(field.labels) for field in fields]
         self._titles = _titles(fields)
         self._widths = list(map(len_shown, self._titles))
@@ -74,6 +75,8 @@ class _Table:
         """Write some rows, below a header if there is none that fits."""
         self.make_room([page])
         lines = [] if self._has_header else self._header()
+        if self._heading and not self._num_rows:
+            lines = [f"{self._heading}:", *lines]
         lines += self._lines(page)
         self._num_rows += _num_rows(page)
         self._has_header = True
@@ -82,6 +85,8 @@ class _Table:
     def finish(self) -> None:
         """Say what was not shown."""
         num_columns = len(self._titles)
+        if self._num_rows and self._heading:
+            emit("\n")
         if self._num_rows and self._num_shown < num_columns:
             note(
                 f"{self._num_shown} of {num_columns} columns fit here; choose with --fields, "

@@ -1,0 +1,138 @@
+"""`cmeta convert`: other tools read what it writes, and importing it loses nothing."""
+
+import csv
+import io
+import json
+import sys
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import cmeta
+
+NUM_RECORDS = 100
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.ndjson", "run.parquet", "run.pq"])
+def test_importing_what_was_converted_gives_the_identical_file(cm, chronicle, tmp_path, name):
+    out, again = tmp_path / name, tmp_path / "again.cmeta"
+    result = cm("convert", chronicle, out)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert cm("import", out, again).exit_code == 0
+    assert again.read_bytes() == chronicle.read_bytes()
+
+
+def test_csv_is_that_of_cat(cm, chronicle, tmp_path):
+    out = tmp_path / "run.csv"
+    assert cm("convert", chronicle, out).exit_code == 0
+    assert out.read_bytes().decode() == cm("cat", "--format", "csv", chronicle).stdout
+    assert len(list(csv.reader(io.StringIO(out.read_text("utf-8"))))) == NUM_RECORDS + 1
+
+
+def test_pandas_reads_the_parquet(cm, chronicle, tmp_path):
+    out = tmp_path / "run.parquet"
+    assert cm("convert", chronicle, out).exit_code == 0
+    frame = pd.read_parquet(out, dtype_backend="pyarrow")
+    with cmeta.open(chronicle) as run:
+        read = run.read()
+    assert frame["seed_state"].tolist() == read["seed_state"].tolist()
+    assert frame["phase"].astype(str).tolist() == read["phase"].tolist()
+    assert frame["loss_value"].isna().tolist() == (~read.present["loss_value"]).tolist()
+    kept = frame["loss_value"].array._pa_array.to_pylist()
+    np.testing.assert_array_equal(kept[1:4], [np.nan, np.inf, -np.inf])
+
+
+def test_a_selection(cm, chronicle, tmp_path):
+    out = tmp_path / "run.parquet"
+    options = ["--start", 1010, "--end", 1050, "--phase", "validate,dream", "--fields", "entropy"]
+    assert cm("convert", chronicle, out, *options).exit_code == 0
+    table = pq.read_table(out)
+    with cmeta.open(chronicle) as run:
+        read = run.read(["metrics.entropy"], 1010, 1050, ["validate", "dream"])
+    assert sorted(table.column_names) == ["metrics.entropy", "phase", "timestamp"]
+    assert table["metrics.entropy"].to_pylist() == read["metrics.entropy"].tolist()
+
+
+def test_standard_output(cm, chronicle, tmp_path, process):
+    text = cm("convert", chronicle, "-", "--format", "jsonl").stdout
+    assert json.loads(text.splitlines()[0])["cmeta"]["num_records"] == NUM_RECORDS
+    running = process("convert", chronicle, "-", "--format", "parquet")
+    data, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (0, b"")
+    assert pq.read_table(io.BytesIO(data)).num_rows == NUM_RECORDS
+
+
+def test_the_format_must_be_known(cm, chronicle, tmp_path):
+    for out in (tmp_path / "run.xls", "-"):
+        result = cm("convert", chronicle, out)
+        assert result.exit_code == 2
+        assert "has none of the suffixes .jsonl, .ndjson, .csv, .parquet, .pq" in result.stderr
+    assert cm("convert", chronicle, tmp_path / "run.xls", "--format", "csv").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.csv", "run.parquet"])
+def test_an_existing_file_stays_unless_it_may_go(cm, chronicle, tmp_path, name):
+    out = tmp_path / name
+    out.write_text("mine")
+    result = cm("convert", chronicle, out)
+    assert result.exit_code == 2
+    assert f"{out}: exists; --replace writes over it" in result.stderr
+    assert out.read_text() == "mine"
+    assert cm("convert", chronicle, out, "--replace").exit_code == 0
+    assert out.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.csv", "run.parquet"])
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+def test_nothing_is_written_of_a_damaged_file(cm, request, tmp_path, name, damage):
+    path, out = request.getfixturevalue(damage), tmp_path / name
+    result = cm("convert", path, out)
+    assert result.exit_code == 3
+    assert str(path) in result.stderr
+    assert not [found for found in tmp_path.iterdir() if found.name.startswith(("run.j", ".run"))]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.csv", "run.parquet"])
+def test_an_empty_and_an_open_chronicle(cm, empty, still_open, tmp_path, name):
+    out, again = tmp_path / name, tmp_path / "again.cmeta"
+    assert cm("convert", empty, out).exit_code == 0
+    assert cm("import", out, again).exit_code == 0
+    assert again.read_bytes() == empty.read_bytes()
+    result = cm("convert", still_open, out, "--replace")
+    assert result.exit_code == 0
+    assert "is open" in result.stderr
+
+
+def test_without_pyarrow_the_extra_is_named(cm, chronicle, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = cm("convert", chronicle, tmp_path / "run.parquet")
+    assert result.exit_code == 2
+    assert "needs pyarrow: pip install 'cmeta-format[arrow]'" in result.stderr
+    assert cm("convert", chronicle, tmp_path / "run.csv").exit_code == 0
+
+
+def test_a_folder_that_is_not_there(cm, chronicle, tmp_path):
+    result = cm("convert", chronicle, tmp_path / "no" / "run.csv")
+    assert result.exit_code == 2
+    assert "No such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.csv"])
+def test_memory_does_not_grow_with_the_file(cm, tmp_path, name):
+    peaks = []
+    schema = cmeta.default_schema().with_batch_records(512)
+    for num_batches in (16, 64):
+        path = tmp_path / f"{num_batches}.cmeta"
+        size = 512 * num_batches
+        values = np.random.default_rng(1).random(size)
+        cmeta.write(path, {"phase": np.zeros(size, np.uint8), "metrics.x": values}, schema)
+        cm("convert", path, tmp_path / f"{num_batches}-{name}")  # imports, caches
+        tracemalloc.start()
+        assert cm("convert", path, tmp_path / name, "--replace").exit_code == 0
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]  # of four times the records

@@ -1,0 +1,139 @@
+"""What a command is given: folders, patterns, standard input."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import cmeta
+from cmeta.cli import cli
+from cmeta.cli.files import expand
+
+FROM_STDIN = ["info", "validate", "cat", "head", "tail", "schema show", "schema json"]
+
+
+@pytest.fixture
+def tree(chronicle, tmp_path):
+    """A folder of chronicles, in the order in which they are found."""
+    root = tmp_path / "runs"
+    names = ["a.cmeta", "deep/er/b.cmeta", "[x]*.cmeta", "z \u00fc.cmeta"]
+    for name in [*names, "notes.txt"]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(chronicle.read_bytes())
+    return root
+
+
+def names(root, *given):
+    return [str(path.relative_to(root)) for path in expand(root / one for one in given)]
+
+
+def piped(data, *args):
+    return CliRunner().invoke(cli, list(map(str, args)), input=data)
+
+
+def test_a_folder_is_every_chronicle_below_it(tree):
+    assert names(tree, ".") == sorted(["[x]*.cmeta", "a.cmeta", "deep/er/b.cmeta", "z ü.cmeta"])
+
+
+def test_a_pattern_that_the_shell_has_left_alone(tree):
+    assert names(tree, "*.cmeta") == ["[x]*.cmeta", "a.cmeta", "z ü.cmeta"]
+    assert names(tree, "**/*.cmeta") == ["[x]*.cmeta", "a.cmeta", "deep/er/b.cmeta", "z ü.cmeta"]
+    assert names(tree, "d*") == ["deep/er/b.cmeta"]
+    assert names(tree, "*") == ["[x]*.cmeta", "a.cmeta", "deep/er/b.cmeta", "z ü.cmeta"]
+    assert names(tree, "*.txt") == ["notes.txt"]
+
+
+def test_a_file_whose_name_is_a_pattern_is_a_file(tree):
+    assert names(tree, "[x]*.cmeta") == ["[x]*.cmeta"]
+
+
+def test_what_is_named_is_never_passed_by(tree):
+    assert names(tree, "missing.cmeta", "m*.cmeta", "a.cmeta", "a.cmeta") == [
+        "missing.cmeta", "m*.cmeta", "a.cmeta", "a.cmeta",
+    ]  # fmt: skip
+    (tree / "empty").mkdir()
+    assert names(tree, "empty") == ["empty"]
+    assert names(tree, "a.cmeta", ".", "deep") == [
+        "a.cmeta", "[x]*.cmeta", "deep/er/b.cmeta", "z ü.cmeta",
+    ]  # fmt: skip
+    assert expand([Path("-")]) == [Path("-")]
+
+
+def test_a_journal_whose_file_is_gone_is_an_error(cm, tmp_path):
+    (tmp_path / "run.cmeta-journal").write_bytes(b"")
+    result = cm("validate", tmp_path)
+    assert result.exit_code == 2
+    assert "run.cmeta: No such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "audit", "schema check"])
+def test_commands_of_several_files_take_all_three(cm, tree, command):
+    found = cm(*command.split(), "--json", tree, tree / "d*", tree / "a.cmeta")
+    files = [json.loads(line)["file"] for line in found.stdout.splitlines()]
+    assert len(files) == 5
+    assert files[-1] == str(tree / "a.cmeta")
+
+
+@pytest.mark.parametrize("command", ["validate", "query", "schema check"])
+def test_a_pattern_without_a_match(cm, tmp_path, command):
+    more = ["phase == 'train'"] if command == "query" else []
+    result = cm(*command.split(), tmp_path / "*.cmeta", *more)
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {tmp_path / '*.cmeta'}: no file matches\n"
+
+
+@pytest.mark.parametrize("command", FROM_STDIN)
+def test_standard_input_says_what_the_file_says(cm, chronicle, command):
+    from_file = cm(*command.split(), chronicle)
+    from_pipe = piped(chronicle.read_bytes(), *command.split(), "-")
+    assert from_pipe.exit_code == from_file.exit_code == 0
+    assert from_pipe.stdout == from_file.stdout.replace(str(chronicle), "<stdin>")
+
+
+def test_query_and_diff_of_standard_input(chronicle):
+    data = chronicle.read_bytes()
+    assert piped(data, "query", "-", "phase == 'train'", "--count").stdout == "60\n"
+    assert piped(data, "diff", "-", chronicle).exit_code == 0
+    assert piped(data, "diff", chronicle, "-", "--fields", "loss_value").exit_code == 0
+
+
+@pytest.mark.parametrize("command", FROM_STDIN)
+def test_what_comes_in_is_no_chronicle(command):
+    for data in (b"", b"not a chronicle at all", b"\0" * 1000):
+        result = piped(data, *command.split(), "-")
+        assert result.exit_code == 3
+        assert "<stdin>" in result.stdout + result.stderr
+
+
+def test_damage_is_named_after_standard_input(flipped):
+    result = piped(flipped.read_bytes(), "cat", "-", "--json")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: <stdin>: offset ")
+
+
+@pytest.mark.parametrize(
+    "args", [("audit", "-"), ("replay", "-", "os:getcwd"), ("tail", "-f", "-")]
+)
+def test_commands_that_need_a_file_on_disk(chronicle, args):
+    result = piped(chronicle.read_bytes(), *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: <stdin>: this command reads a file on disk")
+
+
+def test_a_terminal_is_no_chronicle(cm, monkeypatch):
+    monkeypatch.setattr("cmeta.cli.files.is_terminal", lambda stream: True)
+    result = cm("info", "-")
+    assert (result.exit_code, result.stderr) == (
+        2, "Error: <stdin>: a terminal, expected a .cmeta file in a pipe\n",
+    )  # fmt: skip
+
+
+def test_an_open_file_comes_without_its_journal(tmp_path):
+    path = tmp_path / "open.cmeta"
+    with cmeta.Recorder(path) as rec:
+        rec.log("train", loss=0.5)
+        rec.flush()
+        result = piped(path.read_bytes(), "info", "-", "--json")
+    assert json.loads(result.stdout)["state"] == "open"
+    assert not json.loads(result.stdout)["has_journal"]

@@ -1,0 +1,58 @@
+"""Sparklines: stretches, levels, what is not finite, and terminals without blocks."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis.extra import numpy as hnp
+
+from cmeta.cli.sparkline import bins_of, must_be_ascii, sparkline
+
+LARGEST = np.finfo("f8").max
+
+
+def test_few_values_are_their_own_bins():
+    np.testing.assert_equal(bins_of([1, 2, 3], 3), [1, 2, 3])
+    np.testing.assert_equal(bins_of([], 3), [])
+    np.testing.assert_equal(bins_of([np.inf, np.nan, 1], 3), [np.nan, np.nan, 1])
+
+
+def test_many_values_are_means_of_stretches():
+    np.testing.assert_equal(bins_of([1, 3, 5, 7, np.nan, np.nan], 3), [2, 6, np.nan])
+    np.testing.assert_equal(bins_of([1, np.nan, np.inf, 7], 2), [1, 7])
+    assert len(bins_of(np.arange(1001), 16)) == 16
+    np.testing.assert_allclose(bins_of(np.full(100, LARGEST), 7), LARGEST)
+
+
+def test_levels_go_from_the_lowest_to_the_highest():
+    assert sparkline(np.arange(8), ascii_only=False) == "▁▂▃▄▅▆▇█"
+    assert sparkline(np.arange(8)[::-1], ascii_only=True) == "#*+=-,._"
+    assert sparkline([-LARGEST, 0, LARGEST], ascii_only=False) == "▁▅█"
+    assert sparkline([7.0] * 4, ascii_only=False) == "▄▄▄▄"
+    assert sparkline([], ascii_only=False) == ""
+
+
+def test_what_is_not_finite_is_marked():
+    assert sparkline([np.nan, 0, np.inf, 1], ascii_only=False) == "!▁!█"
+    assert sparkline([np.nan, np.nan], ascii_only=False) == "!!"
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays("f8", (20,)))
+def test_any_values_fit(values):
+    for width in (1, 7, 20, 33):
+        line = sparkline(values, width, ascii_only=True)
+        assert len(line) == min(width, len(values))
+        assert set(line) <= set("_.,-=+*#!")
+        assert ("!" not in line) or not np.isfinite(values).all()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"), [("ascii", True), ("latin-1", True), ("utf-8", False)]
+)
+def test_blocks_only_where_stdout_shows_them(monkeypatch, encoding, expected):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert must_be_ascii() is expected
+    assert sparkline([0, 1]).isascii() is expected

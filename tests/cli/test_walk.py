@@ -1,0 +1,187 @@
+"""A walk over all commands: help, wrong arguments, missing, corrupt and empty files.
+
+Whatever goes wrong: an exit code that says so, a message that names the file, no traceback, nothing
+half written. A new command is told how to be called in `CALLS`; without that, the walk fails.
+"""
+
+import json
+
+import pytest
+
+from cmeta.cli.app import COMMANDS
+
+# How a command is called on a file; OUT is a file that must not exist yet.
+CALLS = {
+    "info": ["FILE"],
+    "validate": ["FILE"],
+    "cat": ["FILE"],
+    "head": ["-n", "100", "FILE"],
+    "tail": ["-n", "100", "FILE"],
+    "query": ["FILE", "loss_value < 9"],
+    "summary": ["FILE"],
+    "plot": ["FILE"],
+    "runs": ["--no-cache", "FILE"],
+    "diff": ["FILE", "GOOD"],
+    "audit": ["--jobs", "1", "FILE"],
+    "replay": ["FILE", "CYCLE"],
+    "recover": ["FILE", "OUT"],
+    "import": ["FILE", "OUT"],
+    "convert": ["FILE", "OUT.csv"],
+    "schema check": ["FILE"],
+    "schema show": ["FILE"],
+    "schema json": ["FILE"],
+    "completion": [],
+}
+# The commands that take a chronicle.
+READING = [name for name in CALLS if name not in ("import", "completion")]
+OF_A_FLIPPED_BIT = {"recover": 4, "schema check": 0, "schema show": 0, "schema json": 0}
+OF_NO_CHRONICLE = {"runs": 3}
+OF_NO_RECORDS = {"diff": 1, "replay": 5, "recover": 0}
+WITH_JSON = [name for name in READING if name not in ("plot", "convert", "schema json")]
+
+
+@pytest.fixture
+def call(cm, chronicle, tmp_path, monkeypatch):
+    """Call a command on a file."""
+    monkeypatch.chdir(tmp_path)  # what is left over would be left here
+    (tmp_path / "cycle.py").write_text("def cycle(state):\n    return None\n")
+    places = {
+        "GOOD": chronicle,
+        "CYCLE": "cycle.py:cycle",
+        "OUT": "out.cmeta",
+        "OUT.csv": "out.csv",
+    }
+
+    def run(name, file, *more):
+        return cm(
+            *name.split(), *({"FILE": file, **places}.get(arg, arg) for arg in CALLS[name]), *more
+        )
+
+    return run
+
+
+def said(result):
+    """Return what was printed, and hold it to what holds for every error."""
+    text = result.stdout + result.stderr
+    assert "Traceback" not in text
+    assert "\x1b" not in text
+    return text
+
+
+def outputs(tmp_path):
+    return {path.name for path in tmp_path.glob("*out*")}
+
+
+def test_every_command_is_walked_over():
+    assert {name.split()[0] for name in CALLS} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", [*CALLS, "schema"])
+def test_help(cm, name):
+    for flag in ("--help", "-h"):
+        result = cm(*name.split(), flag)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert f" {name} [OPTIONS]" in result.stdout
+        assert f"Examples:\n    cmeta {name} " in result.stdout
+        assert "xit code" in result.stdout
+        assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", [*CALLS, "schema"])
+def test_an_option_that_does_not_exist(cm, name):
+    result = cm(*name.split(), "--no-such-option")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "No such option" in said(result)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CALLS if name not in ("schema show", "schema json")]
+)
+def test_no_argument(cm, name):
+    result = cm(*name.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Missing argument" in said(result)
+
+
+@pytest.mark.parametrize("name", [*READING, "import"])
+def test_a_missing_file(call, tmp_path, name):
+    result = call(name, tmp_path / "missing.cmeta")
+    assert result.exit_code == 2
+    assert str(tmp_path / "missing.cmeta") in said(result)
+    assert outputs(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", [name for name in READING if name not in ("runs", "audit")])
+def test_a_folder_without_chronicles(call, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    result = call(name, tmp_path / "folder")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert str(tmp_path / "folder") in said(result)
+    assert outputs(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_flipped_bit(call, flipped, tmp_path, name):
+    result = call(name, flipped)
+    assert result.exit_code == OF_A_FLIPPED_BIT.get(name, 3)
+    assert str(flipped) in said(result) or result.exit_code == 0
+    if name != "recover":
+        assert outputs(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", READING)
+def test_what_is_no_chronicle(call, no_chronicle, tmp_path, name):
+    result = call(name, no_chronicle)
+    assert result.exit_code == OF_NO_CHRONICLE.get(name, 3)
+    assert str(no_chronicle) in said(result)
+    assert outputs(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", READING)
+def test_an_empty_file(call, tmp_path, name):
+    path = tmp_path / "nothing.cmeta"
+    path.write_bytes(b"")
+    result = call(name, path)
+    assert result.exit_code == 3
+    assert str(path) in said(result)
+    assert outputs(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_chronicle_without_records(call, empty, name):
+    result = call(name, empty)
+    said(result)
+    assert result.exit_code == OF_NO_RECORDS.get(name, 0)
+
+
+@pytest.mark.parametrize("name", READING)
+def test_an_intact_chronicle(call, chronicle, name):
+    result = call(name, chronicle)
+    said(result)
+    codes = {"audit": 1, "replay": 5}  # a loss that is NaN; nothing that was compared
+    assert result.exit_code == codes.get(name, 0)
+
+
+@pytest.mark.parametrize("name", WITH_JSON)
+def test_json_is_an_object_a_line_and_nothing_else(call, chronicle, flipped, name):
+    for file in (chronicle, flipped):
+        result = call(name, file, "--json")
+        assert result.stdout or result.exit_code
+        assert all(isinstance(json.loads(line), dict) for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("name", ["cat", "head", "tail", "query", "summary", "plot", "convert"])
+def test_the_same_words_select(call, chronicle, tmp_path, name):
+    for more, what in (
+        (["--start", "9", "--end", "1"], "is behind --end 1"),
+        (["--start", "x"], "'x' is not an integer"),
+        (["--end", "-1"], "expected a timestamp from 0 on"),
+        (["--phase", "trian"], "Did you mean train"),
+        (["--fields", "los_value"], "Did you mean loss_value"),
+        (["--fields", ","], "has an empty name"),
+    ):
+        result = call(name, chronicle, *more)
+        assert result.exit_code == 2
+        assert what in said(result)
+        assert result.stdout == ""
+        assert outputs(tmp_path) == set()
