@@ -140,10 +140,19 @@ def test_the_public_names_exist_and_are_documented(name):
 
 def test_the_public_names_are_all_there_are():
     modules = {dotted(path).split(".")[0] for path in MODULES}
-    public = {name for name in vars(cmeta) if not name.startswith("_")}
-    assert public - modules == set(cmeta.__all__)
+    public = {name for name in dir(cmeta) if not name.startswith("_")}
+    assert public - modules - {"TYPE_CHECKING", "import_module"} == set(cmeta.__all__)
     assert len(set(cmeta.__all__)) == len(cmeta.__all__)
     assert re.fullmatch(r"\d+\.\d+\.\d+", cmeta.__version__)
+
+
+def test_what_is_imported_later_is_what_the_types_say():
+    tree = ast.parse(Path(cmeta.__file__).read_text("utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    said = {alias.name: node.module for node in block.body for alias in node.names}
+    assert said == cmeta._LATER
+    with pytest.raises(AttributeError, match="module 'cmeta' has no attribute 'nothing'"):
+        cmeta.nothing  # noqa: B018
 
 
 def test_every_module_can_be_imported_by_itself():

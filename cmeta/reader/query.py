@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cmeta.columns import Columns
-from cmeta.query import Expression, parse
-from cmeta.reader.condition import Condition
 from cmeta.reader.file import OpenFile
 from cmeta.reader.gather import DEFAULT_MAX_BYTES, gather
 from cmeta.reader.info import BatchInfo
 from cmeta.reader.selection import Selection, num_rows
 
 if TYPE_CHECKING:
+    from cmeta.query import Expression
     from cmeta.reader.reader import Reader
 
 
@@ -60,6 +59,10 @@ def query(
     ...     run.query("loss_value < 0.1", ["timestamp"])["timestamp"].tolist()
     [1]
     """
+    # Whoever records or reads does without them.
+    from cmeta.query import parse
+    from cmeta.reader.condition import Condition
+
     parsed = parse(expression) if isinstance(expression, str) else expression
     selection, wanted, configs = self._question(fields, start, end, phase)
     condition = Condition.of(parsed, self.schema, lambda: self.fields, lambda: self.configs)

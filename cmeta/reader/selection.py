@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.reader.condition import Condition
 from cmeta.reader.file import OpenFile
 from cmeta.reader.info import AnyBatch, BatchInfo
 from cmeta.schema import Schema
 from cmeta.schema.rules import TIMESTAMP
+
+if TYPE_CHECKING:
+    from cmeta.reader.condition import Condition
 
 Rows = slice | npt.NDArray[np.intp]
 

@@ -66,7 +66,9 @@ def audit(
     callable_: str | None,
     jobs: int | None,
 ) -> None:
-    """Audit chronicles: bytes, gaps, seeds, leftovers; folders are searched for .cmeta files.
+    """Audit chronicles: bytes, gaps, seeds, leftovers.
+
+    Folders are searched for .cmeta files.
 
     A FILE may also be a pattern in quotes.
     """

@@ -25,7 +25,7 @@ Exit codes:
 )
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    """Print the script with which a shell completes cmeta's command line."""
+    """Print the script with which a shell completes commands."""
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

@@ -75,7 +75,10 @@ def convert(
     fields: tuple[tuple[str, ...], ...],
     replace: bool,
 ) -> None:
-    """Write a chronicle as JSON lines, CSV or Parquet; OUT may be `-` for standard output."""
+    """Write a chronicle as JSON lines, CSV or Parquet.
+
+    OUT may be `-` for standard output.
+    """
     kind = format_ or _format_of(out)
     require_free(out, replace=replace)
     if kind == "parquet":

@@ -64,7 +64,10 @@ def plot(
     width: int | None,
     height: int,
 ) -> None:
-    """Draw fields over time, several runs in one picture (needs the extra `plot`)."""
+    """Draw fields over time in the terminal.
+
+    Several runs share a picture. Needs the extra `plot`.
+    """
     plotext()
     frame = Frame(
         width=width or terminal_width() or _WIDTH,

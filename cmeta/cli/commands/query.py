@@ -100,7 +100,7 @@ def query(
     format_: str | None,
     as_json: bool,
 ) -> None:
-    """Print the records of chronicles for which an expression is true.
+    """Print the records for which an expression is true.
 
     A FILE may be a folder, for every .cmeta file below it, or a pattern in quotes.
     """

@@ -43,7 +43,10 @@ Verdicts, and exit codes:
     help="For a file whose own schema is damaged: the schema that it was written with.",
 )  # fmt: skip
 def recover(file: Path, out: Path, as_json: bool, schema_file: Path | None) -> None:
-    """Salvage what is intact of a damaged, open or truncated chronicle into a new one."""
+    """Salvage what is intact of a damaged chronicle.
+
+    Also of an open or truncated one; it goes into a new file, OUT.
+    """
     schema = None if schema_file is None else Schema.load(schema_file)
     try:
         with progress(file.name) as update:

@@ -93,7 +93,10 @@ def runs(
     jobs: int | None,
     no_cache: bool,
 ) -> None:
-    """List the runs below folders: state, records, loss, and where their configurations differ."""
+    """List the runs below folders: state, loss, configuration.
+
+    Of the configurations, the keys are shown in which the runs differ.
+    """
     _require_existing(folders)
     with progress("runs") as update:
         found = scan(folders, jobs=jobs, cache=not no_cache, progress=update)

@@ -47,7 +47,7 @@ Exit codes:
   0 fine    2 usage or I/O    3 an invalid schema, or a corrupt chronicle"""
 )
 def schema() -> None:
-    """Check and show schemas: schema files, and those inside chronicles."""
+    """Check and show schemas, of files and inside chronicles."""
 
 
 @schema.command(

@@ -64,7 +64,10 @@ def summary(
     stats: Names,
     as_json: bool,
 ) -> None:
-    """Sum up runs: count, extremes, mean, deviation, slope, NaN; several side by side."""
+    """Sum up runs: extremes, mean, deviation, slope, NaN.
+
+    Several are shown side by side.
+    """
     runs = Several(files, fields, start, end, phase)
     found: dict[str, Summary] = {}
     for run in runs:

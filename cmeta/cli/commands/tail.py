@@ -58,7 +58,7 @@ def tail(
     format_: str | None,
     as_json: bool,
 ) -> None:
-    """Print the last records, and follow a run that is being recorded."""
+    """Print the last records; follow a run that is being recorded."""
     if follow:
         require_file(file)
     write = FORMATS[chosen_format(format_, as_json)]
