@@ -39,7 +39,9 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python -m fuzz.fuzz_reader --seconds 60
 	$(BIN)/python -m fuzz.fuzz_roundtrip --seconds 60
 
+# Sizes, times and memory beside twelve others; some 25 minutes. Writes bench/RESULTS.md.
 bench: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m bench
 
 # 200 kills and 10,000,000 records; about ten minutes.

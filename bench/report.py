@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Goal:
     found: float
     limit: float
     unit: str = ""
+
+    HEADER: ClassVar[tuple[str, ...]] = ("goal", "found", "at most", "verdict")
 
     def row(self) -> list[str]:
         """Return the goal as a row of a table."""
@@ -76,8 +79,9 @@ class Section:
 
     def render(self) -> str:
         """Return the section as Markdown: goals before everything else."""
-        header = ["goal", "found", "at most", "verdict"]
-        goals = [Table("Goals", header, [goal.row() for goal in self.goals])] if self.goals else []
+        goals = (
+            [Table("Goals", Goal.HEADER, [goal.row() for goal in self.goals])] if self.goals else []
+        )
         parts = [f"## {self.title}\n\n{self.text}\n", *(t.render() for t in [*goals, *self.tables])]
         return "\n".join(parts)
 

@@ -13,9 +13,11 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.telemetry import FOLDER, ROOT
+
+MOST_ROUNDS = 25
 
 _IMPORT = """
 import time, numpy
@@ -68,3 +70,106 @@ def import_seconds(module: str, rounds: int) -> float:
         if number:  # the first one fills the caches
             found.append(float(done.stdout))
     return statistics.median(found)
+
+
+class Timing(NamedTuple):
+    """What turns have found.
+
+    Attributes
+    ----------
+    seconds : float
+        Median.
+    spread : float
+        Between the quartiles, as a share of the median.
+    rounds : int
+    """
+
+    seconds: float
+    spread: float
+    rounds: int
+
+
+class Failure(NamedTuple):
+    """Why a contestant has no time."""
+
+    reason: str
+
+
+def turns(
+    contestants: Mapping[str, Callable[[], Any]], budget: float, most: int = MOST_ROUNDS
+) -> dict[str, Timing | Failure]:
+    """Race with as many rounds for each contestant as its own time allows.
+
+    All are warmed by one run each. The rounds of the slow are spread over those of the fast, and
+    each round begins with another contestant. One that fails is out, and the others go on.
+
+    Parameters
+    ----------
+    contestants : mapping of str to callable
+    budget : float
+        Seconds for the rounds of one contestant; at least 3 rounds, but only one for a contestant
+        whose single run takes more.
+    most : int
+        Rounds at most.
+    """
+    found: dict[str, Timing | Failure] = {}
+    times: dict[str, list[float]] = {}
+    rounds: dict[str, int] = {}
+    _forget()
+    for name, run in contestants.items():
+        warm = _attempt(run)
+        if isinstance(warm, Failure):
+            found[name] = warm
+            continue
+        times[name] = []
+        rounds[name] = 1 if warm > budget else min(most, max(3, int(budget / max(warm, 1e-9))))
+    _forget()
+    longest = max(rounds.values(), default=0)
+    for number in range(longest):
+        names = list(rounds)
+        shift = number % len(names)
+        for name in names[shift:] + names[:shift]:
+            if _is_due(number, rounds[name], longest) and name not in found:
+                elapsed = _attempt(contestants[name])
+                if isinstance(elapsed, Failure):
+                    found[name] = elapsed
+                else:
+                    times[name].append(elapsed)
+    return {name: found.get(name) or _summary(times[name]) for name in contestants}
+
+
+def _forget() -> None:
+    """Collect once, and spare what lives on every later collection: libraries are large."""
+    gc.collect()
+    gc.freeze()
+
+
+def _is_due(number: int, rounds: int, longest: int) -> bool:
+    return (number + 1) * rounds // longest > number * rounds // longest
+
+
+def _attempt(run: Callable[[], Any]) -> float | Failure:
+    gc.collect()
+    gc.disable()
+    try:
+        begin = time.perf_counter()
+        run()
+        return time.perf_counter() - begin
+    except Exception as err:  # whatever a contestant raises is a row of the results
+        return Failure(reason_of(err))
+    finally:
+        gc.enable()
+
+
+def _summary(times: list[float]) -> Timing:
+    median = statistics.median(times)
+    if len(times) < 3:
+        return Timing(median, 0.0, len(times))
+    low, _, high = statistics.quantiles(times, n=4, method="inclusive")
+    return Timing(median, (high - low) / median, len(times))
+
+
+def reason_of(err: Exception) -> str:
+    """Return an error in a line, to be shown in a table."""
+    lines = str(err).strip().splitlines()
+    return f"{type(err).__name__}: {lines[0] if lines else ''}"[:120]
