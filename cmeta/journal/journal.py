@@ -159,6 +159,7 @@ class _Scan:
         self.tables = Tables()
         self.bodies: list[bytes] = []
         self.starts: list[int] = []
+        self._taken: set[Any] = set()  # what has a number
         self._defined: dict[str, dict[int, int]] = {"CONFIG": {}, "NAME": {}}  # from which row on
         self.problem = ""
         kinds = grammar.format.journal.kinds
@@ -201,10 +202,11 @@ class _Scan:
             value, table = self._checked_config(fields["config"]), self.tables.configs
         else:
             value, table = self._checked_name(fields["name"]), self.tables.names
-        if number not in table and value in table.values():
+        if number not in table and value in self._taken:
             raise CorruptError(f"{kind} {number}, which has another number already")
         if table.setdefault(number, value) != value:
             raise CorruptError(f"{kind} {number} for a second time, with another body")
+        self._taken.add(value)
         self._defined[kind].setdefault(number, len(self.bodies))
 
     def _checked_config(self, body: bytes) -> bytes:

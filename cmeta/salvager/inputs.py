@@ -42,6 +42,8 @@ class Inputs:
         None if it cannot be read.
     is_foreign : bool
         The header speaks of a major version that is not ours.
+    is_schema_certain : bool
+        False: nothing confirms that the schema in use is the file's.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Inputs:
     findings: list[Finding] = field(default_factory=list)
     header: Header | None = None
     is_foreign: bool = False
+    is_schema_certain: bool = True
 
     @property
     def has_main(self) -> bool:
@@ -131,6 +134,7 @@ def schema_of(inputs: Inputs, scan: Scan, given: Schema | None) -> Schema | None
     if not _is_confirmed(inputs, given):
         message = "nothing confirms that the given schema is the file's; wrong values may result"
         inputs.note(CorruptError(message, offset=inputs.grammar.header.size, path="SCHEMA"))
+        inputs.is_schema_certain = False
     return given
 
 
@@ -148,8 +152,19 @@ def _confirmed_default(inputs: Inputs, scan: Scan) -> Schema | None:
 
 
 def _is_confirmed(inputs: Inputs, schema: Schema) -> bool:
-    """Return whether a schema is the file's, by the 64-bit CRC that still stands behind it."""
+    """Return whether a schema is the file's, by the CRC of it that stands behind it, or in the
+    journal of this file.
+    """
     grammar = inputs.grammar
+    if inputs.journal is not None:
+        try:
+            _require_same_end(
+                inputs.main, read_journal(inputs.journal, schema, grammar), grammar
+            )  # fmt: skip
+        except DecodeError:
+            pass
+        else:
+            return True
     block, size = grammar.block("SCHEMA", schema.embedded), grammar.frame_tail.size
     at = grammar.header.size + len(block) - size
     return at + size <= inputs.main.size and inputs.main.read(at, size) == block[-size:]
@@ -168,6 +183,7 @@ def bound_journal(inputs: Inputs, schema: Schema) -> Journal | None:
             return standing.journal
     try:
         rows = read_journal(data, schema, grammar)
+        _require_our_version(rows, grammar)
         if inputs.has_main:
             _require_same_end(inputs.main, rows, grammar)
     except DecodeError as err:
@@ -175,6 +191,15 @@ def bound_journal(inputs: Inputs, schema: Schema) -> Journal | None:
         inputs.note(err)
         return None
     return rows
+
+
+def _require_our_version(journal: Journal, grammar: Grammar) -> None:
+    major, version = grammar.format.format.major, journal.header.version
+    if version >> 8 != major:
+        raise UnsupportedVersionError(
+            f"version {version >> 8}.{version & 0xFF}, expected {major}.x",
+            path="journal.header.version",
+        )
 
 
 def _require_same_end(main: Source, journal: Journal, grammar: Grammar) -> None:

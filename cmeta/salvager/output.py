@@ -69,11 +69,11 @@ class Output:
 def temporary(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """Give a new file beside the target, gone at the end whatever happens."""
     path = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
-    with path.open("xb") as file:
-        try:
+    try:
+        with path.open("xb") as file:
             yield path, file
-        finally:
-            path.unlink(missing_ok=True)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def require_free(target: Path) -> None:
@@ -109,6 +109,8 @@ def publish(path: Path, target: Path) -> None:
     Raises
     ------
     ExistsError
+    OSError
+        It cannot be made durable; then it does not have the name.
     """
     try:
         os.link(path, target)  # unlike a rename, it never replaces
@@ -118,4 +120,8 @@ def publish(path: Path, target: Path) -> None:
     except OSError:  # a file system without links
         require_free(target)
         os.rename(path, target)
-    sync_folder(target.parent)
+    try:
+        sync_folder(target.parent)
+    except OSError:
+        target.unlink()
+        raise

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
-from cmeta.errors import CorruptError
-from cmeta.journal import Journal
+from cmeta.errors import CorruptError, ExistsError
+from cmeta.journal import Journal, journal_path
 from cmeta.journal.rows import Tables as NumberTables
-from cmeta.salvager.by_index import Index, find_index
+from cmeta.salvager.beyond import end_of_use
+from cmeta.salvager.by_index import Index, crc_of, find_index, place
 from cmeta.salvager.decode import Salvaged
 from cmeta.salvager.inputs import (
     Inputs,
@@ -20,6 +21,7 @@ from cmeta.salvager.inputs import (
     schema_of,
     schema_of_journal,
 )
+from cmeta.salvager.meter import Meter, Progress
 from cmeta.salvager.output import Output, publish, require_free, temporary, verify
 from cmeta.salvager.report import Lost, RecoveryReport
 from cmeta.salvager.rows import Rows, salvage_rows
@@ -27,8 +29,6 @@ from cmeta.salvager.salvage import Pair, by_index, by_walking, ends_of
 from cmeta.salvager.scan import Scan, scan
 from cmeta.salvager.tables import Tables
 from cmeta.schema import Schema
-
-Progress = Callable[[int, int], None]
 
 
 def recover(
@@ -81,6 +81,8 @@ def recover(
     """
     target = Path(out)
     require_free(target)
+    if target.resolve() in (Path(path).resolve(), journal_path(path).resolve()):
+        raise ExistsError(f"{target} is what is to be recovered; a recovery never works in place")
     inputs = open_inputs(Path(path))
     try:
         return _Recovery(inputs, target, progress or (lambda done, size: None)).run(schema)
@@ -90,48 +92,56 @@ def recover(
 
 class _Recovery:
     def __init__(self, inputs: Inputs, target: Path, progress: Progress) -> None:
-        self._inputs, self._target, self._progress = inputs, target, progress
+        self._inputs, self._target = inputs, target
         size = inputs.main.size if inputs.has_main else len(inputs.journal or b"")
+        self._progress = Meter(progress, size)
         self._report = RecoveryReport(inputs.name, len_file=size)
         self._report.findings = inputs.findings
         self._last: Pair = (0, 0)
         self._dropped: Counter[str] = Counter()
         self._num_open_losses = 0
+        self._num_before = 0  # records before the rows of the journal that are used
         self._num_rows_lost: int | None = 0  # of the journal; None: nobody knows
 
     def run(self, given: Schema | None) -> RecoveryReport:
         """Find out what there is, write it, and say what is missing."""
         inputs = self._inputs
-        found = self._scan(inputs.main.size)
+        found = scan(
+            inputs.main, inputs.grammar, inputs.main.size, newer=inputs.newer,
+            progress=lambda done: self._progress.at(0, done, inputs.main.size),
+        )  # fmt: skip
         if inputs.has_main:
             schema = schema_of(inputs, found, given)
         else:
             schema = schema_of_journal(inputs, given)
-        if schema is None or self._is_unreadable(found, schema):
+        journal = None if schema is None else bound_journal(inputs, schema)
+        if schema is None or self._is_unreadable(found, schema, journal):
             self._say_why_nothing(schema)
+            self._progress.finish()
             return self._report
-        journal = bound_journal(inputs, schema)
         if journal is not None and inputs.has_main:
-            found = self._scan(journal.header.base_length)  # what is behind is not trusted
+            end, self._num_before = end_of_use(found, journal)
+            if end > journal.header.base_length:
+                message = (
+                    "rows are missing in the journal: batches are used that it does not vouch for"
+                )
+                inputs.note(CorruptError(message, offset=journal.header.base_length, path="BATCH"))
+            found = found.upto(end)
+        elif journal is not None:
+            self._num_before = journal.header.base_records
         self._note_damage(found)
         index = None if journal else self._index(found, schema)
         self._write(schema, found, index, journal)
+        self._progress.finish()
         return self._report
-
-    def _scan(self, end: int) -> Scan:
-        size = self._inputs.main.size
-        return scan(
-            self._inputs.main, self._inputs.grammar, end, newer=self._inputs.newer,
-            progress=lambda done: self._progress(done // 3, size),
-        )  # fmt: skip
 
     def _index(self, found: Scan, schema: Schema) -> Index | None:
         inputs = self._inputs
         return find_index(found, inputs.main, inputs.grammar, schema, newer=inputs.newer)
 
-    def _is_unreadable(self, found: Scan, schema: Schema) -> bool:
+    def _is_unreadable(self, found: Scan, schema: Schema, journal: Journal | None) -> bool:
         """Return whether the file is of another major version; a damaged header does not say so."""
-        if not self._inputs.is_foreign:
+        if not self._inputs.is_foreign or journal is not None:  # which is of our version
             return False
         index = self._index(found, schema)
         major = self._inputs.grammar.format.format.major
@@ -158,11 +168,13 @@ class _Recovery:
     ) -> None:
         inputs, report = self._inputs, self._report
         tables = Tables(inputs.main, inputs.grammar, schema, newer=inputs.newer)
-        pieces = by_index(index, found, tables) if index else by_walking(found, tables)
+        index, pieces = self._pieces(found, index, journal, tables)
+        num_batches = sum(block.name == "BATCH" for block in found.blocks)
         with temporary(self._target) as (path, file):
             output = Output(file, schema)
             for piece in pieces:
                 self._take(piece, output, tables)
+                self._progress.at(1, report.num_batches, num_batches)
             if journal is not None:
                 self._take_journal(journal, output, tables)
             report.num_records = output.num_records
@@ -170,13 +182,44 @@ class _Recovery:
             if report.verdict == "nothing":
                 return
             output.finish()
-            size = inputs.main.size
-            verify(
-                path, report.num_records,
-                lambda done, all_: self._progress(size * 2 // 3 + done * size // (3 * all_), size),
-            )  # fmt: skip
+            verify(path, report.num_records, lambda done, size: self._progress.at(2, done, size))
             publish(path, self._target)
         report.out = str(self._target)
+
+    def _pieces(
+        self, found: Scan, index: Index | None, journal: Journal | None, tables: Tables
+    ) -> tuple[Index | None, Iterator[Salvaged | Lost]]:
+        """Return what there is, and the INDEX if it is this file's."""
+        inputs = self._inputs
+        placing = place(index, found, inputs.main, inputs.grammar, tables.schema) if index else None
+        if index is not None and placing is not None and placing.fits:
+            self._compare_header(index)
+            for block in placing.copies:
+                message = "like a batch before it, and not in the INDEX: left out"
+                inputs.note(CorruptError(message, offset=block.offset, path="BATCH"))
+            return index, by_index(index, placing, tables)
+        if index is not None:
+            message = "it does not have every batch that is there: not used"
+            inputs.note(CorruptError(message, offset=index.block.offset, path="INDEX"))
+        in_order = True
+        if journal is not None and inputs.has_main and not found.gaps:
+            length = journal.header.base_length
+            span = inputs.grammar.header.size, length
+            crc = crc_of(inputs.main, inputs.grammar, *span, inputs.grammar.checksum(b""))
+            in_order = crc == journal.header.running_crc
+        return None, by_walking(found, tables, in_order=in_order)
+
+    def _compare_header(self, index: Index) -> None:
+        """Say where the header, which is outside of every checksum, is not what the INDEX says."""
+        header = self._inputs.header
+        if header is None:
+            return
+        counts = header.records_count, int(index.table["records_count"].sum())
+        pairs = {"version": (header.version, index.version), "records_count": counts}
+        for name, (found, expected) in pairs.items():
+            if found != expected:
+                message = f"{found}, but the INDEX says {expected}"
+                self._inputs.note(CorruptError(message, path=f"header.{name}"))
 
     def _take(self, piece: Salvaged | Lost, output: Output, tables: Tables) -> None:
         """Write a batch, unless it goes back."""
@@ -227,7 +270,7 @@ class _Recovery:
         names = {number: name for number, name in enumerate(tables.names) if name}
         known = NumberTables(dict(tables.configs), names)
         data = self._inputs.journal or b""
-        for piece in salvage_rows(data, journal, self._inputs.grammar, known):
+        for piece in salvage_rows(data, journal, self._inputs.grammar, known, self._num_before):
             if isinstance(piece, Lost):
                 self._report.lost.append(piece)
                 self._num_rows_lost = _sum(self._num_rows_lost, piece.num_records)
@@ -237,7 +280,10 @@ class _Recovery:
     def _take_rows(self, rows: Rows, output: Output, tables: Tables) -> None:
         first, last = ends_of(rows.chunk, tables)
         if output.num_records and first < self._last:
-            self._inputs.note(CorruptError("its rows go back in time", path="journal"))
+            reason = f"rows of the journal go back, behind timestamp {self._last[0]}"
+            count = rows.chunk.num_records
+            self._report.lost.append(Lost(0, 0, count, first[0], last[0], True, reason))
+            self._num_rows_lost = _sum(self._num_rows_lost, count)
             return
         self._last = last
         output.add(rows.chunk)
@@ -256,7 +302,8 @@ class _Recovery:
         report.dropped = [f"{count:,} {what}" for what, count in self._dropped.items()]
         if report.num_lost == 0:
             report.lost = []  # what is damaged held no record
-            report.verdict = "with loss" if report.dropped else "complete"
+            is_certain = self._inputs.is_schema_certain and not report.dropped
+            report.verdict = "complete" if is_certain else "with loss"
         else:
             report.verdict = "with loss" if report.num_records else "nothing"
 
@@ -268,7 +315,7 @@ class _Recovery:
             if self._num_rows_lost is None:
                 return None
             rows = self._report.num_from_journal + self._num_rows_lost
-            return journal.header.base_records + rows
+            return self._num_before + rows
         header = self._inputs.header
         return None if header is None or header.is_open else header.records_count
 

@@ -8,43 +8,43 @@ rows; where it is lost, so are the values that refer to it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from cmeta.checks.blocks import Block
+from cmeta.checks.metadata import parse_config, parse_name
 from cmeta.chunk import Chunk
+from cmeta.errors import DecodeError
 from cmeta.grammar import Grammar
 from cmeta.journal import Journal, RowLayout, read_journal
 from cmeta.journal.entries import Entry, Framer
 from cmeta.journal.rows import Tables
+from cmeta.salvager.entries import EntryFinder
 from cmeta.salvager.report import Lost
+from cmeta.schema.rules import TIMESTAMP
 
-Gap = tuple[int, int]
+_BAD_ROWS_MAX = 16  # intact rows that break a rule, which no damage makes; then nothing more
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Consecutive rows.
+    """Rows in the order of their ordinals.
 
     Attributes
     ----------
-    first : int
-        Ordinal of the first.
     chunk : Chunk
     num_stripped : int
         Records that lack a value whose configuration or name is lost.
     """
 
-    first: int
     chunk: Chunk
     num_stripped: int = 0
 
 
 def salvage_rows(
-    data: bytes, journal: Journal, grammar: Grammar, known: Tables
+    data: bytes, journal: Journal, grammar: Grammar, known: Tables, base: int
 ) -> Iterator[Rows | Lost]:
     """Yield what a journal holds, in the order of its ordinals, and what is missing between.
 
@@ -56,169 +56,177 @@ def salvage_rows(
         Its intact beginning.
     known : Tables
         What the main file defines.
+    base : int
+        Ordinal of the first row that is wanted.
     """
-    if journal.end == journal.len_file:  # the ordinary case
+    if journal.end == journal.len_file and base == journal.header.base_records:  # ordinary
         if journal.bodies:
-            yield Rows(journal.header.base_records, journal.chunk)
+            yield Rows(journal.chunk)
         return
-    yield from _Salvage(data, journal, grammar, known).run()
+    yield from _Salvage(data, journal, grammar, known, base).run()
 
 
 class _Salvage:
-    def __init__(self, data: bytes, journal: Journal, grammar: Grammar, known: Tables) -> None:
-        self._data, self._journal, self._grammar = data, journal, grammar
+    def __init__(
+        self, data: bytes, journal: Journal, grammar: Grammar, known: Tables, base: int
+    ) -> None:
+        self._data, self._journal, self._grammar, self._known = data, journal, grammar, known
+        self._base = base
         self._framer = Framer(grammar, journal.header.salt)
         self._layout = RowLayout(journal.schema, grammar)
-        kinds = grammar.format.journal.kinds
-        self._row = kinds["ROW"].kind
-        self._codes = bytes(kind.kind for kind in kinds.values())
-        self._tables, self._known = Tables(), known
-        self._gaps: list[Gap] = []
+        self._kinds = {code: name for name, code in self._framer.kinds.items()}
+        self._tables = Tables()
+        self._taken: set[str | bytes] = set()
 
     def run(self) -> Iterator[Rows | Lost]:
         """Go through all intact entries."""
-        entries = self._entries()
+        header = self._grammar.journal_header
+        finder = EntryFinder(self._data, self._framer, self._grammar)
+        entries, rest = finder.find(header.size)
+        all_rows = self._sort(entries)
+        rows = [row for row in all_rows if row.ordinal >= self._base]
+        self._define_the_rest()
+        expected, at, last = self._base, header.size, None
+        stretch = _Stretch(entries)
+        for group, found in self._valid(rows):
+            field = self._journal.schema[TIMESTAMP]
+            timestamps = found.chunk.columns[field].values.tolist()
+            for row, timestamp in zip(group, timestamps, strict=True):
+                if row.ordinal > expected:
+                    place = stretch.between(at, row.offset)
+                    yield _lost(*place, row.ordinal - expected, last, timestamp)
+                expected, at, last = row.ordinal + 1, row.end, timestamp
+            yield found
+        missing = rows[-1].ordinal + 1 - expected if rows else 0
+        if missing > 0:
+            yield _lost(at, max(row.end for row in rows), missing, last, None)
+        highest = all_rows[-1].ordinal if all_rows else self._journal.header.base_records - 1
+        is_damaged = rest < len(self._data) and not finder.is_torn(rest, self._layout)
+        if is_damaged or highest < self._base - 1:  # batches show that there were more rows
+            yield _lost(rest, len(self._data), None, last, None)
+
+    def _sort(self, entries: list[Entry]) -> list[Entry]:
+        """Return the rows by ordinal, and take the definitions."""
         rows: dict[int, Entry] = {}
         for entry in entries:
-            if entry.kind != self._row:
-                self._define(entry)
-            elif self._is_row(entry.body):
-                rows.setdefault(entry.ordinal, entry)
-        self._define_the_rest()
-        expected = self._journal.header.base_records
-        last: int | None = None
-        for group in _consecutive([rows[ordinal] for ordinal in sorted(rows)]):
-            found = self._validated(group)
-            if found is None or group[0].ordinal < expected:
-                continue
-            first, timestamps = found.first, self._timestamps(found.chunk)
-            if first > expected:
-                yield self._lost(first - expected, last, timestamps[0])
-            yield found
-            expected, last = first + found.chunk.num_records, timestamps[-1]
-        if self._has_lost_tail():
-            yield self._lost(None, last, None)
+            kind = self._kinds.get(entry.kind)
+            if kind == "ROW":
+                if self._is_row(entry):
+                    rows.setdefault(entry.ordinal, entry)
+            elif kind is not None:
+                self._define(kind, entry)
+        return [rows[ordinal] for ordinal in sorted(rows)]
 
-    def _entries(self) -> list[Entry]:
-        """Return all intact entries, and note the gaps between them."""
-        data, entries = self._data, []
-        offset = self._grammar.journal_header.size
-        while True:
-            found = list(self._framer.scan(data, offset))
-            entries += found
-            offset = found[-1].end if found else offset
-            if offset >= len(data):
-                return entries
-            end = self._search(offset + 1)
-            self._gaps.append((offset, end))
-            offset = end
+    def _is_row(self, entry: Entry) -> bool:
+        rest = len(entry.body) - self._layout.len_fixed
+        is_ours = entry.ordinal >= self._journal.header.base_records
+        return is_ours and rest >= 0 and rest % self._layout.entry.itemsize == 0
 
-    def _search(self, start: int) -> int:
-        """Return the offset of the next intact entry, or the end."""
-        kinds = re.escape(self._codes)
-        head = re.compile(b"(?=(?s:.{4})[" + kinds + b"]\0\0\0)")
-        for match in head.finditer(self._data, start):
-            if next(self._framer.scan(self._data, match.start()), None) is not None:
-                return match.start()
-        return len(self._data)
-
-    def _define(self, entry: Entry) -> None:
-        name = next(
-            n for n, k in self._grammar.format.journal.kinds.items() if k.kind == entry.kind
-        )
-        fields = self._grammar.journal_bodies[name].parse(entry.body)
-        if name == "CONFIG":
-            self._tables.configs.setdefault(fields["number"], fields["config"])
-        else:
-            self._tables.names.setdefault(fields["number"], fields["name"])
+    def _define(self, kind: str, entry: Entry) -> None:
+        """Take a definition; one that breaks a rule defines nothing."""
+        schema = self._journal.schema
+        try:
+            fields = self._grammar.journal_bodies[kind].parse(entry.body)
+            value = fields[kind.lower()]
+            body = value if isinstance(value, bytes) else value.encode()
+            block = Block(kind, entry.kind, 0, entry.offset, entry.end, entry.offset, body)
+            _ = parse_config(block, schema) if kind == "CONFIG" else parse_name(block, schema)
+        except DecodeError:
+            return
+        table: dict[int, str | bytes] = vars(self._tables)[f"{kind.lower()}s"]
+        if fields["number"] not in table and value not in self._taken:
+            table[fields["number"]] = value
+            self._taken.add(value)
 
     def _define_the_rest(self) -> None:
         """Take from the main file what the journal does not say itself."""
-        pairs: tuple[tuple[dict[int, Any], dict[int, Any]], ...] = (
-            (self._tables.configs, self._known.configs), (self._tables.names, self._known.names),
-        )  # fmt: skip
-        for own, known in pairs:
-            taken = set(own.values())
-            own.update({n: v for n, v in known.items() if n not in own and v not in taken})
+        for kind in ("configs", "names"):
+            own: dict[int, str | bytes] = vars(self._tables)[kind]
+            for number, value in vars(self._known)[kind].items():
+                if number not in own and value not in self._taken:
+                    own[number] = value
 
-    def _is_row(self, body: bytes) -> bool:
-        rest = len(body) - self._layout.len_fixed
-        return rest >= 0 and rest % self._layout.entry.itemsize == 0
+    def _valid(self, rows: list[Entry]) -> Iterator[tuple[list[Entry], Rows]]:
+        """Yield rows that hold to every rule, and leave out those that do not."""
+        bodies = [self._stripped(row.body) for row in rows]
+        stripped = [body != row.body for body, row in zip(bodies, rows, strict=True)]
+        start = 0
+        for _ in range(_BAD_ROWS_MAX):
+            if start >= len(rows):
+                return
+            chunk = self._checked(bodies[start:])
+            end = start + (chunk.num_records if chunk else 0)
+            if chunk:
+                yield rows[start:end], Rows(chunk, sum(stripped[start:end]))
+            start = end + 1
 
-    def _validated(self, group: list[Entry]) -> Rows | None:
-        """Hold consecutive rows against every rule, as a journal of their own."""
-        bodies = [self._stripped(entry.body) for entry in group]
-        num_stripped = sum(b != e.body for b, e in zip(bodies, group, strict=True))
-        ordinal, frame = group[0].ordinal, self._framer.frame
-        used = self._used(bodies)
+    def _checked(self, bodies: list[bytes]) -> Chunk | None:
+        """Hold rows against every rule, as a journal of their own; return those before a bad one.
+
+        There they follow one another, whatever is missing between them.
+        """
+        frame, layouts = self._framer.frame, self._grammar.journal_bodies
         entries = [
-            frame(kind, ordinal, self._grammar.journal_bodies[kind].build(fields))
-            for kind, fields in used
+            frame(kind, 0, layouts[kind].build(fields)) for kind, fields in self._used(bodies)
         ]
-        entries += [frame("ROW", ordinal + i, body) for i, body in enumerate(bodies)]
-        header = self._journal.header
+        entries += [frame("ROW", ordinal, body) for ordinal, body in enumerate(bodies)]
         layout = self._grammar.journal_header
-        fields = {**vars(header), "base_records": ordinal}
+        fields = {**vars(self._journal.header), "base_records": 0}
         head = layout.upto("masked_crc").build(fields)
         head = layout.build({**fields, "masked_crc": self._grammar.checksum.masked(head)})
         again = read_journal(head + b"".join(entries), self._journal.schema, self._grammar)
-        return Rows(ordinal, again.chunk, num_stripped) if again.bodies else None
+        return again.chunk if again.bodies else None
 
     def _used(self, bodies: list[bytes]) -> list[tuple[str, dict[str, object]]]:
         """Return the definitions that rows use."""
-        metrics, _ = self._layout.undeclared_of(bodies)
-        names = sorted(set(metrics["name_number"].tolist()) & self._tables.names.keys())
-        found: list[tuple[str, dict[str, object]]] = [
-            ("CONFIG", {"number": n, "config": body}) for n, body in self._tables.configs.items()
+        fixed, (metrics, _) = self._layout.fixed(bodies), self._layout.undeclared_of(bodies)
+        tables, config = self._tables, self._journal.schema.config_field
+        names = set(metrics["name_number"].tolist()) & tables.names.keys()
+        configs: set[int] = set()
+        if config is not None:
+            place = self._journal.schema.fields.index(config)
+            configs = set(fixed[f"v{place}"].tolist()) & tables.configs.keys()
+        return [
+            *(("CONFIG", {"number": n, "config": tables.configs[n]}) for n in sorted(configs)),
+            *(("NAME", {"number": n, "name": tables.names[n]}) for n in sorted(names)),
         ]
-        return found + [("NAME", {"number": n, "name": self._tables.names[n]}) for n in names]
 
     def _stripped(self, body: bytes) -> bytes:
         """Return a row without the values that refer to what nobody knows."""
-        layout = self._layout
+        layout, tables = self._layout, self._tables
         fixed = np.frombuffer(body[: layout.len_fixed], layout.dtype).copy()
         metrics = np.frombuffer(body[layout.len_fixed :], layout.entry)
-        kept = metrics[np.isin(metrics["name_number"], list(self._tables.names))]
-        fixed["num_undeclared"] = len(kept)
-        for place, field in enumerate(self._journal.schema.fields):
-            number = int(fixed[f"v{place}"][0]) if field.type == "config" else 0
-            if field.type == "config" and number not in self._tables.configs:
+        is_known = [number in tables.names for number in metrics["name_number"].tolist()]
+        kept = metrics[np.array(is_known, bool)]
+        fixed["num_undeclared"] -= np.uint32(len(metrics) - len(kept))
+        config = self._journal.schema.config_field
+        if config is not None:
+            place = self._journal.schema.fields.index(config)
+            byte, bit = place // 8, 1 << place % 8
+            is_there = bool(fixed["present"][0, byte] & bit)
+            if is_there and int(fixed[f"v{place}"][0]) not in tables.configs:
                 fixed[f"v{place}"] = 0
-                fixed["present"][0, place // 8] &= ~(1 << place % 8) & 0xFF
-        return fixed.tobytes() + kept.tobytes()
-
-    def _timestamps(self, chunk: Chunk) -> list[int]:
-        field = next(f for f in chunk.fields if f.path == "timestamp")
-        column = chunk.column(field)
-        return [] if column is None else column.values.tolist()
-
-    def _has_lost_tail(self) -> bool:
-        """Return whether more than one entry that was cut off is missing at the end.
-
-        A process that dies leaves a part of what it was writing, which nobody was told is safe.
-        """
-        if not self._gaps or self._gaps[-1][1] < len(self._data):
-            return False
-        rest = self._data[self._gaps[-1][0] :]
-        layout = self._grammar.journal_frame.upto("body")
-        if len(rest) < layout.size:
-            return False
-        head = layout.parse(rest[: layout.size])
-        is_head = head["kind"] in self._codes and not head["reserved"] and not head["reserved2"]
-        return not is_head or self._framer.len_frame + head["len_body"] <= len(rest)
-
-    def _lost(self, num: int | None, before: int | None, after: int | None) -> Lost:
-        offset, length = self._gaps[0][0], sum(end - start for start, end in self._gaps)
-        return Lost(offset, length, num, before, after, False, "damaged entries of the journal")
+                fixed["present"][0, byte] &= ~bit & 0xFF
+        stripped: bytes = fixed.tobytes() + kept.tobytes()
+        return stripped
 
 
-def _consecutive(entries: list[Entry]) -> Iterator[list[Entry]]:
-    """Yield runs of entries whose ordinals follow one another."""
-    group: list[Entry] = []
-    for entry in entries:
-        if group and entry.ordinal != group[-1].ordinal + 1:
-            yield group
-            group = []
-        group.append(entry)
-    if group:
-        yield group
+class _Stretch:
+    """Narrows what is between two rows down to what is no entry."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._ends = {entry.offset: entry.end for entry in entries}
+        self._starts = {entry.end: entry.offset for entry in entries}
+
+    def between(self, start: int, end: int) -> tuple[int, int]:
+        """Return where the damage begins and ends."""
+        while self._ends.get(start, end) < end:
+            start = self._ends[start]
+        while self._starts.get(end, start) > start:
+            end = self._starts[end]
+        return start, end
+
+
+def _lost(start: int, end: int, num: int | None, before: int | None, after: int | None) -> Lost:
+    length = max(0, end - start)
+    return Lost(start, length, num, before, after, False, "damaged entries of the journal")

@@ -14,7 +14,7 @@ import numpy as np
 
 from cmeta.chunk import Chunk
 from cmeta.errors import DecodeError
-from cmeta.salvager.by_index import Index, place
+from cmeta.salvager.by_index import Index, Placing
 from cmeta.salvager.decode import BatchReader, Salvaged
 from cmeta.salvager.report import Lost
 from cmeta.salvager.scan import Found, Gap, Scan
@@ -24,9 +24,8 @@ from cmeta.schema.rules import PHASE, TIMESTAMP
 Pair = tuple[int, int]
 
 
-def by_index(index: Index, scan: Scan, tables: Tables) -> Iterator[Salvaged | Lost]:
+def by_index(index: Index, placing: Placing, tables: Tables) -> Iterator[Salvaged | Lost]:
     """Yield what the batches of the INDEX are, one by one."""
-    placing = place(index, scan, tables.source, tables.grammar, tables.schema)
     for found, number in placing.numbered:
         tables.define(found, number)
     reader = BatchReader(tables)
@@ -56,12 +55,19 @@ def lost_batch(found: Found, reason: str) -> Lost:
     return Lost(found.offset, length, count, first, last, True, reason)
 
 
-def by_walking(scan: Scan, tables: Tables) -> Iterator[Salvaged | Lost]:
-    """Yield what the batches of a file without an INDEX are, and the gaps between them."""
-    walk = _Walk(tables)
+def by_walking(scan: Scan, tables: Tables, *, in_order: bool) -> Iterator[Salvaged | Lost]:
+    """Yield what the batches of a file without an INDEX are, and the gaps between them.
+
+    Parameters
+    ----------
+    in_order : bool
+        False: something shows that blocks have been exchanged, so that no number is certain.
+    """
+    walk = _Walk(tables, in_order)
     for piece in scan.pieces:
         if isinstance(piece, Gap):
-            yield walk.pass_over(piece)
+            if not walk.is_damaged_schema(piece):
+                yield walk.pass_over(piece)
         elif piece.name in walk.counts:
             walk.define(piece)
         elif piece.name == "BATCH":
@@ -70,19 +76,22 @@ def by_walking(scan: Scan, tables: Tables) -> Iterator[Salvaged | Lost]:
 
 @dataclass
 class _Count:
-    """How many blocks of a kind there were, how many since the last batch, and if that is sure."""
+    """How many blocks of a kind there were, how many since the last batch, how many that no batch
+    has confirmed, and whether that is sure.
+    """
 
     total: int = 0
     since_batch: int = 0
+    unconfirmed: int = 0
     is_certain: bool = True
 
 
 class _Walk:
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, in_order: bool) -> None:
         self._tables = tables
         self._reader = BatchReader(tables)
         self._ordinal = 0
-        self.counts = {"CONFIG": _Count(), "NAME": _Count()}
+        self.counts = {name: _Count(is_certain=in_order) for name in ("CONFIG", "NAME")}
 
     def define(self, found: Found) -> None:
         """Number a CONFIG or NAME, as long as numbers are certain."""
@@ -91,6 +100,13 @@ class _Walk:
             self._tables.define(found, count.total)
             count.total += 1
             count.since_batch += 1
+            count.unconfirmed += 1
+
+    def is_damaged_schema(self, gap: Gap) -> bool:
+        """Return whether the gap is where the SCHEMA stood, and nothing else."""
+        grammar = self._tables.grammar
+        length = len(self._tables.schema.embedded) + grammar.len_frame
+        return gap.offset == grammar.header.size and gap.end == gap.offset + length
 
     def pass_over(self, gap: Gap) -> Lost:
         """Take note of bytes that are no block."""
@@ -130,8 +146,10 @@ class _Walk:
         highest = max(numbers, default=-1)
         fits = highest == count.total - 1 if count.since_batch else highest < count.total
         if not fits:
-            self._tables.forget(name, range(count.total - count.since_batch, count.total))
+            self._tables.forget(name, range(count.total - count.unconfirmed, count.total))
             count.is_certain = False
+        elif highest == count.total - 1:
+            count.unconfirmed = 0
         count.since_batch = 0
 
     def _end_certainty(self) -> None:
@@ -142,15 +160,14 @@ class _Walk:
     def _is_damaged_batch(self, gap: Gap) -> bool:
         """Return whether the gap is one BATCH and nothing else, as head and directory say."""
         grammar, source, schema = self._tables.grammar, self._tables.source, self._tables.schema
-        length, head_size = gap.end - gap.offset, grammar.frame_head.size
-        if length < grammar.len_frame:
+        len_body, head_size = gap.end - gap.offset - grammar.len_frame, grammar.frame_head.size
+        if len_body < 0:
             return False
-        data = source.read(gap.offset, length)
-        body = data[head_size : -grammar.frame_tail.size]
         try:
-            head = grammar.frame_head.parse(data[:head_size])
-            if head["kind"] != grammar.kinds["BATCH"] or head["len_body"] != len(body):
+            head = grammar.frame_head.parse(source.read(gap.offset, head_size))
+            if head["kind"] != grammar.kinds["BATCH"] or head["len_body"] != len_body:
                 return False
+            body = source.read(gap.offset + head_size, len_body)
             fields = grammar.bodies["BATCH"].parse(body, num_columns=schema.num_columns)
         except DecodeError:
             return False

@@ -1,8 +1,8 @@
 """Scanning: every intact block of a file, wherever it stands, and the gaps between them.
 
 Blocks are walked one behind the other. Where none stands, the next head that could be one is
-searched for, and taken only if its CRC is right. The work is linear: the bytes whose CRC was
-computed in vain are counted, and beyond a small multiple of the file the search gives up.
+searched for, and taken only if its CRC is right. The work is linear: what was tried in vain is
+counted, and beyond a small multiple of the file the search gives up.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from cmeta.checks.blocks import Block, read_block
-from cmeta.errors import ChecksumError, DecodeError
+from cmeta.errors import ChecksumError, CorruptError, DecodeError
 from cmeta.grammar import Grammar
 from cmeta.source import Source
 
-_WINDOW = 1 << 20  # bytes searched at once
-_VAIN_PER_BYTE = 16  # CRCs computed in vain, in bytes, for each byte of the file
-_VAIN_LEAST = 1 << 24
+_WINDOWS = (1 << 12, 1 << 20)  # bytes searched at once: at first, and at most
+_BATCH_BYTES_PER_CELL = 16  # more than any column takes
+VAIN_PER_BYTE = 16  # CRCs computed in vain, in bytes, for each byte of the file
+VAIN_LEAST = 1 << 24
+VAIN_PER_TRY = 1 << 12  # what a try costs besides its bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """An intact block.
 
@@ -75,6 +77,20 @@ class Scan:
         """What is between them."""
         return [piece for piece in self.pieces if isinstance(piece, Gap)]
 
+    def upto(self, end: int) -> Scan:
+        """Return what stands before `end`; what goes on behind it is no block."""
+        before = Scan(gave_up_at=self.gave_up_at)
+        for piece in self.pieces:
+            if piece.end <= end:
+                before.pieces.append(piece)
+            elif piece.offset < end:
+                message = f"goes on behind {end}, where the journal begins"
+                problem: DecodeError = CorruptError(message, offset=piece.offset, path="block")
+                if isinstance(piece, Gap):
+                    problem = piece.problem
+                before.pieces.append(Gap(piece.offset, end, problem))
+        return before
+
 
 def scan(
     source: Source, grammar: Grammar, end: int, *, newer: bool, progress: Callable[[int], None]
@@ -98,9 +114,15 @@ class _Scanner:
     ) -> None:  # fmt: skip
         self._source, self._grammar, self._end, self._newer = source, grammar, end, newer
         self._progress = progress
-        self._vain = _VAIN_LEAST + _VAIN_PER_BYTE * source.size
+        self._vain = VAIN_LEAST + VAIN_PER_BYTE * source.size
+        limits = grammar.format.limits
+        self._longest = {
+            "SCHEMA": limits.json_bytes_max, "CONFIG": limits.json_bytes_max,
+            "NAME": limits.name_bytes_max, "BATCH": _BATCH_BYTES_PER_CELL * limits.cells_max,
+        }  # fmt: skip
         self._head = struct.Struct("<" + grammar.frame_head.codes)
         self._batch_head = struct.Struct("<" + grammar.batch_head.codes)
+        self._len_look = self._head.size + self._batch_head.size
         heads = [(grammar.kinds[name], grammar.flags_of(name)) for name in grammar.bodies]
         starts = [self._head.pack(kind, flags, 0, 0)[:4] for kind, flags in heads]
         self._pattern = re.compile(b"|".join(map(re.escape, starts)))
@@ -118,8 +140,8 @@ class _Scanner:
                     found.gave_up_at, offset = offset, self._end
                 found.pieces.append(Gap(start, offset, problem))
                 continue
-            if piece.name == "SCHEMA" and has_schema:
-                break  # another chronicle was put behind this one
+            if piece.name == "SCHEMA" and (has_schema or self._begins_another(piece, found)):
+                break
             has_schema |= piece.name == "SCHEMA"
             found.pieces.append(piece)
             offset = piece.end
@@ -134,13 +156,36 @@ class _Scanner:
     def _take(self, offset: int) -> Found | DecodeError:
         """Return the block at an offset, or why there is none."""
         try:
+            self._require_possible_length(offset)
             block = read_block(self._source, self._grammar, offset, self._end, newer=self._newer)
             return Found(block.name, block.offset, block.end, self._row(block))
         except DecodeError as err:
             if isinstance(err, ChecksumError):
                 data = self._source.read(offset, self._head.size)
-                self._vain -= self._head.unpack(data)[-1]
-            return err
+                self._vain -= self._head.unpack(data)[-1] + VAIN_PER_TRY
+            return err.with_traceback(None)  # which would keep the bytes in memory
+
+    def _require_possible_length(self, offset: int) -> None:
+        """Refuse a block before it is read if its length can only be damaged."""
+        if self._end - offset < self._head.size:
+            return
+        kind, _, _, len_body = self._head.unpack(self._source.read(offset, self._head.size))
+        name = self._grammar.names.get(kind, "")
+        most = self._longest.get(name, len_body)
+        if len_body > most:
+            message = f"a body of {len_body} bytes, expected at most {most}"
+            raise CorruptError(message, offset=offset, path=f"{name}.len_body")
+
+    def _begins_another(self, schema: Found, found: Scan) -> bool:
+        """Return whether a chronicle was put behind this one: its header precedes its SCHEMA."""
+        header = self._grammar.header
+        if not found.blocks or schema.offset < header.size:
+            return False
+        try:
+            header.parse(self._source.read(schema.offset - header.size, header.size))
+        except DecodeError:
+            return False
+        return True
 
     def _row(self, block: Block) -> tuple[int, int, int]:
         if block.name != "BATCH":
@@ -152,33 +197,39 @@ class _Scanner:
 
     def _search(self, start: int) -> int:
         """Return the offset of the next intact block, or the end."""
-        for offset in self._candidates(start):
-            if not self._is_plausible(offset):
+        for offset, data in self._candidates(start):
+            if not self._is_plausible(offset, data):
                 continue
             if not isinstance(self._take(offset), DecodeError) or self._vain < 0:
                 return offset
         return self._end
 
-    def _candidates(self, start: int) -> Iterator[int]:
-        """Yield where the first bytes of a head of a known kind stand."""
+    def _candidates(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yield where the first bytes of a head of a known kind stand, and what stands there.
+
+        Windows grow, so that gaps may be many and short.
+        """
+        size, most = _WINDOWS
         while start < self._end:
-            window = self._source.read(start, min(_WINDOW, self._end - start))
+            window = self._source.read(start, min(size, self._end - start))
+            size = min(2 * size, most)
             at = 0
-            while match := self._pattern.search(window, at):
-                yield start + match.start()
+            # What lies across two windows is looked at in the second.
+            is_last = start + len(window) >= self._end
+            stop = len(window) if is_last else len(window) - self._len_look + 1
+            while (match := self._pattern.search(window, at)) and match.start() < stop:
+                yield start + match.start(), window[match.start() : match.start() + self._len_look]
                 at = match.start() + 1
             self._progress(start)
-            if start + len(window) >= self._end:
+            if is_last:
                 return
-            start += len(window) - (self._head.size - 1)  # a head may lie across two windows
+            start += stop
 
-    def _is_plausible(self, offset: int) -> bool:
+    def _is_plausible(self, offset: int, data: bytes) -> bool:
         """Return whether a head can be one, so that its CRC is worth the time."""
         left = self._end - offset - self._grammar.len_frame
         if left < 0:
             return False
-        look = self._head.size + min(self._batch_head.size, left)
-        data = self._source.read(offset, look)
         kind, _, _, len_body = self._head.unpack_from(data)
         fits: bool = len_body <= left
         return fits and self._may_be(self._grammar.names[kind], len_body, data)
@@ -186,12 +237,14 @@ class _Scanner:
     def _may_be(self, name: str, len_body: int, data: bytes) -> bool:
         limits = self._grammar.format.limits
         body = data[self._head.size :]
+        if len_body > self._longest.get(name, len_body):
+            return False
         if name in ("SCHEMA", "CONFIG"):
-            return 2 <= len_body <= limits.json_bytes_max and body[:1] == b"{"
+            return len_body >= 2 and body[:1] == b"{"
         if name == "NAME":
-            return 1 <= len_body <= limits.name_bytes_max
+            return len_body >= 1
         if name == "BATCH":
-            if len_body < self._batch_head.size:
+            if min(len_body, len(body)) < self._batch_head.size:
                 return False
             count, first, last = self._batch_head.unpack_from(body)
             fits: bool = 1 <= count <= limits.batch_records_max and first <= last

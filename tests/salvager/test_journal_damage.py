@@ -1,0 +1,145 @@
+"""Damage to the journal of an open file: every entry, every truncation, flipped bits."""
+
+import pytest
+
+import cmeta
+from cmeta.journal import read_journal
+from tests.hostile.reseal import BATCH, bounds_of
+from tests.salvager.test_damage import flip
+from tests.salvager.test_journals import (  # noqa: F401
+    GRAMMAR,
+    NUM,
+    SCHEMA,
+    entries_of,
+    rescue,
+    running,
+)
+
+
+@pytest.fixture
+def parts(running):  # noqa: F811
+    main, journal, _ = running
+    return main, journal, entries_of(journal)
+
+
+def test_every_entry_damaged(rescue, parts):  # noqa: F811
+    """A row costs itself, unless a sealed batch has it; definitions stand in the file, too."""
+    main, journal, entries = parts
+    rows = [entry for entry in entries if entry[2]]
+    for start, end, is_row in entries[::3] + entries[-1:]:
+        report, _ = rescue(main, flip(journal, (start + end) // 2))
+        place = rows.index((start, end, is_row)) if is_row else 0
+        num_lost = int(is_row and place >= 16)
+        assert report.num_records == NUM - num_lost
+        if not num_lost:
+            assert report.num_lost == 0
+            # What is defined behind the rows of the last sealed batch stands here alone.
+            assert bool(report.dropped) == (not is_row and start > rows[15][1])
+        elif (start, end, is_row) == rows[-1]:
+            assert report.num_lost is None
+            assert "some records, between timestamp 58 and the end" in str(report)
+        else:
+            assert report.num_lost == 1
+            (lost,) = report.lost
+            assert (lost.offset, lost.len_bytes, lost.num_records) == (start, end - start, 1)
+            assert lost.last_timestamp == 32 + place + 1
+            assert lost.first_timestamp == 32 + place - 1
+
+
+def test_flipped_bits_of_an_entry(rescue, parts):  # noqa: F811
+    """Whatever part of an entry is hit, its frame or its row, only that row is lost."""
+    main, journal, entries = parts
+    rows = [entry for entry in entries if entry[2]]
+    for row in (rows[20], rows[-1]):
+        places = [*range(row[0], row[0] + 12, 3), row[0] + 40, row[1] - 12, row[1] - 1]
+        for at in places:
+            for bit in (at % 8,):
+                report, _ = rescue(main, flip(journal, at, bit))
+                assert report.num_records == NUM - 1, (at - row[0], bit)
+                assert report.verdict == "with loss", (at - row[0], bit)
+                assert report.num_lost == (None if row is rows[-1] else 1)
+
+
+def test_a_torn_last_entry_is_no_loss(rescue, parts):  # noqa: F811
+    """Its call had not returned: nobody was told that it is safe."""
+    main, journal, entries = parts
+    start, end, _ = entries[-1]
+    for length in [*range(start, start + 14, 3), start + 60, end - 1]:
+        report, _ = rescue(main, journal[:length], is_torn=True)
+        assert (report.num_records, report.num_lost) == (NUM - 1, 0), length - start
+        assert bool(report.findings) == (length > start)
+        assert report.lost == []
+
+
+def test_truncations_of_a_journal(rescue, parts):  # noqa: F811
+    """A batch shows that there were rows which the journal does not have: it is used."""
+    main, journal, entries = parts
+    for length in [0, 10, entries[0][0] - 1, *(end for _, end, _ in entries[::7])]:
+        report, _ = rescue(main, journal[:length], is_torn=True)
+        num_rows = sum(end <= length for _, end, is_row in entries if is_row)
+        assert report.num_records == max(48, 32 + num_rows), length
+        assert report.num_lost == (0 if num_rows >= 16 else None)
+        if entries[0][0] <= length and num_rows < 16:
+            assert "batches are used that it does not vouch for" in str(report)
+
+
+def test_batches_that_the_journal_contradicts(rescue, parts, tmp_path):  # noqa: F811
+    """What is left of an earlier session behind the end is not taken for what is missing."""
+    main, journal, entries = parts
+    length = read_journal(journal, SCHEMA, GRAMMAR).header.base_length
+    other = tmp_path / "other.cmeta"
+    columns = {"timestamp": range(77, 93), "phase": ["train"] * 16, "step": range(77, 93)}
+    cmeta.write(other, columns, SCHEMA)
+    data = other.read_bytes()
+    stale = next(data[s:e] for s, e in bounds_of(data) if data[s] == BATCH)
+    rows = [entry for entry in entries if entry[2]]
+    torn = journal[: rows[8][1]]
+    report, _ = rescue(main[:length] + stale, torn, is_torn=True)
+    assert (report.num_records, report.num_from_journal) == (41, 9)
+    report, _ = rescue(main[:length] + b"?" + main[length:], torn, is_torn=True)
+    assert (report.num_records, report.num_from_journal) == (41, 9)
+
+
+def test_a_torn_write_of_zeros(rescue, parts):  # noqa: F811
+    """A file that has grown, but what was written has not arrived: nobody knows what it was."""
+    main, journal, _ = parts
+    report, _ = rescue(main, journal + bytes(500))
+    assert (report.num_records, report.num_lost) == (NUM, None)
+    assert report.verdict == "with loss"
+
+
+def test_entries_removed_doubled_and_exchanged(rescue, parts):  # noqa: F811
+    main, journal, entries = parts
+    rows = [entry for entry in entries if entry[2]]
+    (a, a_end, _), (b, b_end, _) = rows[19], rows[23]
+    report, _ = rescue(main, journal[:a] + journal[a_end:])
+    assert (report.num_records, report.num_lost) == (NUM - 1, 1)
+    (lost,) = report.lost
+    assert (lost.len_bytes, lost.first_timestamp, lost.last_timestamp) == (0, 50, 52)
+    report, _ = rescue(main, journal[:a_end] + journal[a:])
+    assert (report.num_records, report.num_lost) == (NUM, 0)
+    swapped = journal[:a] + journal[b:b_end] + journal[a_end:b] + journal[a:a_end] + journal[b_end:]
+    report, _ = rescue(main, swapped)
+    assert (report.num_records, report.num_lost) == (NUM, 0)
+    report, _ = rescue(main, journal[:a] + b"\1\0\0\0\1\0\0\0" * 30 + journal[a:])
+    assert (report.num_records, report.num_lost) == (NUM, 0)
+
+
+def test_definitions_that_are_lost_everywhere(rescue, parts):  # noqa: F811
+    """A name that is lost in file and journal goes with its values, which are left out, and said."""
+    main, journal, entries = parts
+    ((_, end, _),) = [e for e in entries if "é".encode() in journal[e[0] : e[1]]]
+    report, _ = rescue(main, flip(journal, end - 9))
+    assert (report.verdict, report.num_records) == ("complete", NUM)
+    first = main.index("é".encode())
+    report, _ = rescue(flip(main, first), flip(journal, end - 9))
+    assert (report.verdict, report.num_records) == ("with loss", NUM)
+    assert report.dropped == ["20 records without a value whose configuration or name is lost"]
+
+
+def test_a_damaged_header_of_a_journal(rescue, parts):  # noqa: F811
+    main, journal, entries = parts
+    for at in range(0, entries[0][0], 11):
+        report, _ = rescue(main, flip(journal, at))
+        assert (report.num_records, report.num_from_journal, report.num_lost) == (48, 0, None)
+        assert "the journal beside it cannot be used" in str(report)
