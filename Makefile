@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2
-DEEP := tests/properties tests/hostile tests/spec tests/examples
+DEEP := tests/properties tests/hostile tests/spec tests/examples tests/crash tests/docs tests/bench
 
 .PHONY: demo test lint types unit deep spec fuzz bench soak clean
 
@@ -27,7 +27,8 @@ types: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DEEP:%=--ignore=%) --cov --cov-report=term:skip-covered
 
-# What draws or forges thousands of inputs; counting branches there would only double the time.
+# What draws or forges thousands of inputs, or runs in processes of its own; counting branches there
+# would only double the time.
 deep: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DEEP)
 

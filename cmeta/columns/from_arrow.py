@@ -172,6 +172,7 @@ def _numbers(array: pa.Array, field: Field) -> Array:
     if not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind)):
         raise EncodeError(f"{field.path}: found a column of {kind}, expected {field.type_name}")
     if array.null_count:
-        array = array.fill_null(np.nan if kinds.is_floating(kind) else 0)
+        nothing = np.nan if kinds.is_floating(kind) else False if kinds.is_boolean(kind) else 0
+        array = array.fill_null(nothing)
     found: Array = array.to_numpy(zero_copy_only=False)
     return found
