@@ -19,6 +19,7 @@ import bench
 from bench import head, large, matrix, tables
 from bench.contestants import ENTRIES, OWN
 from bench.kinds import KINDS
+from bench.quote import README, in_step
 from bench.report import Section
 from bench.results import OPERATIONS, PARTIAL, STORED, Results, load
 from bench.telemetry import NUM_CYCLES_QUICK
@@ -169,8 +170,12 @@ def _render(source: Path) -> int:
     except FileNotFoundError:
         print(f"{source}: nothing has been measured; run `python -m bench`", file=sys.stderr)
         return 2
-    RESULTS.write_text(tables.render(results), "utf-8")
+    text = tables.render(results)
+    RESULTS.write_text(text, "utf-8")
     print(f"written to {RESULTS}", file=sys.stderr)
+    if results.complete and source == STORED:
+        README.write_text(in_step(README.read_text("utf-8"), text), "utf-8")
+        print(f"quoted in {README}", file=sys.stderr)
     try:
         from bench import picture
 

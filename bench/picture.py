@@ -197,8 +197,10 @@ def _ticks(axis: Any) -> None:
 
 
 def _short(ratio: float) -> str:
-    """Return two digits, or what stands before the point."""
-    return f"{ratio:,.0f}" if ratio >= 99.5 else f"{ratio:#.2g}".rstrip(".")
+    """Return two digits, or what stands before the point; thousands as ``5.4k``."""
+    if ratio >= 999.5:
+        return f"{_short(ratio / 1000)}k"
+    return f"{ratio:.0f}" if ratio >= 99.5 else f"{ratio:#.2g}".rstrip(".")
 
 
 def _names(results: Results) -> list[str]:

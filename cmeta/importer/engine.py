@@ -17,7 +17,7 @@ from cmeta.importer.exact import counted, settle, wide_column
 from cmeta.importer.formats import detect, source_of
 from cmeta.importer.model import Imported, ImportOptions
 from cmeta.importer.report import ImportReport
-from cmeta.importer.stated import field_of
+from cmeta.importer.tables.stated import field_of
 from cmeta.schema import Field, Schema
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.writer import write

@@ -9,8 +9,8 @@ import cmeta
 from cmeta.errors import EncodeError
 from cmeta.importer import import_run
 from cmeta.importer.formats import detect
+from cmeta.importer.logs import points as points_module
 from cmeta.importer.model import ImportOptions
-from cmeta.importer.sources import points as points_module
 from cmeta.importer.sources import tensorboard
 
 CLOCK = 1.7e9  # seconds: what the writers are told

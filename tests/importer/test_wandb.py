@@ -11,9 +11,10 @@ import cmeta
 from cmeta.errors import CmetaError, EncodeError, MissingExtraError
 from cmeta.importer import import_run
 from cmeta.importer.formats import detect
+from cmeta.importer.logs import protobuf
+from cmeta.importer.logs.wandb_log import read_records
 from cmeta.importer.model import ImportOptions
-from cmeta.importer.sources import protobuf, wandb
-from cmeta.importer.sources.wandb_log import read_records
+from cmeta.importer.sources import wandb
 
 LONG = 80_000  # characters: a record of several blocks
 

@@ -1,8 +1,8 @@
 """JSON lines: one object a record, nested as the schema nests it.
 
 What is absent is left out; an enumeration is the name of its value, a configuration its number.
-In full, a line before them holds schema and configurations (`cmeta.importer.preamble`), which makes
-the lines a whole chronicle again.
+In full, a line before them holds schema and configurations, which makes the lines a whole chronicle
+again (`cmeta.importer.tables.preamble`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cmeta.cli.console import emit_data
 from cmeta.cli.errors import reading
 from cmeta.cli.rows import RowBlock, RowStream
 from cmeta.cli.values import JSON, json_line, json_string, texts
-from cmeta.importer.preamble import preamble_of
+from cmeta.importer.tables.preamble import preamble_of
 from cmeta.reader import Reader
 from cmeta.schema import Field
 

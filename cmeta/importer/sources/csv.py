@@ -15,9 +15,9 @@ from typing import IO, Any
 
 from cmeta.errors import EncodeError
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.naming import PHASE_COLUMNS, field_meant
-from cmeta.importer.raw import ROWS_AT_ONCE, RawTable, TableBuilder
-from cmeta.importer.sources.text import head_of, imported_of
+from cmeta.importer.tables.naming import PHASE_COLUMNS, field_meant
+from cmeta.importer.tables.raw import ROWS_AT_ONCE, RawTable, TableBuilder
+from cmeta.importer.tables.text import head_of, imported_of
 from cmeta.schema import Schema, default_schema
 
 _DELIMITERS = ",\t;"

@@ -15,9 +15,9 @@ from typing import Any
 
 from cmeta.errors import EncodeError
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.preamble import is_preamble, parse_preamble
-from cmeta.importer.raw import RawTable, TableBuilder
-from cmeta.importer.sources.text import head_of, imported_of
+from cmeta.importer.tables.preamble import is_preamble, parse_preamble
+from cmeta.importer.tables.raw import RawTable, TableBuilder
+from cmeta.importer.tables.text import head_of, imported_of
 from cmeta.schema import Schema, default_schema
 
 _DEPTH_MAX = 32

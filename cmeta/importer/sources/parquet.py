@@ -17,9 +17,9 @@ from cmeta.chunk import Array
 from cmeta.columns import Columns
 from cmeta.errors import EncodeError
 from cmeta.extras import require
-from cmeta.importer.foreign import import_foreign
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.raw import RawColumn, RawTable, as_raw
+from cmeta.importer.tables.foreign import import_foreign
+from cmeta.importer.tables.raw import RawColumn, RawTable, as_raw
 
 _MAGIC = b"PAR1"
 _SCHEMA_KEY = b"cmeta.schema"

@@ -1,7 +1,7 @@
 """TensorBoard event files, written by PyTorch, TensorFlow, Keras, JAX or any other.
 
 - A record is one (step, phase); a step that was logged twice, as by a run that was restarted, is
-  two records of equal timestamp. Nothing is purged. See `cmeta.importer.sources.points`.
+  two records of equal timestamp. Nothing is purged. See `cmeta.importer.logs.points`.
 - A tag becomes a metric under its own name. The phase is that of the run's folder or of the tag's
   first word (``val/acc``), else the given one. If several folders have a tag in one phase, each
   but the run's own puts its name before it.
@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from cmeta.errors import EncodeError
+from cmeta.importer.logs import tensorboard_events as events
+from cmeta.importer.logs.naming import phase_of
+from cmeta.importer.logs.points import Points, assemble, base_schema
+from cmeta.importer.logs.tensorboard_runs import TOP, EventFile, find_run, is_event_file
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.sources import tensorboard_events as events
-from cmeta.importer.sources.naming import phase_of
-from cmeta.importer.sources.points import Points, assemble, base_schema
-from cmeta.importer.sources.tensorboard_runs import TOP, EventFile, find_run, is_event_file
 from cmeta.schema import Schema
 
 TOOL = "tensorboard"

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
+from cmeta.importer.logs.naming import phase_of
+from cmeta.importer.logs.points import EPOCH, Points, assemble, base_schema
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.sources.naming import phase_of
-from cmeta.importer.sources.points import EPOCH, Points, assemble, base_schema
 from cmeta.schema import Schema
 
 FILE_NAME = "trainer_state.json"

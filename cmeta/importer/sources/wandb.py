@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
+from cmeta.importer.logs import wandb_log
+from cmeta.importer.logs.naming import listed, phase_of
+from cmeta.importer.logs.points import Points, assemble, base_schema
+from cmeta.importer.logs.protobuf import parser
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.sources import wandb_log
-from cmeta.importer.sources.naming import listed, phase_of
-from cmeta.importer.sources.points import Points, assemble, base_schema
-from cmeta.importer.sources.protobuf import parser
 from cmeta.schema import Schema
 
 EXTRA = "wandb"

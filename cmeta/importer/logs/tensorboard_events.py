@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cmeta.extras import require
-from cmeta.importer.sources.protobuf import parser
+from cmeta.importer.logs.protobuf import parser
 
 EXTRA = "tensorboard"
 _HEADER = struct.Struct("<QI")

@@ -1,8 +1,8 @@
 """Tables of other tools: names and values as fields and metrics, with nothing lost unsaid.
 
-- A name that means a field (`cmeta.importer.naming`) becomes that field if all its values fit; any
-  other becomes a metric. Booleans become 0 and 1; an integer beyond 2^53 makes its metric a
-  declared one of an integer type.
+- A name that means a field (`cmeta.importer.tables.naming`) becomes that field if all its values
+  fit; any other becomes a metric. Booleans become 0 and 1; an integer beyond 2^53 makes its metric
+  a declared one of an integer type.
 - `timestamp` is a column of that name of integers from 0 on, else the step, else the place of the
   record. Floats and dates of that name, ``_timestamp`` of W&B, and dates of some other names are
   wall times: the metric ``wall_time``, in seconds since 1970.
@@ -22,11 +22,11 @@ import numpy as np
 from cmeta import canonical
 from cmeta.chunk import Array
 from cmeta.errors import EncodeError
-from cmeta.importer.clock import as_seconds, carried_on
 from cmeta.importer.exact import as_printed, counted
-from cmeta.importer.metrics import as_metric
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.naming import (
+from cmeta.importer.tables.clock import as_seconds, carried_on
+from cmeta.importer.tables.metrics import as_metric
+from cmeta.importer.tables.naming import (
     CLOCKS,
     DATES,
     PHASE_COLUMNS,
@@ -35,9 +35,9 @@ from cmeta.importer.naming import (
     understood_phases,
     why_no_name,
 )
-from cmeta.importer.raw import RawColumn, RawTable
-from cmeta.importer.stated import as_masked
-from cmeta.importer.typed import Misfit, as_field
+from cmeta.importer.tables.raw import RawColumn, RawTable
+from cmeta.importer.tables.stated import as_masked
+from cmeta.importer.tables.typed import Misfit, as_field
 from cmeta.schema import Field, Schema, default_schema
 from cmeta.schema.rules import PHASE, TIMESTAMP
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cmeta.chunk import Array, Mask
-from cmeta.importer.raw import RawColumn
-from cmeta.importer.typed import Misfit, as_field
+from cmeta.importer.tables.raw import RawColumn
+from cmeta.importer.tables.typed import Misfit, as_field
 from cmeta.schema import Field
 
 
@@ -19,7 +19,7 @@ def as_seconds(column: RawColumn) -> Array | None:
 
     Examples
     --------
-    >>> from cmeta.importer.raw import as_raw
+    >>> from cmeta.importer.tables.raw import as_raw
     >>> as_seconds(as_raw(["1970-01-01T00:01:00", "1970-01-02"])).tolist()
     [60.0, 86400.0]
     """

@@ -11,9 +11,9 @@ import numpy as np
 from cmeta.errors import EncodeError
 from cmeta.importer.exact import as_printed
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.preamble import Preamble
-from cmeta.importer.raw import RawColumn, RawTable
-from cmeta.importer.typed import Misfit, as_field
+from cmeta.importer.tables.preamble import Preamble
+from cmeta.importer.tables.raw import RawColumn, RawTable
+from cmeta.importer.tables.typed import Misfit, as_field
 from cmeta.model import unknown_field
 from cmeta.schema import Field, Schema, undeclared
 

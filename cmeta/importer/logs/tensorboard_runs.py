@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cmeta.errors import EncodeError
-from cmeta.importer.sources.naming import listed, phase_of_word
+from cmeta.importer.logs.naming import listed, phase_of_word
 
 TOP = PurePosixPath(".")
 

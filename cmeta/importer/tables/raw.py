@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.chunk import Array, Mask
-from cmeta.importer.preamble import Preamble
+from cmeta.importer.tables.preamble import Preamble
 
 FLOAT_SAFE = 2**53  # up to here every integer is a float64
 ROWS_AT_ONCE = 4096

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmeta.importer.foreign import import_foreign
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.raw import RawTable
-from cmeta.importer.stated import import_stated
+from cmeta.importer.tables.foreign import import_foreign
+from cmeta.importer.tables.raw import RawTable
+from cmeta.importer.tables.stated import import_stated
 
 _LEN_HEAD = 1 << 16
 _BOM = b"\xef\xbb\xbf"

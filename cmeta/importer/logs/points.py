@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cmeta.errors import EncodeError
+from cmeta.importer.logs.naming import Tally, free_name, loss_among
 from cmeta.importer.model import Imported, ImportOptions
-from cmeta.importer.naming import understood_phases
-from cmeta.importer.sources.naming import Tally, free_name, loss_among
+from cmeta.importer.tables.naming import understood_phases
 from cmeta.schema import Field, Schema, default_schema
 
 Array = npt.NDArray[Any]

@@ -10,8 +10,8 @@ import numpy as np
 
 from cmeta.chunk import Array, Mask
 from cmeta.importer.exact import counted
-from cmeta.importer.raw import FLOAT_SAFE, RawColumn, as_raw
-from cmeta.importer.typed import numbers
+from cmeta.importer.tables.raw import FLOAT_SAFE, RawColumn, as_raw
+from cmeta.importer.tables.typed import numbers
 
 _KINDS = {str: "text", list: "list", dict: "object", bytes: "bytes", bool: "boolean"}
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.chunk import Array, Mask
-from cmeta.importer.raw import FLOAT_SAFE, RawColumn, as_raw
+from cmeta.importer.tables.raw import FLOAT_SAFE, RawColumn, as_raw
 from cmeta.schema import Field
 
 _NON_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
