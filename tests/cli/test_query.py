@@ -139,3 +139,9 @@ def test_head_reads_no_further_than_it_must(cm, flipped, truncated, monkeypatch)
     monkeypatch.setattr(cmeta.Reader, "batch", lambda self, i: read.append(i) or batch(self, i))
     cm("head", "-n", 16, flipped, "--json")
     assert set(read) == {0}
+
+
+def test_a_file_alone(cm, chronicle):
+    result = cm("query", chronicle)
+    assert result.exit_code == 2
+    assert "expected a FILE and behind it an EXPRESSION, such as: cmeta query" in result.stderr

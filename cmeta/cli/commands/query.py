@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -14,11 +15,11 @@ from cmeta.cli.errors import Exit, Failure, message_of, reading
 from cmeta.cli.files import expand, open_chronicle, what_open_means
 from cmeta.cli.formats import FORMATS
 from cmeta.cli.options import (
+    FILE,
     chosen_fields,
     chosen_format,
     chosen_selection,
     expression,
-    files_argument,
     format_option,
     selection_options,
 )
@@ -78,7 +79,10 @@ does not select it, `not x < 1` does.
 Exit codes (of several files the highest):
   0 fine    2 usage or I/O    3 corrupt: what is intact is printed"""
 )
-@files_argument
+@click.argument(
+    "files", type=FILE, nargs=-1, metavar="FILE...",
+    callback=lambda ctx, parameter, files: files or _refuse_without_file(),
+)  # fmt: skip
 @click.argument("condition", type=expression, metavar="EXPRESSION")
 @click.option(
     "--count", is_flag=True, help="Only how many there are; with --json as an object a file."
@@ -150,3 +154,10 @@ def _count(path: Path, stream: RowStream, kind: str, heading: str) -> None:
         emit_data(json_line({"file": file_name(path), "num_records": num_rows}))
     else:
         emit(f"{heading}: {num_rows}\n" if heading else f"{num_rows}\n")
+
+
+def _refuse_without_file() -> NoReturn:
+    raise click.UsageError(
+        "Missing argument: expected a FILE and behind it an EXPRESSION, such as: "
+        "cmeta query run.cmeta \"loss_value < 0.1 and phase == 'validate'\""
+    )

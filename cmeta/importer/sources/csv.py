@@ -45,7 +45,9 @@ def looks_like(path: Path) -> bool:
     rows = list(csv.reader(lines[:2], delimiter=_delimiter_of(lines[0])))
     names = rows[0] if rows else []
     is_head = len(names) > 1 and all(name and not _FLOAT.fullmatch(name) for name in names[1:])
-    return is_head and (len(rows) == 1 or len(rows[1]) == len(names))
+    if len(rows) > 1:
+        return is_head and len(rows[1]) == len(names)
+    return is_head and any(field_meant(name, default_schema(), ()) for name in names)
 
 
 def read(source: Path, options: ImportOptions) -> Imported:
