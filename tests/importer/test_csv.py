@@ -126,7 +126,9 @@ def test_a_header_alone_and_nothing_at_all(imported, text):
 def test_prose_is_no_table(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("hello there, this is not it\n")
-    with pytest.raises(cmeta.EncodeError, match="found a file that begins with b'hello there, thi'"):
+    with pytest.raises(
+        cmeta.EncodeError, match="found a file that begins with b'hello there, thi'"
+    ):
         cmeta.import_run(path, tmp_path / "run.cmeta")
     path.write_text("step,loss\n")  # a run that has not begun
     assert cmeta.import_run(path, tmp_path / "run.cmeta").num_records == 0
