@@ -1,12 +1,15 @@
 """Runs to audit."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cmeta
 
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
 NUM_RECORDS = 100
 ROOT = 7
 STATED = {"cmeta": {"seed_root": ROOT, "seed_scheme": "weyl"}, "environment": {"python": "3"}}
@@ -83,3 +86,13 @@ def killed(recorded, tmp_path):
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def callables(monkeypatch):
+    """What runs are replayed with, as a module that other processes can import."""
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setenv("PYTHONPATH", f"{REPOSITORY}{os.pathsep}{HERE}")
+    import callables
+
+    return callables

@@ -1,0 +1,16 @@
+"""Asking an audit, and picking from its findings."""
+
+from cmeta.auditor import audit
+
+
+def codes(report, severity=None):
+    return [f.code for f in report.findings if severity in (None, f.severity)]
+
+
+def messages(report, code):
+    return [(f.message, f.where) for f in report.findings if f.code == code]
+
+
+def one(path, *args, **options):
+    (report,) = audit(path, *args, **options)
+    return report
