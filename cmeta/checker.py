@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from cmeta.checks.batch import Batch, Surroundings
-from cmeta.checks.blocks import Block, read_block
+from cmeta.checks.blocks import Block, numbered, read_block
 from cmeta.checks.finding import Finding
 from cmeta.checks.metadata import parse_config, parse_name
 from cmeta.checks.report import Report
@@ -163,9 +163,11 @@ class _Examiner:
         """Check the block of a row of the table."""
         offset, self.end = int(self._found.table["offset"][row]), int(self._ends[row])
         newer = self._found.header.is_newer
+        listed = self._grammar.names.get(int(self._found.table["kind"][row]), "block")
         try:
-            block = read_block(self._source, self._grammar, offset, self.end, newer=newer)
-            self._check_row(block, row)
+            with numbered(listed, lambda: self._found.number_of(row)):
+                block = read_block(self._source, self._grammar, offset, self.end, newer=newer)
+                self._check_row(block, row)
             self._check_block(block, row)
         except DecodeError as err:
             self._encoder = None  # what follows cannot be encoded again without this

@@ -5,18 +5,22 @@ Nothing of a block is looked at before its CRC has been found right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cmeta.errors import (
     ChecksumError,
     CorruptError,
+    DecodeError,
     TruncatedError,
     UnsupportedVersionError,
     shifted,
 )
 from cmeta.grammar import Grammar
 from cmeta.source import Source
+
+_MANY = ("CONFIG", "NAME", "BATCH")  # kinds of which a file has more than one
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,17 @@ def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer
         name, head["kind"], head["flags"], offset, offset + len_block, offset + start,
         data[start:tail_at],
     )  # fmt: skip
+
+
+@contextmanager
+def numbered(name: str, number: Callable[[], int]) -> Iterator[None]:
+    """Say in a decode error which block of its kind it is about: ``BATCH[3].masked_crc``."""
+    try:
+        yield
+    except DecodeError as err:
+        if name in _MANY and (err.path == name or err.path.startswith(f"{name}.")):
+            err.path = f"{name}[{number()}]{err.path[len(name) :]}"
+        raise
 
 
 def _upto(source: Source, offset: int, length: int, end: int) -> bytes:

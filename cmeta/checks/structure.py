@@ -64,6 +64,11 @@ class FileMap:
         """Where each block of the table ends."""
         return np.append(self.table["offset"][1:], np.uint64(self.end)).astype(np.int64)
 
+    def number_of(self, row: int) -> int:
+        """Return how many blocks of its kind stand before a block of the table."""
+        kinds = self.table["kind"]
+        return int(np.count_nonzero(kinds[:row] == kinds[row]))
+
 
 def map_file(source: Source, grammar: Grammar) -> FileMap:
     """Find out what a file holds, reading header, trailer, INDEX and SCHEMA only.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.checks.batch import Batch, Surroundings
-from cmeta.checks.blocks import Block, read_block
+from cmeta.checks.blocks import Block, numbered, read_block
 from cmeta.checks.metadata import parse_config, parse_name
 from cmeta.checks.structure import State, map_file
 from cmeta.errors import CorruptError
@@ -111,12 +111,16 @@ class OpenFile:
 
     def _block(self, row: int) -> Block:
         """Read a block of the table and hold it against its row."""
+        listed = self._grammar.names.get(int(self.map.table["kind"][row]), "block")
+        with numbered(listed, lambda: self.map.number_of(row)):
+            return self._listed_block(row, listed)
+
+    def _listed_block(self, row: int, listed: str) -> Block:
         expected, end = self.map.table[row], int(self.map.ends[row])
         offset = int(expected["offset"])
         newer = self.map.header.is_newer
         block = read_block(self.source, self._grammar, offset, end, newer=newer)
         if block.kind != expected["kind"] or block.flags != expected["flags"] or block.end != end:
-            listed = self._grammar.names.get(int(expected["kind"]), "block")
             raise CorruptError(
                 f"a {block.name} up to {block.end}, but the INDEX says a {listed} up to {end}",
                 offset=offset,

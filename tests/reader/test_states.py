@@ -199,7 +199,7 @@ def test_only_who_reads_a_damaged_batch_is_told(data, blocks, damage, records):
         for ask in (run.read, lambda: run.query_range(170, 170), lambda: list(run)):
             with pytest.raises(ChecksumError) as caught:
                 ask()
-            assert (caught.value.offset, caught.value.path) == (at, "BATCH.masked_crc")
+            assert (caught.value.offset, caught.value.path) == (at, "BATCH[2].masked_crc")
 
 
 def test_blocks_that_changed_places(data, blocks):
@@ -221,7 +221,7 @@ def test_a_damaged_configuration_or_name(data, blocks, damage, kind):
         assert run.read(["loss_value"]).num_records == 100
         with pytest.raises(ChecksumError) as caught:
             run.read()
-        assert (caught.value.offset, caught.value.path) == (at, f"{kind}.masked_crc")
+        assert (caught.value.offset, caught.value.path) == (at, f"{kind}[0].masked_crc")
 
 
 def test_a_damaged_schema_cannot_be_opened(data, blocks, damage):
