@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import cmeta
+from bench.memory import peak
 
 _MIB = 1 << 20
 _METRICS = ("entropy", "grad_energy", "val_accuracy", "loss_slope", "risk_score")
@@ -162,8 +162,7 @@ def _child(what: str, path: Path, num: int) -> None:
     begun = time.monotonic()
     more = _WORK[what](path, num)
     seconds = time.monotonic() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak": peak, "more": more}))
+    print(json.dumps({"seconds": seconds, "peak": peak(), "more": more}))
 
 
 def _command(what: str, path: Path, num: int) -> list[str]:
