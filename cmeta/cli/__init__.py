@@ -1,4 +1,4 @@
-"""The command line: `cmeta info`, `cmeta validate`, `cmeta cat`.
+"""The command line: `cmeta info`, `cmeta validate`, `cmeta cat`, and all the others.
 
 Rules that hold for every command:
 

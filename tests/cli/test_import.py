@@ -6,7 +6,7 @@ import pytest
 
 import cmeta
 
-LINES = '{"step": 0, "loss": 0.5, "note": "a"}\n{"step": 1, "loss": 0.25}\n'
+LINES = '{"step": 0, "loss": 0.5}\n{"step": 1, "loss": 0.25}\n'
 
 
 @pytest.fixture
@@ -29,10 +29,15 @@ def losses(source):
 def test_the_report(cm, log, out):
     result = cm("import", log, out)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == (
-        f"{log}: 2 records of 4 fields imported from jsonl, to {out}\n"
-        "  lost  note: text of 1 record is not kept, such as 'a' (line 1)\n"
-    )
+    assert result.stdout == f"{log}: 2 records of 4 fields imported from jsonl, to {out}\n"
+    assert losses(out) == [0.5, 0.25]
+
+
+def test_what_a_chronicle_has_no_place_for_is_no_success(cm, log, out):
+    log.write_text(LINES.replace("0.5", '0.5, "note": "a"'))
+    result = cm("import", log, out)
+    assert result.exit_code == 4
+    assert "  lost  note: text of 1 record is not kept, such as 'a' (line 1)\n" in result.stdout
     assert losses(out) == [0.5, 0.25]
 
 
@@ -137,6 +142,6 @@ def test_names_that_a_terminal_would_obey(cm, out, tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"a\\u001b[2Jb": "x", "loss": 1}\n')
     result = cm("import", log, out)
-    assert result.exit_code == 0
+    assert result.exit_code == 4
     assert "\x1b" not in result.stdout
     assert "a\\x1b[2Jb: text of 1 record" in result.stdout

@@ -68,10 +68,9 @@ def run_console(block, page):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as shells say
+        last = done.stdout
         if said.strip():
-            require_same(said, done.stdout, where)
-        else:
-            last = done.stdout
+            require_same(said, last, where)
     assert code == 0, f"{page.name}:{block.line}: ended with {code}: {last}"
 
 

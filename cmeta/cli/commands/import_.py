@@ -57,7 +57,7 @@ No value is rounded: a declared float field whose values would not come back bit
 exact in the chronicle's schema. Columns named like a field (loss_value or loss, step, epoch, seed,
 phase or split, entropy, ...) become that field, other numbers metrics, true and false 1 and 0.
 Without a timestamp the step is one. What a chronicle cannot keep, such as text or images, is
-reported as lost; the exit code is 0 all the same. What was intact of a damaged source is imported.
+reported as lost. What was intact of a damaged source is imported.
 
 \b
 --json prints one object: source, out, format, num_records, fields, lost, notes,
@@ -65,8 +65,8 @@ damage.
 
 \b
 Exit codes:
-  0 imported    2 the source cannot be read or understood, or OUT exists
-  4 imported as far as the source was intact: it was cut off, or is corrupt""",
+  0 all of it imported    2 the source cannot be read or understood, or OUT exists
+  4 imported with loss: a chronicle has no place for something, or the source was damaged""",
 )
 @click.argument("source", type=FILE)
 @click.argument("out", type=FILE)
@@ -123,7 +123,7 @@ def import_(
             message = str(err).replace(str(path), _shown(source))
             raise Failure(printable(message), Exit.USAGE) from err
     _print(dataclasses.replace(report, source=_shown(source), out=str(out)), out, as_json)
-    if report.damage:
+    if not report.ok:  # nobody is to delete the source because of a 0
         raise click.exceptions.Exit(Exit.RECOVERED)
 
 
