@@ -18,7 +18,7 @@ test: lint types unit deep
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m cmeta.spec --check
+	$(BIN)/python -m tools.specgen --check
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
@@ -34,7 +34,7 @@ deep: $(VENV)/.dev
 
 # Rewrites what is generated: the tables and dumps of SPEC.md, the JSON Schema.
 spec: $(VENV)/.dev
-	$(BIN)/python -m cmeta.spec
+	$(BIN)/python -m tools.specgen
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m fuzz.fuzz_reader --seconds 60

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 import cmeta
-from cmeta.checks.blocks import read_block
-from cmeta.codecs import classes, fixed_point, lossless
-from cmeta.grammar import Grammar, grammar_of
-from cmeta.schema import Field
-from cmeta.source import open_source
+from cmeta.format.block import read_block
+from cmeta.format.grammar import Grammar, grammar_of
+from cmeta.format.stages import classes, fixed_point, lossless
+from cmeta.schema.types import Field
+from cmeta.storage.source import open_source
 
 Array = npt.NDArray[Any]
 

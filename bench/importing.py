@@ -62,7 +62,7 @@ def measure(quick: bool = False) -> list[Section]:
 
 
 def _import(log: Path, out: Path) -> None:
-    from cmeta.importer import import_run
+    from cmeta.tools.imports.import_run import import_run
 
     out.unlink(missing_ok=True)
     with warnings.catch_warnings():

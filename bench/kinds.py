@@ -15,8 +15,8 @@ import numpy as np
 
 from bench import telemetry
 from bench.contestants.base import Array, Table, masked
-from cmeta.codecs import fixed_point
-from cmeta.schema import shipped_format
+from cmeta.format.stages import fixed_point
+from cmeta.schema.load import shipped_format
 
 KINDS = {
     "noisy": "the example's minibatch descent",

@@ -18,7 +18,7 @@ from bench import telemetry
 from bench.dissect import ColumnParts, Dissection, dissect
 from bench.report import Goal, Section, Table, ratio
 from bench.yardsticks import len_parquet, len_pcodec, len_pcodec_wrapped
-from cmeta.schema import Field
+from cmeta.schema.types import Field
 
 MOST_OF_PCODEC = 0.97
 MOST_OF_PARQUET = 0.90

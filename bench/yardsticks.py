@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from pcodec import standalone, wrapped
 
 from bench.dissect import ColumnParts, Piece
-from cmeta.codecs import classes, lossless
-from cmeta.schema import shipped_format
+from cmeta.format.stages import classes, lossless
+from cmeta.schema.load import shipped_format
 
 Array = npt.NDArray[Any]
 

@@ -16,7 +16,6 @@ from cmeta.chronicle import (
     record_cycle,
     save_chronicle,
 )
-from cmeta.columns import Columns
 from cmeta.errors import (
     CanonicalError,
     ChecksumError,
@@ -38,23 +37,20 @@ from cmeta.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
-from cmeta.evidence import digest, environment, signature
-from cmeta.model import CycleRecord, DiagnosticsSnapshot
 from cmeta.reader import Reader
 from cmeta.reader import open_reader as open  # noqa: A004  (cmeta.open, as gzip.open)
 from cmeta.recorder import Cycle, Recorder
+from cmeta.records.columns import Columns
+from cmeta.records.record import CycleRecord, DiagnosticsSnapshot
+from cmeta.records.seeds import seed_of
 from cmeta.schema import Schema, default_schema
-from cmeta.seeds import seed_of
-from cmeta.writer import write
+from cmeta.tools.evidence import digest, environment, signature
+from cmeta.validate import Finding, Report, validate
+from cmeta.write import write
 
 if TYPE_CHECKING:
-    from cmeta.auditor import AuditFinding, AuditReport, audit
-    from cmeta.catalogue import RunField, RunInfo
-    from cmeta.catalogue.scan import scan
-    from cmeta.checker import validate
-    from cmeta.checks import Finding
-    from cmeta.checks.report import Report
-    from cmeta.differ import (
+    from cmeta.tools.audit import AuditFinding, AuditReport, audit
+    from cmeta.tools.diff import (
         ConfigDifference,
         Deviation,
         DiffReport,
@@ -62,30 +58,31 @@ if TYPE_CHECKING:
         SchemaDifference,
         diff,
     )
-    from cmeta.importer import ImportReport, import_run
-    from cmeta.replayer import Difference, ReplayReport, ReplayState, replay, replay_cycle
-    from cmeta.salvager import Lost, RecoveryReport
-    from cmeta.salvager.recover import recover
-    from cmeta.summariser import FieldSummary, Missing, Summary, summarise
+    from cmeta.tools.imports import ImportReport, import_run
+    from cmeta.tools.recover import Lost, RecoveryReport
+    from cmeta.tools.recover.recover import recover
+    from cmeta.tools.replay import Difference, ReplayReport, ReplayState, replay, replay_cycle
+    from cmeta.tools.runs import RunField, RunInfo
+    from cmeta.tools.runs.scan import scan
+    from cmeta.tools.summary import FieldSummary, Missing, Summary, summarise
 
 # What a training does not need while it records is imported when it is first asked for.
 _LATER = {
     name: module
     for module, names in {
-        "cmeta.auditor": ("audit", "AuditReport", "AuditFinding"),
-        "cmeta.catalogue": ("RunInfo", "RunField"),
-        "cmeta.catalogue.scan": ("scan",),
-        "cmeta.checker": ("validate",),
-        "cmeta.checks": ("Finding",),
-        "cmeta.checks.report": ("Report",),
-        "cmeta.differ": (
+        "cmeta.tools.audit": ("audit", "AuditReport", "AuditFinding"),
+        "cmeta.tools.runs": ("RunInfo", "RunField"),
+        "cmeta.tools.runs.scan": ("scan",),
+        "cmeta.tools.diff": (
             "diff", "DiffReport", "Deviation", "FieldDiff", "ConfigDifference", "SchemaDifference",
         ),
-        "cmeta.importer": ("import_run", "ImportReport"),
-        "cmeta.replayer": ("replay", "replay_cycle", "ReplayState", "ReplayReport", "Difference"),
-        "cmeta.salvager": ("RecoveryReport", "Lost"),
-        "cmeta.salvager.recover": ("recover",),
-        "cmeta.summariser": ("summarise", "Summary", "FieldSummary", "Missing"),
+        "cmeta.tools.imports": ("import_run", "ImportReport"),
+        "cmeta.tools.replay": (
+            "replay", "replay_cycle", "ReplayState", "ReplayReport", "Difference",
+        ),
+        "cmeta.tools.recover": ("RecoveryReport", "Lost"),
+        "cmeta.tools.recover.recover": ("recover",),
+        "cmeta.tools.summary": ("summarise", "Summary", "FieldSummary", "Missing"),
     }.items()
     for name in names
 }  # fmt: skip

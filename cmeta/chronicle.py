@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 
 from cmeta.errors import EncodeError
-from cmeta.model import CycleRecord
-from cmeta.reader import Reader
-from cmeta.recorder import Recorder
-from cmeta.schema import Schema
+from cmeta.reader.reader import Reader
+from cmeta.recorder.recorder import Recorder
+from cmeta.records.record import CycleRecord
+from cmeta.schema.schema import Schema
 
 DEFAULT_MAX_RECORDS = 1024
 

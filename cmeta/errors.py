@@ -117,7 +117,7 @@ class DecodeError(CmetaError):
         return self
 
 
-class shifted:  # noqa: N801  (used as a verb, as contextlib.suppress is)
+class error_context:  # noqa: N801  (used as a verb, as contextlib.suppress is)
     """Places the decode errors of a part inside what it is a part of (`DecodeError.within`).
 
     A class and not a generator: it stands around every column and every run header.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from cmeta.testing import files
+from cmeta.testing.runs import files
 from fuzz.loop import main
 from tests.hostile.outcome import assert_bounded
 from tests.hostile.reseal import take_apart

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from cmeta import CorruptError, EncodeError, LimitError, canonical
-from cmeta.schema import shipped_format
+from cmeta import CorruptError, EncodeError, LimitError
+from cmeta.schema import canonical_json
+from cmeta.schema.load import shipped_format
 
 LIMITS = shipped_format().limits
 SMALL = replace(LIMITS, json_bytes_max=20, json_depth_max=3)
 
 
 def dumps(value, limits=LIMITS):
-    return canonical.dumps(value, limits, "config")
+    return canonical_json.dumps(value, limits, "config")
 
 
 @dataclass
@@ -75,7 +76,7 @@ CANONICAL = {
 @pytest.mark.parametrize(("value", "data"), CANONICAL.values(), ids=CANONICAL)
 def test_the_only_bytes(value, data):
     assert dumps(value) == data
-    assert dumps(canonical.loads(data, LIMITS)) == data
+    assert dumps(canonical_json.loads(data, LIMITS)) == data
 
 
 REFUSED = {
@@ -100,7 +101,7 @@ def test_what_is_no_json(value, words):
 
 @pytest.mark.parametrize("value", [1e16, -(2.0**53), 2.0**60, 1e20, 123456789012345680000.0])
 def test_a_whole_float_beyond_2_to_the_53_can_be_read_again(value):
-    again = canonical.loads(dumps({"a": value}), LIMITS)
+    again = canonical_json.loads(dumps({"a": value}), LIMITS)
     assert float(again["a"]) == value
 
 
@@ -115,13 +116,13 @@ def test_limits_of_writing():
 
 def test_limits_of_reading():
     with pytest.raises(LimitError, match="21 bytes of JSON, at most 20"):
-        canonical.loads(b'"' + b"a" * 19 + b'"', SMALL)
-    assert canonical.loads(b"[[[1]]]", SMALL) == [[[1]]]
-    assert canonical.loads(b'[[["[[[["]]]', SMALL) == [[["[[[["]]]
-    assert canonical.loads(b'["\\"[[[["]', SMALL) == ['"[[[[']
-    assert canonical.loads(b"[[],[],[],[[]]]", SMALL) == [[], [], [], [[]]]
+        canonical_json.loads(b'"' + b"a" * 19 + b'"', SMALL)
+    assert canonical_json.loads(b"[[[1]]]", SMALL) == [[[1]]]
+    assert canonical_json.loads(b'[[["[[[["]]]', SMALL) == [[["[[[["]]]
+    assert canonical_json.loads(b'["\\"[[[["]', SMALL) == ['"[[[[']
+    assert canonical_json.loads(b"[[],[],[],[[]]]", SMALL) == [[], [], [], [[]]]
     with pytest.raises(LimitError, match="JSON nested beyond 3 levels") as caught:
-        canonical.loads(b'{"a":[[[1]]]}', SMALL)
+        canonical_json.loads(b'{"a":[[[1]]]}', SMALL)
     assert caught.value.offset == 7
 
 
@@ -149,7 +150,7 @@ CORRUPT = {
 @pytest.mark.parametrize(("data", "words", "offset"), CORRUPT.values(), ids=CORRUPT)
 def test_what_is_not_canonical(data, words, offset):
     with pytest.raises(CorruptError) as caught:
-        canonical.loads(data, LIMITS)
+        canonical_json.loads(data, LIMITS)
     assert words in caught.value.message
     assert caught.value.offset == offset
 
@@ -157,7 +158,7 @@ def test_what_is_not_canonical(data, words, offset):
 @pytest.mark.parametrize("number", [2**53 + 1, 2**64 - 1, -(2**60) - 1])
 def test_an_integer_beyond_2_to_the_53_is_no_number(number):
     with pytest.raises(CorruptError, match="not canonical"):
-        canonical.loads(f"[{number}]".encode(), LIMITS)
+        canonical_json.loads(f"[{number}]".encode(), LIMITS)
 
 
 def test_it_is_json():
@@ -170,4 +171,4 @@ def test_it_is_json():
     [(float("nan"), "NaN"), (float("inf"), "Infinity"), (float("-inf"), "-Infinity")],
 )
 def test_names_of_floats(value, name):
-    assert canonical.float_name(value) == name
+    assert canonical_json.float_name(value) == name

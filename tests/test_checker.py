@@ -5,10 +5,10 @@ import pytest
 
 import cmeta
 from cmeta import Report
-from cmeta.grammar import grammar_of
-from cmeta.schema import shipped_format
-from cmeta.writer import Encoder
-from cmeta.writer.maker import ChunkMaker
+from cmeta.format.encoder import Encoder
+from cmeta.format.grammar import grammar_of
+from cmeta.records.convert import ChunkMaker
+from cmeta.schema.load import shipped_format
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 GRAMMAR = grammar_of(shipped_format())

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from cmeta import SchemaError
-from cmeta.checksum import Checksum, build_with_crcmod
-from cmeta.schema import shipped_format
+from cmeta.format.checksum import Checksum, build_with_crcmod
+from cmeta.schema.load import shipped_format
 
 FACTS = shipped_format().checksum
 CRC = Checksum(FACTS)

@@ -6,8 +6,8 @@ import pickle
 import pytest
 
 import cmeta
-from cmeta.checks import Finding
-from cmeta.errors import shifted
+from cmeta.errors import error_context
+from cmeta.validate import Finding
 
 PARENTS = {
     "CmetaError": Exception,
@@ -65,10 +65,14 @@ def test_an_error_is_placed_inside_what_it_is_part_of(path, outer, whole):
 
 
 def test_shifted_places_decode_errors_only():
-    with pytest.raises(cmeta.TruncatedError) as caught, shifted(100, "SCHEMA"), shifted(10):
+    with (
+        pytest.raises(cmeta.TruncatedError) as caught,
+        error_context(100, "SCHEMA"),
+        error_context(10),
+    ):
         raise cmeta.TruncatedError("gone", offset=1)
     assert (caught.value.offset, caught.value.path) == (111, "SCHEMA")
-    with pytest.raises(cmeta.EncodeError, match="wrong"), shifted(100, "SCHEMA"):
+    with pytest.raises(cmeta.EncodeError, match="wrong"), error_context(100, "SCHEMA"):
         raise cmeta.EncodeError("wrong")
 
 

@@ -6,9 +6,9 @@ from construct import RangeError
 from msgspec.structs import replace
 
 from cmeta import CorruptError, TruncatedError, default_schema
-from cmeta.grammar import Grammar, Layout, grammar_of
-from cmeta.schema import shipped_format
-from cmeta.schema.document import LayoutField
+from cmeta.format.grammar import Grammar, Layout, grammar_of
+from cmeta.schema.language import LayoutField
+from cmeta.schema.load import shipped_format
 
 FORMAT = shipped_format()
 GRAMMAR = grammar_of(FORMAT)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cmeta.processes import in_processes
+from cmeta.tools.parallel import in_processes
 
 
 def test_results_come_with_their_places():

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, joined, mask_of, masked
-from cmeta.codecs import fixed_point
-from cmeta.schema import shipped_format
+from cmeta.format.stages import fixed_point
+from cmeta.schema.load import shipped_format
 
 _CLASS = " class"  # the suffix of a column of classes: no name ends so
 

@@ -14,7 +14,7 @@ import click
 
 import cmeta
 from cmeta.cli import errors
-from cmeta.schema import shipped_format
+from cmeta.schema.load import shipped_format
 
 COMMANDS = (  # in the order of the help
     "info", "validate", "cat", "head", "tail", "query", "summary", "plot", "runs",

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from cmeta.checks import Finding
 from cmeta.cli.console import file_name, printable
 from cmeta.errors import CmetaError, DecodeError, QueryError, UnsupportedVersionError
+from cmeta.validate import Finding
 
 
 class Exit(IntEnum):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cmeta.cli.console import printable
-from cmeta.schema import Field
+from cmeta.schema.types import Field
 
 if TYPE_CHECKING:
     from rich.table import Table

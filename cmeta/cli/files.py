@@ -21,7 +21,7 @@ import click
 
 from cmeta.cli.console import STDIN_NAME, file_name, is_terminal
 from cmeta.cli.errors import Exit, Failure, reading
-from cmeta.reader import Reader
+from cmeta.reader.reader import Reader
 
 STDIN = Path("-")
 _SUFFIX = ".cmeta"
@@ -151,6 +151,6 @@ def _matching(pattern: str) -> list[Path]:
 
 def _below(folder: Path) -> list[Path]:
     """Return the chronicles below a folder; the folder itself if there is none."""
-    from cmeta.auditor.targets import targets_of
+    from cmeta.tools.audit.targets import targets_of
 
     return targets_of(folder)

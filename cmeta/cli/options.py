@@ -15,10 +15,10 @@ from cmeta.cli.console import printable
 from cmeta.cli.errors import message_of, reading
 from cmeta.cli.formats import FORMATS
 from cmeta.errors import CmetaError, QueryError
-from cmeta.query import Expression, parse
-from cmeta.reader import Reader
+from cmeta.query.parse import Expression, parse
+from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
-from cmeta.schema import Field
+from cmeta.schema.types import Field
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

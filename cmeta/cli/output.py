@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from cmeta.cli.console import file_name, is_terminal
 from cmeta.cli.errors import Exit, Failure
-from cmeta.writer.write import AtomicFile
+from cmeta.storage.atomic import AtomicFile
 
 STDOUT = Path("-")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from cmeta.cli.console import len_shown
 from cmeta.extras import require
-from cmeta.summariser.curve import Curve, Extent
+from cmeta.tools.summary.curve import Curve, Extent
 
 Ticks = list[tuple[float, str]]  # places from 0 to 1, and labels
 

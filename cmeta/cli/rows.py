@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cmeta.checks import Finding
+from cmeta.aliases import Array, Mask, Rows
 from cmeta.cli.errors import describe, reading
-from cmeta.cli.values import Array, Mask
 from cmeta.errors import DecodeError
-from cmeta.reader import BatchInfo, Reader
-from cmeta.reader.info import AnyBatch
-from cmeta.reader.selection import Rows, Selection, num_rows
-from cmeta.schema import Field
+from cmeta.reader.reader import Reader
+from cmeta.reader.selection import Selection, num_rows
+from cmeta.schema.types import Field
+from cmeta.storage.open import AnyBatch, BatchInfo
+from cmeta.validate import Finding
 
 _CELLS_AT_ONCE = 1 << 17  # bounds the text of a block of rows, however wide it is
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 
-from cmeta.catalogue import RunInfo
-from cmeta.catalogue.keys import Key, Keys, differing
 from cmeta.cli.console import (
     emit,
     file_name,
@@ -24,6 +22,8 @@ from cmeta.cli.console import (
 )
 from cmeta.cli.sparkline import sparkline
 from cmeta.cli.values import SHOWN, json_line
+from cmeta.tools.runs.keys import Key, Keys, differing
+from cmeta.tools.runs.run_info import RunInfo
 
 LOSS = Key("loss", lambda run: run.loss)  # shown as a sparkline
 _FIRST, _LAST = ("state", "num_records"), "last_timestamp"

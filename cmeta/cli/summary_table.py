@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cmeta.canonical import float_name
 from cmeta.cli.console import len_shown, printable
 from cmeta.cli.grid import GAP, Column, Grid
 from cmeta.cli.sparkline import sparkline
-from cmeta.summariser import FieldSummary, Summary
+from cmeta.schema.canonical_json import float_name
+from cmeta.tools.summary.summary_report import FieldSummary, Summary
 
 Row = tuple[str, str]  # a phase and a field
 Text = Callable[[FieldSummary], str]

@@ -12,14 +12,11 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cmeta.canonical import float_name
+from cmeta.aliases import Array
 from cmeta.cli.console import printable
-from cmeta.schema import Field
-
-Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
+from cmeta.schema.canonical_json import float_name
+from cmeta.schema.types import Field
 
 SAFE_INTEGER = 2**53 - 1  # of JSON: what every reader gets exactly (RFC 8785)
 

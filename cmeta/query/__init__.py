@@ -13,7 +13,7 @@ numpy, never by `eval`.
 the exact arithmetic, `mixed` columns of more than one type, such as those of configurations.
 """
 
-from cmeta.query.expression import Expression, parse
-from cmeta.query.mixed import column_of
+from cmeta.query.parse import Expression, parse
+from cmeta.query.values import column_of
 
 __all__ = ["Expression", "parse", "column_of"]

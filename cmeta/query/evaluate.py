@@ -1,18 +1,114 @@
-"""Walking an expression that `parse` has let through, column by column."""
+"""How a field is written in a condition."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 
+from cmeta.aliases import Array, Mask
 from cmeta.errors import QueryError
-from cmeta.query.exact import Array, absolute, compare, compute, negative
-from cmeta.query.logic import Value, both, either, known_in, opposite
-from cmeta.query.mixed import Mask, compare_mixed, numbers_of
-from cmeta.query.names import name_of
+from cmeta.query.values import absolute, compare, compare_mixed, compute, negative, numbers_of
+
+ANY_FIELD = "field"  # field["..."] is the field of that name, whatever it consists of
+
+
+def name_of(node: ast.expr) -> str | None:
+    """Return the dotted name that a part of an expression is; None if it is none.
+
+    Examples
+    --------
+    >>> def name(text): return name_of(ast.parse(text, mode="eval").body)
+    >>> name("loss_value"), name("metrics.entropy"), name("metrics['train/loss']")
+    ('loss_value', 'metrics.entropy', 'metrics.train/loss')
+    >>> name("field['odd name']"), name("tensor_signature[0]"), name("f(x)")
+    ('odd name', 'tensor_signature[0]', None)
+    """
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        group = name_of(node.value)
+        return None if group is None else f"{group}.{node.attr}"
+    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Constant):
+        return None
+    group, inner = name_of(node.value), node.slice.value
+    if group is None or isinstance(inner, bool):
+        return None
+    if isinstance(inner, str):
+        return inner if group == ANY_FIELD else f"{group}.{inner}"
+    return f"{group}[{inner}]" if isinstance(inner, int) else None
+
+
+@dataclass(frozen=True)
+class Value:
+    """A column, a constant, or a condition.
+
+    Attributes
+    ----------
+    values : array, (n,) or ()
+        A constant has no dimension.
+    known : bool array, or None
+        Where it has a value; None: everywhere.
+    """
+
+    values: Array
+    known: Mask | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return "condition", "number", "text" or "mixed"."""
+        kinds = {"b": "condition", "U": "text", "O": "mixed"}
+        return kinds.get(self.values.dtype.kind, "number")
+
+    @property
+    def has_any(self) -> bool:
+        """Return whether there is a value at all."""
+        return self.values.size > 0 and (self.known is None or bool(self.known.any()))
+
+    def is_true(self) -> Mask:
+        """Return where a condition is known to be true."""
+        return self.values if self.known is None else self.values & self.known
+
+    def is_false(self) -> Mask:
+        """Return where a condition is known to be false."""
+        return ~self.values if self.known is None else ~self.values & self.known
+
+
+def both(left: Value, right: Value) -> Value:
+    """Return ``left and right``: false as soon as one is, whatever the other."""
+    true, false = left.is_true() & right.is_true(), left.is_false() | right.is_false()
+    return Value(true, true | false)
+
+
+def either(left: Value, right: Value) -> Value:
+    """Return ``left or right``: true as soon as one is, whatever the other."""
+    true, false = left.is_true() | right.is_true(), left.is_false() & right.is_false()
+    return Value(true, true | false)
+
+
+def opposite(value: Value) -> Value:
+    """Return ``not value``: what is unknown stays so."""
+    return Value(~value.values, value.known)
+
+
+def known_in(*masks: Mask | None) -> Mask | None:
+    """Return where all of several values are known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> known_in(None, np.array([True, False])).tolist()
+    [True, False]
+    """
+    found: Mask | None = None
+    for mask in masks:
+        if mask is not None:
+            found = mask if found is None else found & mask
+    return found
+
 
 Lookup = Callable[[str], tuple[Array, Mask | None]]
 

@@ -2,7 +2,7 @@
 makes arrays of them, `records` makes records.
 """
 
-from cmeta.reader.info import BatchInfo
 from cmeta.reader.reader import Reader, open_reader
+from cmeta.storage.open import BatchInfo
 
 __all__ = ["BatchInfo", "Reader", "open_reader"]

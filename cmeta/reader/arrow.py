@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cmeta.aliases import Rows
 from cmeta.extras import require
-from cmeta.reader.file import OpenFile
-from cmeta.reader.gather import DEFAULT_MAX_BYTES, gather
-from cmeta.reader.info import AnyBatch, BatchInfo
-from cmeta.reader.selection import Rows, Selection, num_rows
-from cmeta.schema import Field
+from cmeta.reader.read_columns import DEFAULT_MAX_BYTES, read_columns
+from cmeta.reader.selection import Selection, num_rows
 from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.schema.types import Field
+from cmeta.storage.open import AnyBatch, BatchInfo, OpenFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +163,7 @@ def arrow_batches(
     [4096, 4096, 1808]
     """
     arrow = require("pyarrow", "arrow")
-    from cmeta.columns.to_arrow import ArrowForm
+    from cmeta.records.arrow import ArrowForm
 
     selection, wanted, configs = self._question(fields, start, end, phase)
     file = self._file
@@ -179,7 +179,7 @@ def arrow_batches(
         "configs": configs,
     }
     parts = (
-        gather(file, _OneBatch.within(selection, info), found, **options)
+        read_columns(file, _OneBatch.within(selection, info), found, **options)
         for info in selection.infos(file)
     )
     batches = (form.batch(part) for part in parts if part.num_records)

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cmeta.query import Expression, column_of
-from cmeta.reader.info import AnyBatch
-from cmeta.schema import Field, Schema
+from cmeta.aliases import Array, Mask, Rows
+from cmeta.query.parse import Expression
+from cmeta.query.values import column_of
+from cmeta.schema.schema import Schema
+from cmeta.schema.types import Field
+from cmeta.storage.open import AnyBatch
 
-Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
-Rows = slice | npt.NDArray[np.intp]
 Column = tuple[Array, Mask | None]
 
 _COMPONENT = re.compile(r"(.+)\[(-?\d+)\]\Z", re.DOTALL)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cmeta.columns import Columns
-from cmeta.reader.file import OpenFile
-from cmeta.reader.gather import DEFAULT_MAX_BYTES, gather
-from cmeta.reader.info import BatchInfo
+from cmeta.reader.read_columns import DEFAULT_MAX_BYTES, read_columns
 from cmeta.reader.selection import Selection, num_rows
+from cmeta.records.columns import Columns
+from cmeta.storage.open import BatchInfo, OpenFile
 
 if TYPE_CHECKING:
-    from cmeta.query import Expression
+    from cmeta.query.parse import Expression
     from cmeta.reader.reader import Reader
 
 
@@ -60,14 +59,14 @@ def query(
     [1]
     """
     # Whoever records or reads does without them.
-    from cmeta.query import parse
+    from cmeta.query.parse import parse
     from cmeta.reader.condition import Condition
 
     parsed = parse(expression) if isinstance(expression, str) else expression
     selection, wanted, configs = self._question(fields, start, end, phase)
     condition = Condition.of(parsed, self.schema, lambda: self.fields, lambda: self.configs)
     selection = _counted(selection.where(condition), self._file)
-    return gather(
+    return read_columns(
         self._file, selection, wanted, codes=codes, threads=threads, max_bytes=max_bytes,
         configs=configs,
     )  # fmt: skip

@@ -9,19 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from cmeta.checks.blocks import Header
-from cmeta.checks.structure import State
-from cmeta.columns import Columns
 from cmeta.errors import DecodeError
-from cmeta.model import CycleRecord
+from cmeta.format.block import Header
+from cmeta.format.index import State
 from cmeta.reader.arrow import arrow_batches, to_arrow, to_pandas, to_polars
-from cmeta.reader.gather import DEFAULT_MAX_BYTES, bound_records, gather
-from cmeta.reader.info import AnyBatch, BatchInfo, Stats
-from cmeta.reader.live import open_file
 from cmeta.reader.query import query
+from cmeta.reader.read_columns import DEFAULT_MAX_BYTES, bound_records, read_columns
 from cmeta.reader.records import records_of
 from cmeta.reader.selection import Selection
-from cmeta.schema import Field, Schema
+from cmeta.records.columns import Columns
+from cmeta.records.record import CycleRecord
+from cmeta.schema.schema import Schema
+from cmeta.schema.types import Field
+from cmeta.storage.open import AnyBatch, BatchInfo, Stats, open_file
 
 Asked = tuple[Selection, list[Field] | None, tuple[Mapping[str, Any], ...]]
 
@@ -188,7 +188,7 @@ class Reader:
             A field that the file does not have.
         """
         selection, wanted, configs = self._question(fields, start, end, phase)
-        return gather(
+        return read_columns(
             self._file, selection, wanted, codes=codes, threads=threads, max_bytes=max_bytes,
             configs=configs,
         )  # fmt: skip

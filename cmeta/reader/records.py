@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cmeta.chunk import Array, Mask
-from cmeta.model import CycleRecord, Nester
-from cmeta.reader.info import AnyBatch
-from cmeta.reader.selection import Rows, num_rows
-from cmeta.schema import Field
+from cmeta.aliases import Array, Mask, Rows
+from cmeta.reader.selection import num_rows
+from cmeta.records.record import CycleRecord, Nester
+from cmeta.schema.types import Field
+from cmeta.storage.open import AnyBatch
 
 _ROWS_AT_ONCE = 1024
 

@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cmeta.reader.file import OpenFile
-from cmeta.reader.info import AnyBatch, BatchInfo
-from cmeta.schema import Schema
+from cmeta.aliases import Rows
 from cmeta.schema.rules import TIMESTAMP
+from cmeta.schema.schema import Schema
+from cmeta.storage.open import AnyBatch, BatchInfo, OpenFile
 
 if TYPE_CHECKING:
     from cmeta.reader.condition import Condition
-
-Rows = slice | npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmeta import seeds
+from cmeta.records import seeds
 
 if TYPE_CHECKING:
     from cmeta.recorder.recorder import Recorder

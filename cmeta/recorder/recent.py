@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmeta import canonical
-from cmeta.journal import RowBatch, RowLayout
-from cmeta.model import CycleRecord
+from cmeta.format.journal_rows import RowBatch, RowLayout
 from cmeta.reader.reader import Reader
 from cmeta.reader.records import records_of
-from cmeta.recorder.ledger import Ledger
+from cmeta.recorder.pending import Ledger
+from cmeta.records.record import CycleRecord
+from cmeta.schema import canonical_json
 
 
 class RecentRecords:
@@ -47,7 +47,7 @@ class RecentRecords:
         tables = self._ledger.tables
         chunk = self._layout.chunk_of(bodies, tables)
         limits = self._layout.schema.format.limits
-        configs = [canonical.loads(body, limits) for body in chunk.configs]
+        configs = [canonical_json.loads(body, limits) for body in chunk.configs]
         batch = RowBatch(chunk, self._layout.schema, 0)
         return list(records_of(batch, slice(0, len(bodies)), configs))
 

@@ -11,23 +11,24 @@ import threading
 from glob import escape
 from pathlib import Path
 
-from cmeta import seeds
 from cmeta.errors import ExistsError, RecorderError
-from cmeta.grammar import grammar_of
-from cmeta.journal import RowLayout, Standing, journal_path
-from cmeta.recorder import opening
-from cmeta.recorder.background import Background
-from cmeta.recorder.continuation import Continuation
-from cmeta.recorder.deferred import Draft
-from cmeta.recorder.disk import Disk
-from cmeta.recorder.draft import Drafter
-from cmeta.recorder.ledger import Ledger
-from cmeta.recorder.lock import Lock
+from cmeta.format.grammar import grammar_of
+from cmeta.format.journal_rows import RowLayout
+from cmeta.recorder.commit import Store
+from cmeta.recorder.options import Wishes
+from cmeta.recorder.pending import Ledger
 from cmeta.recorder.recent import RecentRecords
-from cmeta.recorder.store import TEMPORARY, Store
-from cmeta.recorder.wishes import Wishes
-from cmeta.schema import default_schema, shipped_format
-from cmeta.source import FileSource
+from cmeta.recorder.resume import Beginning, Continuation, begin_anew, look, require_resumable
+from cmeta.recorder.row_builder import Draft, Drafter
+from cmeta.recorder.sealer import Background
+from cmeta.records import seeds
+from cmeta.schema.load import shipped_format
+from cmeta.schema.schema import default_schema
+from cmeta.storage.atomic import TEMPORARY
+from cmeta.storage.disk import Disk
+from cmeta.storage.file_state import FileState, journal_path
+from cmeta.storage.lock import Lock
+from cmeta.storage.source import FileSource
 
 
 class Session:
@@ -53,7 +54,7 @@ class Session:
     def _begin(self, disk: Disk) -> None:
         wishes = self._wishes
         _remove_leftovers(self.path, disk)
-        main, standing = opening.look(self.path, grammar_of(shipped_format()))
+        main, standing = look(self.path, grammar_of(shipped_format()))
         try:
             found, beginning = self._find_beginning(main, standing, disk)
         finally:
@@ -92,8 +93,8 @@ class Session:
         self._background.wake()  # what was found may fill a batch
 
     def _find_beginning(
-        self, main: FileSource | None, standing: Standing, disk: Disk
-    ) -> tuple[opening.Beginning, bytes]:
+        self, main: FileSource | None, standing: FileState, disk: Disk
+    ) -> tuple[Beginning, bytes]:
         """Return where to begin, and for a new chronicle the bytes of its main file."""
         path, wishes = self.path, self._wishes
         if wishes.mode == "new" and standing.kind != "absent":
@@ -101,8 +102,8 @@ class Session:
         if wishes.mode != "resume" or standing.kind == "absent":
             if wishes.resume_at is not None:
                 raise RecorderError(f"{path}: does not exist, so there is nothing to resume at")
-            return opening.begin_anew(wishes.schema or default_schema())
-        opening.require_resumable(path, standing)
+            return begin_anew(wishes.schema or default_schema())
+        require_resumable(path, standing)
         if main is None:
             raise AssertionError("without a main file nothing can be continued")
         keep, timestamp = wishes.limit
@@ -116,7 +117,7 @@ class Session:
         place.require_state(wishes.resume_at)
         return place.beginning(keep, timestamp), b""
 
-    def _root_of(self, found: opening.Beginning) -> int | None:
+    def _root_of(self, found: Beginning) -> int | None:
         return self._wishes.root if self._wishes.root is not None else seeds.root_in(found.config)
 
     # ------------------------------------------------------------------------------- recording

@@ -4,9 +4,9 @@
 `schema` is the public class.
 """
 
-from cmeta.schema.document import Format
-from cmeta.schema.fields import Field, undeclared
+from cmeta.schema.language import Format
+from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.schema.shipped import shipped_format
+from cmeta.schema.types import Field, undeclared
 
 __all__ = ["Field", "Format", "Schema", "default_schema", "shipped_format", "undeclared"]

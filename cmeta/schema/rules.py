@@ -9,14 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cmeta.errors import SchemaError
-from cmeta.schema.document import (
-    Document,
-    Enumeration,
-    Format,
-    RecordField,
-    Stage,
-)
-from cmeta.schema.fields import default_chain
+from cmeta.schema.language import Document, Enumeration, Format, RecordField, Stage
+from cmeta.schema.types import default_chain
 
 Fail = Callable[[str, str], SchemaError]
 

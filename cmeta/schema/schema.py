@@ -12,12 +12,18 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from cmeta import canonical
 from cmeta.errors import CorruptError, EncodeError, LimitError, SchemaError
-from cmeta.schema import rules, shipped
-from cmeta.schema.convert import convert, prune
-from cmeta.schema.document import Document, Enumeration, Format, Group, RecordField
-from cmeta.schema.fields import Field, default_chain, resolve
+from cmeta.schema import canonical_json, rules
+from cmeta.schema.language import Document, Enumeration, Format, Group, RecordField
+from cmeta.schema.load import (
+    convert,
+    load_document,
+    prune,
+    shipped_document,
+    shipped_format,
+    shipped_path,
+)
+from cmeta.schema.types import Field, default_chain, resolve
 
 
 class Schema:
@@ -59,7 +65,7 @@ class Schema:
             Names the file, the key path, what was found and what was expected.
         """
         path = Path(path)
-        return cls(shipped.load_document(path), shipped.shipped_format(), str(path))
+        return cls(load_document(path), shipped_format(), str(path))
 
     @classmethod
     def from_embedded(cls, data: bytes, format_: Format, *, newer: bool = False) -> Schema:
@@ -79,13 +85,13 @@ class Schema:
         LimitError, CorruptError
             Offsets are relative to `data`.
         """
-        if format_ is shipped.shipped_format() and not newer:
+        if format_ is shipped_format() and not newer:
             return _known(bytes(data))  # most files of a folder have the same one
         return cls._parse(data, format_, newer=newer)
 
     @classmethod
     def _parse(cls, data: bytes, format_: Format, *, newer: bool) -> Schema:
-        plain = canonical.loads(data, format_.limits)
+        plain = canonical_json.loads(data, format_.limits)
         try:
             document = convert(prune(plain, Document) if newer else plain, Document, "SCHEMA")
             _bound_batch(document, format_)
@@ -169,7 +175,9 @@ class Schema:
     @cached_property
     def embedded(self) -> bytes:
         """The body of the SCHEMA block: canonical JSON, without documentation and defaults."""
-        return canonical.dumps(_strip(self._document, self._format), self._format.limits, "schema")
+        return canonical_json.dumps(
+            _strip(self._document, self._format), self._format.limits, "schema"
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schema) and self.embedded == other.embedded
@@ -276,8 +284,8 @@ class Schema:
 @cache
 def default_schema() -> Schema:
     """Return the schema that ships with the library."""
-    source = str(shipped.shipped_path())
-    return Schema(shipped.shipped_document(), shipped.shipped_format(), source)
+    source = str(shipped_path())
+    return Schema(shipped_document(), shipped_format(), source)
 
 
 def _strip(document: Document, format_: Format) -> Any:
@@ -315,4 +323,4 @@ def _bound_batch(document: Document, format_: Format) -> None:
 
 @lru_cache(maxsize=16)
 def _known(data: bytes) -> Schema:
-    return Schema._parse(data, shipped.shipped_format(), newer=False)
+    return Schema._parse(data, shipped_format(), newer=False)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.columns import Columns
 from cmeta.errors import PrecisionWarning
-from cmeta.model import NAMED_FIELDS, CycleRecord
-from cmeta.schema import Field, Schema, undeclared
-from cmeta.writer.encoder import Encoder
-from cmeta.writer.maker import ChunkMaker
+from cmeta.format.encoder import Encoder
+from cmeta.records.columns import Columns
+from cmeta.records.convert import ChunkMaker
+from cmeta.records.record import NAMED_FIELDS, CycleRecord
+from cmeta.schema.schema import Schema
+from cmeta.schema.types import Field, undeclared
 
 
 def field_of(path: str, schema: Schema) -> Field:

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from hypothesis import strategies as st
 
-from cmeta.model import CycleRecord
-from cmeta.schema import Field, Schema, undeclared
+from cmeta.aliases import Array
+from cmeta.records.record import CycleRecord
 from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.schema.schema import Schema
+from cmeta.schema.types import Field, undeclared
 from cmeta.testing import values
 from cmeta.testing.forms import to_bytes, to_records
 from cmeta.testing.schemas import names, schemas
 
-Array = npt.NDArray[Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 _LOGGED = (

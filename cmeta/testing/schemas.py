@@ -7,11 +7,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cmeta.schema import Schema, default_schema, shipped_format
-from cmeta.schema.convert import convert
-from cmeta.schema.document import Document
-from cmeta.schema.fields import default_chain
+from cmeta.schema.language import Document
+from cmeta.schema.load import convert, shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.schema.schema import Schema, default_schema
+from cmeta.schema.types import default_chain
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -13,14 +13,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from hypothesis import strategies as st
 
-from cmeta.schema import Field
-from cmeta.testing.promise import threshold
+from cmeta.aliases import Array, Mask
+from cmeta.schema.types import Field
+from cmeta.testing.oracle import threshold
 
-Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 _WEYL = 0x9E3779B97F4A7C15

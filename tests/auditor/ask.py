@@ -1,6 +1,6 @@
 """Asking an audit, and picking from its findings."""
 
-from cmeta.auditor import audit
+from cmeta.tools.audit.audit import audit
 
 
 def codes(report, severity=None):

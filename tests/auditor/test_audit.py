@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.auditor import audit
-from cmeta.auditor.examine import examine
-from cmeta.auditor.report import MOST_OF_A_CODE, AuditReport
+from cmeta.tools.audit.audit import audit
+from cmeta.tools.audit.audit_file import examine
+from cmeta.tools.audit.audit_report import MOST_OF_A_CODE, AuditReport
 from tests.auditor.ask import codes, messages, one
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cmeta.auditor import audit
+from cmeta.tools.audit.audit import audit
 from tests.auditor.ask import codes, messages, one
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,9 @@ def test_replay_and_its_verdicts(recorded, callables, monkeypatch):
     assert messages(report, "replay-failed") == [("ValueError: no such weights", "record 3")]
     report = one(path, replay=lambda state: None)
     assert (report.verdict, codes(report, "warning")) == ("inconclusive", ["inconclusive"])
-    monkeypatch.setattr("cmeta.replayer.engine.environment", lambda: {"python": "2.7"})
+    monkeypatch.setattr(
+        sys.modules["cmeta.tools.replay.replay"], "environment", lambda: {"python": "2.7"}
+    )
     report = one(path, replay=callables.other_at_50)
     assert (report.verdict, report.replay.verdict) == ("inconclusive", "inconclusive")
 
@@ -94,8 +96,8 @@ def test_a_script_without_a_guard_is_not_run_again(recorded, tmp_path):
     recorded("a.cmeta"), recorded("b.cmeta")
     script = tmp_path / "script.py"
     script.write_text(
-        "import cmeta.auditor\nprint('begins')\n"
-        f"found = cmeta.auditor.audit({str(tmp_path)!r}, jobs=2)\n"
+        "import cmeta.tools.audit\nprint('begins')\n"
+        f"found = cmeta.tools.audit.audit({str(tmp_path)!r}, jobs=2)\n"
         "print([report.verdict for report in found])\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -112,7 +114,7 @@ def test_jobs_must_be_a_number_of_processes(tmp_path):
 
 def test_no_process_is_begun_for_one_file(recorded):
     code = (
-        "import sys; from cmeta.auditor import audit; "
+        "import sys; from cmeta.tools.audit import audit; "
         "assert audit(sys.argv[1])[0].ok; print('multiprocessing' in sys.modules)"
     )
     found = subprocess.run(

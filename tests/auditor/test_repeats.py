@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmeta.auditor.repeats import repeats_of
+from cmeta.tools.audit.checks import repeats_of
 
 
 def plain(values):

@@ -1,13 +1,16 @@
 """Runs to list, a catalogue of their own, and a witness of what has been read."""
 
 import os
+import sys
 import time
 
 import numpy as np
 import pytest
 
 import cmeta
-from cmeta.catalogue import pool
+import cmeta.tools.runs
+
+scan_module = sys.modules["cmeta.tools.runs.scan"]
 
 LONG_AGO = 10_000_000_000  # nanoseconds before now: well before any granularity of time
 
@@ -53,6 +56,6 @@ def was_read(monkeypatch):
         names.append(os.path.basename(path))
         return original(path)
 
-    original = pool.look
-    monkeypatch.setattr(pool, "look", look)
+    original = scan_module.look
+    monkeypatch.setattr(scan_module, "look", look)
     return names

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cmeta.catalogue.find import find
+from cmeta.storage.find import find
 
 
 @pytest.fixture

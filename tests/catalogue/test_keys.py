@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from cmeta.catalogue import RunField, RunInfo
-from cmeta.catalogue.keys import FACTS, Keys, differing, in_order
-from cmeta.query import parse
+from cmeta.query.parse import parse
+from cmeta.tools.runs.keys import FACTS, Keys, differing, in_order
+from cmeta.tools.runs.run_info import RunField, RunInfo
 
 NAN = math.nan
 LOSS = RunField("f32", 3, float(np.float32(0.1)), -1.0, 1.0, 5, 6, 1)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.catalogue.look import look, loss_field_of
-from cmeta.catalogue.tally import NUM_BINS
-from cmeta.schema import Field
+from cmeta.schema.types import Field
+from cmeta.tools.runs.describe import NUM_BINS, look, loss_field_of
 
 NAN, INF = math.nan, math.inf
 

@@ -2,13 +2,17 @@
 
 import os
 import shutil
+import sys
 import threading
 
 import pytest
 
 import cmeta
-from cmeta.catalogue import pool, store
+import cmeta.tools.runs
+from cmeta.tools.runs import store
 from tests.catalogue.conftest import age
+
+scan_module = sys.modules["cmeta.tools.runs.scan"]
 
 
 def test_what_has_not_changed_is_not_read_again(write, was_read, tmp_path):
@@ -84,10 +88,10 @@ def test_a_file_that_is_another_while_it_is_read_is_not_remembered(write, monkey
         other.rename(path)
         return original(name)
 
-    original = pool.look
-    monkeypatch.setattr(pool, "look", look)
+    original = scan_module.look
+    monkeypatch.setattr(scan_module, "look", look)
     assert cmeta.scan(path)[0].num_records == 3
-    monkeypatch.setattr(pool, "look", original)
+    monkeypatch.setattr(scan_module, "look", original)
     aside.rename(path)  # the very file that it was before
     assert cmeta.scan(path)[0].num_records == 2
 
@@ -133,7 +137,7 @@ def test_one_bad_file_among_good_ones(write, was_read, tmp_path):
 
 
 def test_in_processes_it_is_the_same(write, tmp_path, monkeypatch):
-    monkeypatch.setattr(pool, "_AT_ONCE", 2)
+    monkeypatch.setattr(scan_module, "_AT_ONCE", 2)
     for i in range(7):
         write(f"runs/{i}.cmeta", loss=(i,))
     (tmp_path / "runs/x.cmeta").write_text("none")
@@ -147,9 +151,9 @@ def test_in_processes_it_is_the_same(write, tmp_path, monkeypatch):
 
 def test_processes_are_for_what_takes_long(write):
     path = str(write())
-    assert pool._num_worthwhile([path] * 10) <= 1
-    assert pool._num_worthwhile([path] * 10_000) == (os.cpu_count() or 1)
-    assert pool._num_worthwhile(["no-such-file"]) <= 1
+    assert scan_module._num_worthwhile([path] * 10) <= 1
+    assert scan_module._num_worthwhile([path] * 10_000) == (os.cpu_count() or 1)
+    assert scan_module._num_worthwhile(["no-such-file"]) <= 1
 
 
 @pytest.mark.parametrize("jobs", [0, -1])

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 import cmeta
-from cmeta.catalogue import store
-from cmeta.catalogue.store import Catalogue, catalogue_path, key_of, stamp_of
+from cmeta.tools.runs import store
+from cmeta.tools.runs.store import Catalogue, catalogue_path, key_of, stamp_of
 
 
 def rows(cache):

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 import cmeta
-from cmeta.cli import cli
-from cmeta.grammar import grammar_of
-from cmeta.schema import shipped_format
+from cmeta.cli.app import cli
+from cmeta.format.grammar import grammar_of
+from cmeta.schema.load import shipped_format
 
 UNWANTED = {"PYTHONUNBUFFERED", "COLUMNS", "NO_COLOR", "FORCE_COLOR"}  # would change what is tested
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import cmeta
-from cmeta import canonical
-from cmeta.schema import shipped_format
-from cmeta.testing import files
+from cmeta.schema import canonical_json
+from cmeta.schema.load import shipped_format
+from cmeta.testing.runs import files
 
 
 def lines_of(cm, path, *options, exit_code=0):
@@ -34,7 +34,7 @@ def as_json(record, run):
         else narrow(value, run, name)
         for name, value in plain.items()
     }
-    return json.loads(canonical.dumps(plain, shipped_format().limits, "record"))
+    return json.loads(canonical_json.dumps(plain, shipped_format().limits, "record"))
 
 
 def narrow(value, run, path):
@@ -126,7 +126,7 @@ def test_cat_json_writes_large_integers_as_canonical_json_does(cm, tmp_path, val
     path = tmp_path / "seed.cmeta"
     cmeta.write(path, {"phase": ["train"], "seed_state": np.array([value], "u8")})
     (line,) = lines_of(cm, path, "--fields", "seed_state")
-    assert json.dumps(line, separators=(",", ":")).encode() == canonical.dumps(
+    assert json.dumps(line, separators=(",", ":")).encode() == canonical_json.dumps(
         {"seed_state": value}, shipped_format().limits, "record"
     )
 

@@ -51,7 +51,7 @@ def test_cat_table_aligns_numbers_right_and_names_left(cm, chronicle):
 
 
 def test_cat_table_comes_with_a_new_header_when_later_rows_need_room(cm, tmp_path, monkeypatch):
-    monkeypatch.setattr("cmeta.cli.formats.as_table._ROWS_FOR_WIDTHS", 10)
+    monkeypatch.setattr("cmeta.cli.formats._ROWS_FOR_WIDTHS", 10)
     path = tmp_path / "wide.cmeta"
     schema = cmeta.default_schema().with_batch_records(16).with_phases("a_much_longer_phase")
     phases = ["train"] * 16 + ["a_much_longer_phase"] * 2

@@ -6,8 +6,7 @@ import subprocess
 import pytest
 from click.shell_completion import ShellComplete
 
-from cmeta.cli import cli
-from cmeta.cli.app import COMMANDS
+from cmeta.cli.app import COMMANDS, cli
 
 
 def completed(*args, incomplete=""):

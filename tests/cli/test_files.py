@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import cmeta
-from cmeta.cli import cli
+from cmeta.cli.app import cli
 from cmeta.cli.files import expand
 
 FROM_STDIN = ["info", "validate", "cat", "head", "tail", "schema show", "schema json"]

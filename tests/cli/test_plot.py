@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import cmeta
-from cmeta.cli import cli
+from cmeta.cli.app import cli
 from cmeta.cli.picture import linear_ticks, log_ticks
 
 LARGEST = np.finfo("f8").max

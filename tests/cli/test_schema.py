@@ -7,7 +7,7 @@ import pytest
 import tomli
 
 import cmeta
-from cmeta.schema.shipped import shipped_path
+from cmeta.schema.load import shipped_path
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 HEAVY = {
     "rich", "sqlite3", "pyarrow", "pandas", "polars", "plotext", "matplotlib", "torch", "hypothesis",
     "tensorboard", "wandb", "multiprocessing", "concurrent.futures.process", "platformdirs",
-    "cmeta.spec", "cmeta.testing",
+    "tools.specgen", "cmeta.testing",
 }  # fmt: skip
 
 SHOW = """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.grammar import grammar_of
-from cmeta.schema import shipped_format
+from cmeta.format.grammar import grammar_of
+from cmeta.schema.load import shipped_format
 
 
 def test_validate_a_valid_file(cm, chronicle):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from cmeta import default_schema
-from cmeta.codecs import classes
-from cmeta.codecs.state import Cells, Phases, State
-from cmeta.grammar import grammar_of
-from cmeta.schema import shipped_format, undeclared
+from cmeta.format.column import Cells, Phases, State
+from cmeta.format.grammar import grammar_of
+from cmeta.format.stages import classes
+from cmeta.schema.load import shipped_format
+from cmeta.schema.types import undeclared
 
 GRAMMAR = grammar_of(shipped_format())
 

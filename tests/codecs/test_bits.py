@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmeta import CorruptError, TruncatedError
-from cmeta.codecs import bits
+from cmeta.format.stages import bits
 
 
 def u64(*values):

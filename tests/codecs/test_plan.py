@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cmeta.codecs import plan
-from cmeta.codecs.plan import RunChoice
-from cmeta.codecs.split import order_of
+from cmeta.format import planner
+from cmeta.format.planner import RunChoice
+from cmeta.format.stages.split import order_of
 
 CHAIN = ("class", "palette", "split", "delta", "rice")
 DENSE, SPARSE = False, True
@@ -39,7 +39,7 @@ RUNS = {
 
 
 def total_price(values, lengths, rice):
-    costs, runs = plan.price(values, lengths, rice)
+    costs, runs = planner.price(values, lengths, rice)
     return sum(costs), runs
 
 
@@ -76,11 +76,11 @@ def test_parabolas_take_second_differences(facts):
      (2**32, 64), (2**64 - 1, 64)],
 )  # fmt: skip
 def test_widths(facts, value, width):
-    assert plan.width_bits(np.array([value], np.uint64), facts.rice).tolist() == [width]
+    assert planner.width_bits(np.array([value], np.uint64), facts.rice).tolist() == [width]
 
 
 def test_nothing_to_arrange(facts):
-    assert plan.choose(np.zeros(0, np.int64), None, CHAIN, facts) == (None, False, ())
+    assert planner.choose(np.zeros(0, np.int64), None, CHAIN, facts) == (None, False, ())
 
 
 SPLIT = np.array([1000, 7] * 4)
@@ -90,14 +90,14 @@ PALETTE = np.array([0, 1_000_003, 2_500_000] * 4)
 
 def test_splitting_pays(facts):
     """Plain costs 60 bits; two constants 32 + 24."""
-    found = plan.choose(SPLIT, BY_PHASE, CHAIN, facts)
+    found = planner.choose(SPLIT, BY_PHASE, CHAIN, facts)
     assert (found.entries, found.split) == (None, True)
     assert found.runs == (RunChoice(0, SPARSE), RunChoice(0, SPARSE))
 
 
 def test_a_palette_pays(facts):
     """Plain costs 246 bits or more; entries 89, their number 16, ranks 48."""
-    found = plan.choose(PALETTE, None, CHAIN, facts)
+    found = planner.choose(PALETTE, None, CHAIN, facts)
     assert found.entries.tolist() == [0, 1_000_003, 2_500_000]
     assert found.runs == (RunChoice(0, DENSE), RunChoice(0, DENSE))
     assert not found.split
@@ -106,7 +106,7 @@ def test_a_palette_pays(facts):
 def test_both_pay(facts):
     """Phase 0 goes through three entries, phase 1 stays at a fourth: a constant run of ranks."""
     values = np.stack([PALETTE, np.full(12, 10**9)], axis=1).ravel()
-    found = plan.choose(values, order_of(np.uint8([0, 1] * 12)), CHAIN, facts)
+    found = planner.choose(values, order_of(np.uint8([0, 1] * 12)), CHAIN, facts)
     assert found.entries.tolist() == [0, 1_000_003, 2_500_000, 10**9]
     assert found.split
     assert found.runs[1:] == (RunChoice(0, DENSE), RunChoice(0, SPARSE))
@@ -119,6 +119,6 @@ def test_both_pay(facts):
 )  # fmt: skip
 def test_a_stage_that_is_not_there_is_not_chosen(facts, values, order, without):
     chain = tuple(stage for stage in CHAIN if stage != without)
-    found = plan.choose(values, order, chain, facts)
+    found = planner.choose(values, order, chain, facts)
     assert (found.entries, found.split) == (None, False)
     assert len(found.runs) == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmeta import CorruptError
-from cmeta.codecs import fixed_point, lossless
+from cmeta.format.stages import fixed_point, lossless
 
 BITS = 50
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmeta import CorruptError, TruncatedError
-from cmeta.codecs import rice
+from cmeta.format.stages import rice
 
 # Sequences, residuals of a block, bytes.
 STREAMS = {

@@ -3,8 +3,8 @@
 import pytest
 
 from cmeta import CorruptError, TruncatedError
-from cmeta.codecs import run_header
-from cmeta.codecs.run_header import RunHeader
+from cmeta.format.stages import run_header
+from cmeta.format.stages.run_header import RunHeader
 
 # form, base, divisor, step, sparse count (None: dense); bytes. The word is, from bit 0 on:
 # form 2 bits, sparse 1, then the width codes of base, divisor - 1, step, count, 3 bits each.

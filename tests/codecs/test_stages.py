@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cmeta import CorruptError
-from cmeta.codecs import classes, delta, float_bits, palette, sparse, split
-from cmeta.codecs.bit_layout import BitFields
+from cmeta.format.stages import classes, delta, float_bits, palette, sparse, split
+from cmeta.format.stages.bits import BitFields
 
 NAN, INF = float("nan"), float("inf")
 WEYL = 0x9E3779B97F4A7C15

@@ -7,10 +7,10 @@ of a run that was never interrupted.
 from pathlib import Path
 
 import cmeta
-from cmeta.grammar import grammar_of
-from cmeta.journal import standing_of
-from cmeta.schema import shipped_format
-from cmeta.source import BytesSource
+from cmeta.format.grammar import grammar_of
+from cmeta.format.source import BytesSource
+from cmeta.schema.load import shipped_format
+from cmeta.storage.file_state import file_state
 from tests.crash.world import QuietDisk, put
 
 SCHEMA = cmeta.Schema.load(Path(__file__).with_name("schema.toml"))
@@ -131,7 +131,7 @@ def trusted_part(content):
     """
     data, journal = content.get(NAME), content.get(f"{NAME}-journal")
     main = None if data is None else BytesSource(data)
-    standing = standing_of(main, journal, grammar_of(shipped_format()))
+    standing = file_state(main, journal, grammar_of(shipped_format()))
     assert standing.kind in ("absent", "closed", "open"), standing.problem
     if standing.map is None:
         return None, 0

@@ -7,7 +7,7 @@ leave is built, read, and gone on with.
 import pytest
 
 import cmeta
-from cmeta.recorder import background
+from cmeta.recorder import sealer
 from tests.crash.runs import NAME, SCHEMA, Check, die, num_readable, record, trusted_part, whole
 from tests.crash.world import BusyDisk, RecordingDisk, after_death, after_power_loss, put
 
@@ -17,7 +17,7 @@ NUM = 69
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
     """Begin a new journal after every second batch, so that a short run has several."""
-    monkeypatch.setattr(background, "_ROTATE_EVERY", 2)
+    monkeypatch.setattr(sealer, "_ROTATE_EVERY", 2)
 
 
 def recorded(

@@ -10,8 +10,8 @@ import pytest
 
 import cmeta
 from cmeta import RecorderError
-from cmeta.recorder import background
-from cmeta.recorder.disk import Disk, File
+from cmeta.recorder import sealer
+from cmeta.storage.disk import Disk, File
 from tests.crash.runs import NAME, SCHEMA, cycle, die, log, num_readable, record, whole
 
 NUM = 53
@@ -21,7 +21,7 @@ OPERATIONS = ("create", "open", "write", "truncate", "sync", "rename", "unlink",
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
     """Begin a new journal after every second batch, so that a short run has several."""
-    monkeypatch.setattr(background, "_ROTATE_EVERY", 2)
+    monkeypatch.setattr(sealer, "_ROTATE_EVERY", 2)
 
 
 class FailingDisk(Disk):
@@ -158,7 +158,7 @@ def test_a_full_disk_stops_nothing_that_has_been_acknowledged(tmp_path):
 
 def test_a_file_that_cannot_be_sealed_makes_recording_wait_and_then_say_so(tmp_path, monkeypatch):
     """The journal takes records for a while; then a record is refused before it is taken."""
-    monkeypatch.setattr(background, "_BEHIND_MOST", 2)
+    monkeypatch.setattr(sealer, "_BEHIND_MOST", 2)
 
     class Full(FailingDisk):
         def pass_(self, kind, path):

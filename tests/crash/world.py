@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from cmeta.recorder.disk import Disk, File
+from cmeta.storage.disk import Disk, File
 
 MARK, CREATE, WRITE, TRUNCATE, SYNC, RENAME, UNLINK, SYNC_FOLDER = (
     "mark", "create", "write", "truncate", "sync", "rename", "unlink", "sync folder",

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.differ import diff
-from cmeta.differ.side import Side
+from cmeta.tools.diff.aligned_reader import Side
+from cmeta.tools.diff.diff import diff
 
 
 def changed(name, row, value):

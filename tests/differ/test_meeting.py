@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
-from cmeta.differ import diff
-from cmeta.differ.configs import differing_keys
-from cmeta.differ.meeting import Meeting
-from cmeta.replayer.compare import FAR, distance
-from cmeta.schema import Field
+from cmeta.schema.types import Field
+from cmeta.tools.diff.configs import differing_keys
+from cmeta.tools.diff.diff import diff
+from cmeta.tools.diff.field_comparison import Meeting
+from cmeta.tools.replay.compare import FAR, distance
 
 NO_CONFIGS = (np.zeros(1, np.int64), np.zeros(1, np.int64))
 CODECS = {"chain": ("class", "quantise", "split", "delta", "rice")}

@@ -1,7 +1,7 @@
 """`diff` of files that are still open: their journals count."""
 
 import cmeta
-from cmeta.differ import diff
+from cmeta.tools.diff.diff import diff
 
 
 def test_an_open_file_is_compared_with_its_journal(tmp_path):

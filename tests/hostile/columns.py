@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-from cmeta.schema.document import RecordField
+from cmeta.schema.language import RecordField
 from cmeta.testing.forms import to_bytes
 from tests.hostile.reseal import BATCH, take_apart
 from tests.hostile.samples import schema_of

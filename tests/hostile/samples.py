@@ -6,8 +6,9 @@ import numpy as np
 from msgspec.structs import replace
 
 import cmeta
-from cmeta.schema import Schema, shipped_format
-from cmeta.schema.document import Enumeration, Group, Record, RecordField
+from cmeta.schema.language import Enumeration, Group, Record, RecordField
+from cmeta.schema.load import shipped_format
+from cmeta.schema.schema import Schema
 from cmeta.testing.forms import to_bytes
 
 LEADING = (

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import cmeta
-from cmeta.testing import files
+from cmeta.testing.runs import files
 from tests.hostile import samples
 from tests.hostile.columns import file_with, run, with_columns
 from tests.hostile.mutations import spliced

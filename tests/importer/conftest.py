@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 import cmeta
-from cmeta.cli import cli
-from cmeta.importer import import_run
+from cmeta.cli.app import cli
+from cmeta.tools.imports.import_run import import_run
 
 
 class Import:

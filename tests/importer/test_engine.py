@@ -7,10 +7,10 @@ import pytest
 
 import cmeta
 from cmeta.errors import EncodeError, ExistsError
-from cmeta.importer import import_run
-from cmeta.importer.exact import settle, stored, wide_column
-from cmeta.importer.formats import FORMATS, detect, source_of
-from cmeta.testing import expected, identical
+from cmeta.testing.oracle import expected, identical
+from cmeta.tools.imports.exact import settle, stored, wide_column
+from cmeta.tools.imports.formats import FORMATS, detect, source_of
+from cmeta.tools.imports.import_run import import_run
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import cmeta
-from cmeta.cli.formats.as_parquet import write_parquet
-from cmeta.importer import import_run
-from cmeta.testing import files
+from cmeta.cli.formats import write_parquet
+from cmeta.testing.runs import files
+from cmeta.tools.imports.import_run import import_run
 
 NAN = math.nan
 SOME = settings(suppress_health_check=list(HealthCheck))

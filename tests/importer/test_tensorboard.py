@@ -7,11 +7,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 import cmeta
 from cmeta.errors import EncodeError
-from cmeta.importer import import_run
-from cmeta.importer.formats import detect
-from cmeta.importer.logs import points as points_module
-from cmeta.importer.model import ImportOptions
-from cmeta.importer.sources import tensorboard
+from cmeta.tools.imports import scalar_log as points_module
+from cmeta.tools.imports import tensorboard
+from cmeta.tools.imports.formats import detect
+from cmeta.tools.imports.import_run import import_run
+from cmeta.tools.imports.model import ImportOptions
 
 CLOCK = 1.7e9  # seconds: what the writers are told
 

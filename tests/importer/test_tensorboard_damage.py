@@ -9,9 +9,9 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from torch.utils.tensorboard import SummaryWriter
 
 from cmeta.errors import MissingExtraError
-from cmeta.importer.logs.tensorboard_events import masked_crc, read_records
-from cmeta.importer.model import ImportOptions
-from cmeta.importer.sources import tensorboard
+from cmeta.tools.imports import tensorboard
+from cmeta.tools.imports.model import ImportOptions
+from cmeta.tools.imports.tensorboard_events import masked_crc, read_records
 
 NUM_SCALARS = 5
 

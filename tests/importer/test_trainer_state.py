@@ -10,10 +10,10 @@ import transformers
 
 import cmeta
 from cmeta.errors import EncodeError
-from cmeta.importer import import_run
-from cmeta.importer.formats import detect
-from cmeta.importer.model import ImportOptions
-from cmeta.importer.sources import trainer_state
+from cmeta.tools.imports import trainer_state
+from cmeta.tools.imports.formats import detect
+from cmeta.tools.imports.import_run import import_run
+from cmeta.tools.imports.model import ImportOptions
 
 
 class Line(torch.nn.Module):

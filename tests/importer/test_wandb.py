@@ -9,12 +9,11 @@ import pytest
 
 import cmeta
 from cmeta.errors import CmetaError, EncodeError, MissingExtraError
-from cmeta.importer import import_run
-from cmeta.importer.formats import detect
-from cmeta.importer.logs import protobuf
-from cmeta.importer.logs.wandb_log import read_records
-from cmeta.importer.model import ImportOptions
-from cmeta.importer.sources import wandb
+from cmeta.tools.imports import tensorboard_events, wandb
+from cmeta.tools.imports.formats import detect
+from cmeta.tools.imports.import_run import import_run
+from cmeta.tools.imports.model import ImportOptions
+from cmeta.tools.imports.wandb import read_records
 
 LONG = 80_000  # characters: a record of several blocks
 
@@ -234,6 +233,6 @@ def test_a_version_that_cannot_be_used_is_said(log, monkeypatch):
     def require(module, extra):
         raise ImportError("only works with protobuf 5")
 
-    monkeypatch.setattr(protobuf, "require", require)
+    monkeypatch.setattr(tensorboard_events, "require", require)
     with pytest.raises(CmetaError, match="wandb: the version installed cannot be used: only works"):
         read(log)

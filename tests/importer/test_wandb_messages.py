@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from wandb.proto.wandb_internal_pb2 import Record
 
-from cmeta.importer.model import ImportOptions
-from cmeta.importer.sources import wandb
+from cmeta.tools.imports import wandb
+from cmeta.tools.imports.model import ImportOptions
 
 HEADER = b":W&B\xe1\xbe\x00"
 

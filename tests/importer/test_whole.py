@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import cmeta
-from cmeta.cli.formats.as_jsonl import write_jsonl, write_preamble
+from cmeta.cli.formats import write_jsonl, write_preamble
 from cmeta.cli.rows import RowStream
-from cmeta.importer import import_run
 from cmeta.reader.selection import Selection
-from cmeta.testing import files
+from cmeta.testing.runs import files
+from cmeta.tools.imports.import_run import import_run
 
 SOME = settings(suppress_health_check=list(HealthCheck))
 

@@ -5,10 +5,11 @@ import struct
 import pytest
 
 import cmeta
-from cmeta.grammar import grammar_of
-from cmeta.journal import RowLayout, journal_path
-from cmeta.journal.entries import Framer
-from cmeta.schema import shipped_format
+from cmeta.format.grammar import grammar_of
+from cmeta.format.journal import Framer
+from cmeta.format.journal_rows import RowLayout
+from cmeta.schema.load import shipped_format
+from cmeta.storage.file_state import journal_path
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 GRAMMAR = grammar_of(shipped_format())

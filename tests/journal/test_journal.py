@@ -7,9 +7,11 @@ import pytest
 
 import cmeta
 from cmeta import ChecksumError, CorruptError, DecodeError, TruncatedError
-from cmeta.journal import RowBatch, journal_path, read_journal, standing_of
+from cmeta.format.journal import read_journal
+from cmeta.format.journal_rows import RowBatch
+from cmeta.format.source import BytesSource
 from cmeta.reader.records import records_of
-from cmeta.source import BytesSource
+from cmeta.storage.file_state import file_state, journal_path
 
 from .conftest import GRAMMAR, NUM_ROWS, SCHEMA, Forger, bit
 
@@ -21,7 +23,9 @@ def read(data):
 def records(journal):
     if not journal.bodies:
         return []
-    configs = [cmeta.canonical.loads(c, SCHEMA.format.limits) for c in journal.chunk.configs]
+    configs = [
+        cmeta.schema.canonical_json.loads(c, SCHEMA.format.limits) for c in journal.chunk.configs
+    ]
     batch = RowBatch(journal.chunk, SCHEMA, 0)
     return list(records_of(batch, slice(0, batch.num_records), configs))
 
@@ -181,11 +185,11 @@ def test_a_journal_that_does_not_bind_is_named(dead, what):
         base=header["base_records"],
         **{k: v for k, v in header.items() if k not in ("base_records", "salt")},
     )
-    assert standing_of(BytesSource(main), good.data, GRAMMAR).kind == "open"
+    assert file_state(BytesSource(main), good.data, GRAMMAR).kind == "open"
     changed = dict(header) | {what: header[what] + 1}
     base = changed.pop("base_records")
     changed.pop("salt")
-    found = standing_of(BytesSource(main), Forger(base=base, **changed).data, GRAMMAR)
+    found = file_state(BytesSource(main), Forger(base=base, **changed).data, GRAMMAR)
     assert found.kind == "damaged"
     assert "journal beside it does not belong to it" in str(found.problem)
 
@@ -193,14 +197,14 @@ def test_a_journal_that_does_not_bind_is_named(dead, what):
 def test_bytes_of_the_main_file_beyond_the_journals_length_are_not_trusted(dead):
     main, journal = dead.read_bytes(), journal_path(dead).read_bytes()
     for tail in (b"", b"\x00" * 100, main[60:], b"\xff" * 7):
-        found = standing_of(BytesSource(main + tail), journal, GRAMMAR)
+        found = file_state(BytesSource(main + tail), journal, GRAMMAR)
         assert found.kind == "open"
         assert found.map.end == read(journal).header.base_length
-    shorter = standing_of(BytesSource(main[:-1]), journal, GRAMMAR)
+    shorter = file_state(BytesSource(main[:-1]), journal, GRAMMAR)
     assert shorter.kind == "damaged"
 
 
 def test_a_torn_count_in_the_header_is_no_matter(dead):
     main, journal = bytearray(dead.read_bytes()), journal_path(dead).read_bytes()
     main[7] ^= 0xFF
-    assert standing_of(BytesSource(bytes(main)), journal, GRAMMAR).kind == "open"
+    assert file_state(BytesSource(bytes(main)), journal, GRAMMAR).kind == "open"

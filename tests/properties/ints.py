@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from cmeta.schema import Field
+from cmeta.schema.types import Field
 from cmeta.testing import values
 
 _I64 = Field("x", "i64")

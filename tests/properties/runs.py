@@ -9,8 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cmeta import Schema
-from cmeta.testing import columns, expected, identical, schemas
 from cmeta.testing.forms import field_of, plain_values
+from cmeta.testing.oracle import expected, identical
+from cmeta.testing.runs import columns
+from cmeta.testing.schemas import schemas
 
 
 class Run(NamedTuple):

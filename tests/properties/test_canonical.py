@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
-from cmeta.testing import files
 from cmeta.testing.forms import field_of, plain_values, to_bytes, to_records
+from cmeta.testing.runs import files
 from tests.properties.runs import more, runs
 
 

@@ -4,9 +4,9 @@ import fastcrc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmeta.checksum import Checksum, build_with_crcmod
-from cmeta.schema import shipped_format
-from cmeta.schema.document import to_int
+from cmeta.format.checksum import Checksum, build_with_crcmod
+from cmeta.schema.language import to_int
+from cmeta.schema.load import shipped_format
 from tests.properties.runs import more
 
 FACTS = shipped_format().checksum

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmeta import DecodeError
-from cmeta.grammar.grammar import Grammar
-from cmeta.schema import shipped_format
+from cmeta.format.grammar import Grammar
+from cmeta.schema.load import shipped_format
 from tests.properties.runs import more
 
 FORMAT = shipped_format()

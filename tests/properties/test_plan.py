@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cmeta.codecs import plan
-from cmeta.codecs.split import order_of
-from cmeta.schema import shipped_format
+from cmeta.format import planner
+from cmeta.format.stages.split import order_of
+from cmeta.schema.load import shipped_format
 from tests.properties import reference_plan
 from tests.properties.ints import i64s, phases_of
 from tests.properties.runs import more
@@ -31,7 +31,7 @@ def assert_same_choice(values, phases, stages):
     wanted, _ = reference_plan.choose(
         values.tolist(), None if phases is None else phases.tolist(), stages, CODECS
     )
-    found = plan.choose(values, None if phases is None else order_of(phases), stages, CODECS)
+    found = planner.choose(values, None if phases is None else order_of(phases), stages, CODECS)
     entries = None if found.entries is None else found.entries.tolist()
     assert entries == wanted.entries
     assert found.split == wanted.split
@@ -48,7 +48,7 @@ def test_the_planner_follows_the_rule(column):
 @given(st.lists(i64s(max_size=200, min_size=1), min_size=1, max_size=4))
 def test_the_price_of_runs_is_the_sum_of_their_prices(runs):
     priced = [reference_plan.choose_run(run.tolist(), CODECS.rice) for run in runs]
-    costs, choices = plan.price(np.concatenate(runs), [len(run) for run in runs], CODECS.rice)
+    costs, choices = planner.price(np.concatenate(runs), [len(run) for run in runs], CODECS.rice)
     assert costs == [run_cost for _, run_cost in priced]
     assert [(c.form, bool(c.sparse)) for c in choices] == [choice for choice, _ in priced]
 

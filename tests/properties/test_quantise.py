@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmeta.codecs import fixed_point, lossless
-from cmeta.schema import Field, shipped_format
-from cmeta.testing import expected, identical, values
-from cmeta.testing.promise import threshold
+from cmeta.format.stages import fixed_point, lossless
+from cmeta.schema.load import shipped_format
+from cmeta.schema.types import Field
+from cmeta.testing import values
+from cmeta.testing.oracle import expected, identical, threshold
 from tests.properties.runs import more
 
 FACTS = shipped_format().codecs.quantise

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
-from cmeta.testing import files, identical
+from cmeta.testing.oracle import identical
+from cmeta.testing.runs import files
 from tests.properties.runs import assert_same, flat, from_arrays, from_records, more
 
 

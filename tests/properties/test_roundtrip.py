@@ -8,8 +8,9 @@ from hypothesis import given
 from msgspec.structs import replace
 
 import cmeta
-from cmeta.schema import Schema, shipped_format
-from cmeta.schema.document import RecordField
+from cmeta.schema.language import RecordField
+from cmeta.schema.load import shipped_format
+from cmeta.schema.schema import Schema
 from cmeta.testing.forms import to_bytes, to_records
 from tests.properties.runs import assert_same, flat, from_arrays, from_records, more, promised, runs
 

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmeta.codecs import bits, classes, delta, palette, rice, run_header, sparse, split
-from cmeta.schema import Field, shipped_format
+from cmeta.format.stages import bits, classes, delta, palette, rice, run_header, sparse, split
+from cmeta.schema.load import shipped_format
+from cmeta.schema.types import Field
 from cmeta.testing import values
 from tests.properties.ints import i64s, phases_of, u64s
 from tests.properties.runs import more

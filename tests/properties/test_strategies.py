@@ -14,8 +14,11 @@ from msgspec import structs
 
 import cmeta
 from cmeta import testing
-from cmeta.schema import Schema, shipped_format
-from cmeta.testing import columns, expected, files, identical, records, schemas
+from cmeta.schema.load import shipped_format
+from cmeta.schema.schema import Schema
+from cmeta.testing.oracle import expected, identical
+from cmeta.testing.runs import columns, files, records
+from cmeta.testing.schemas import schemas
 from tests.properties.runs import more
 
 DEFAULT = cmeta.default_schema()

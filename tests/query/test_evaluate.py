@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cmeta.errors import QueryError
-from cmeta.query import column_of, parse
+from cmeta.query.parse import parse
+from cmeta.query.values import column_of
 
 MAX = 2**64 - 1
 NAN, INF = float("nan"), float("inf")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cmeta.query import column_of, parse
+from cmeta.query.parse import parse
+from cmeta.query.values import column_of
 
 
 @pytest.mark.parametrize(

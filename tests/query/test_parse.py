@@ -3,8 +3,7 @@
 import pytest
 
 from cmeta.errors import CmetaError, QueryError
-from cmeta.query import parse
-from cmeta.query.expression import DEPTH_MAX, LEN_MAX
+from cmeta.query.parse import DEPTH_MAX, LEN_MAX, parse
 
 
 @pytest.mark.parametrize(

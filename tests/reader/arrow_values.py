@@ -1,9 +1,9 @@
 """Arrow columns, compared value by value: NaN equals NaN, and nothing but its own type."""
 
-from cmeta import canonical
-from cmeta.schema import shipped_format
-from cmeta.testing import identical
+from cmeta.schema import canonical_json
+from cmeta.schema.load import shipped_format
 from cmeta.testing.forms import field_of
+from cmeta.testing.oracle import identical
 
 
 def plain(column, field):
@@ -11,7 +11,7 @@ def plain(column, field):
     values = column.to_pylist()
     if field.type == "config":
         limits = shipped_format().limits
-        return [None if v is None else canonical.loads(v.encode(), limits) for v in values]
+        return [None if v is None else canonical_json.loads(v.encode(), limits) for v in values]
     return [tuple(v) if isinstance(v, list) else v for v in values]
 
 

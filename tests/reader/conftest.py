@@ -10,10 +10,10 @@ import pytest
 
 import cmeta
 from cmeta import CycleRecord
-from cmeta.grammar import grammar_of
-from cmeta.schema import shipped_format
-from cmeta.writer import Encoder
-from cmeta.writer.maker import ChunkMaker
+from cmeta.format.encoder import Encoder
+from cmeta.format.grammar import grammar_of
+from cmeta.records.convert import ChunkMaker
+from cmeta.schema.load import shipped_format
 
 NUM = 100
 SCHEMA = cmeta.default_schema().with_batch_records(16).with_phases("test")

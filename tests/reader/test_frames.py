@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 
 import cmeta
-from cmeta.testing import files, identical
+from cmeta.testing.oracle import identical
+from cmeta.testing.runs import files
 
 
 @pytest.fixture

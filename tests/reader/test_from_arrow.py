@@ -12,8 +12,8 @@ from hypothesis import given
 
 import cmeta
 from cmeta import Columns, EncodeError
-from cmeta.testing import files
 from cmeta.testing.forms import to_bytes
+from cmeta.testing.runs import files
 
 DEFAULT = cmeta.default_schema()
 

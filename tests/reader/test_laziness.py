@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.grammar import grammar_of
-from cmeta.schema import shipped_format
+from cmeta.format.grammar import grammar_of
+from cmeta.schema.load import shipped_format
 
 SCHEMA = cmeta.default_schema().with_batch_records(1024)
 LEN_ENTRY = grammar_of(shipped_format()).index_entry.size

@@ -5,7 +5,7 @@ import pytest
 
 import cmeta
 from cmeta.errors import LimitError, QueryError
-from cmeta.query import parse
+from cmeta.query.parse import parse
 
 NUM, PER_BATCH = 200, 16
 CONFIGS = (

@@ -4,8 +4,8 @@ import pytest
 
 import cmeta
 from cmeta import CorruptError, TruncatedError, UnsupportedVersionError
-from cmeta.grammar import grammar_of
-from cmeta.schema import shipped_format
+from cmeta.format.grammar import grammar_of
+from cmeta.schema.load import shipped_format
 
 GRAMMAR = grammar_of(shipped_format())
 SCHEMA, CONFIG, BATCH, INDEX = (GRAMMAR.kinds[n] for n in ("SCHEMA", "CONFIG", "BATCH", "INDEX"))

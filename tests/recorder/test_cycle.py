@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta import seeds
+from cmeta.records import seeds
 
 
 @pytest.fixture

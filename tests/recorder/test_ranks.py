@@ -21,7 +21,7 @@ def test_other_ranks_record_nothing(tmp_path, monkeypatch, variable):
         rec.log("train", loss=0.5)
         rec.record_cycle(cmeta.CycleRecord(phase="train"))
         with rec.cycle("train") as c:
-            assert c.seed == cmeta.seeds.seed_of(7, 2)
+            assert c.seed == cmeta.records.seeds.seed_of(7, 2)
         rec.flush()
         assert (len(rec), rec.last, rec.records, rec.path) == (3, None, [], None)
         assert (rec.seal(), rec.num_dropped, rec.state_dict()["num_records"]) == (0, 0, 3)

@@ -151,10 +151,10 @@ def test_another_configuration_holds_from_the_next_record(path):
         rec.log("train")
     with cmeta.Recorder(path, mode="resume", config={"lr": 0.2}) as rec:
         rec.log("train")
-        assert rec.cycle("train").seed == cmeta.seeds.seed_of(2**63, 3)
+        assert rec.cycle("train").seed == cmeta.records.seeds.seed_of(2**63, 3)
     with cmeta.open(path) as run:
         assert [r.config["lr"] for r in run] == [0.1, 0.1, 0.2]
-        assert {cmeta.seeds.root_in(r.config) for r in run} == {2**63}
+        assert {cmeta.records.seeds.root_in(r.config) for r in run} == {2**63}
 
 
 def test_a_second_writer_is_told_who_has_it(path):

@@ -2,13 +2,13 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 
 import cmeta
 from cmeta import CycleRecord, EncodeError, replay
-from cmeta.replayer import engine
 
 NUM = 40
 ENVIRONMENT = {"python": "3.0.0", "machine": "abacus"}
@@ -100,13 +100,15 @@ def test_inconclusive_if_the_environment_differs_too(tmp_path, monkeypatch, chan
     with cmeta.Recorder(path, config={"environment": ENVIRONMENT}) as recorder:
         recorder.log("train", loss=1.0)
     now = {k: v for k, v in (ENVIRONMENT | change).items() if v is not None}
-    monkeypatch.setattr(engine, "environment", lambda: now)
+    monkeypatch.setattr(sys.modules["cmeta.tools.replay.replay"], "environment", lambda: now)
     report = replay(path, lambda state: {"loss": 2.0})
     assert (report.verdict, report.ok) == ("inconclusive", False)
     (name, (recorded, present)), = report.environment.items()  # fmt: skip
     assert (recorded, present) == (ENVIRONMENT.get(name), change[name])
     assert replay(path, lambda state: {"loss": 1.0}).verdict == "exact"
-    monkeypatch.setattr(engine, "environment", lambda: ENVIRONMENT)
+    monkeypatch.setattr(
+        sys.modules["cmeta.tools.replay.replay"], "environment", lambda: ENVIRONMENT
+    )
     assert replay(path, lambda state: {"loss": 2.0}).verdict == "diverged"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.salvager import recover
+from cmeta.tools.recover.recover import recover
 
 NUM_RECORDS, BATCH_RECORDS = 72, 16
 CONFIGS = tuple({"lr": lr, "name": "abc"[i % 3]} for i, lr in enumerate((0.5, 0.25, 0.75, 0.1)))

@@ -7,7 +7,7 @@ import pytest
 
 import cmeta
 from cmeta.errors import ExistsError
-from cmeta.salvager import recover
+from cmeta.tools.recover.recover import recover
 from tests.hostile.reseal import (
     BATCH,
     CONFIG,

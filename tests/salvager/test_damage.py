@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.grammar import grammar_of
-from cmeta.salvager.scan import scan
-from cmeta.schema import shipped_format
-from cmeta.source import BytesSource
+from cmeta.format.grammar import grammar_of
+from cmeta.format.source import BytesSource
+from cmeta.schema.load import shipped_format
+from cmeta.tools.recover.scan import scan
 from tests.hostile.reseal import BATCH, CONFIG, INDEX, NAME, SCHEMA, bounds_of
 
 GRAMMAR = grammar_of(shipped_format())

@@ -9,11 +9,12 @@ import pytest
 
 import cmeta
 from cmeta.errors import CmetaError
-from cmeta.grammar import grammar_of
-from cmeta.salvager import recover, scan
-from cmeta.salvager.entries import EntryFinder
-from cmeta.schema import shipped_format
-from cmeta.source import BytesSource
+from cmeta.format.grammar import grammar_of
+from cmeta.format.source import BytesSource
+from cmeta.schema.load import shipped_format
+from cmeta.tools.recover import scan
+from cmeta.tools.recover.recover import recover
+from cmeta.tools.recover.rows import EntryFinder
 from tests.hostile.reseal import BATCH, BATCH_HEAD, HEAD, HEADER, NAME, Block, bounds_of, take_apart
 from tests.journal.conftest import Forger, bit
 

@@ -3,7 +3,7 @@
 import pytest
 
 import cmeta
-from cmeta.journal import read_journal
+from cmeta.format.journal import read_journal
 from tests.hostile.reseal import BATCH, bounds_of
 from tests.salvager.test_damage import flip
 from tests.salvager.test_journals import (  # noqa: F401

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import cmeta
-from cmeta.grammar import grammar_of
-from cmeta.journal import journal_path, read_journal
-from cmeta.salvager import recover
-from cmeta.schema import shipped_format
+from cmeta.format.grammar import grammar_of
+from cmeta.format.journal import read_journal
+from cmeta.schema.load import shipped_format
+from cmeta.storage.file_state import journal_path
+from cmeta.tools.recover.recover import recover
 from tests.hostile.reseal import BATCH, CONFIG, HEADER, NAME, bounds_of
 from tests.journal.conftest import Forger
 from tests.salvager.test_damage import flip

@@ -15,8 +15,8 @@ import pytest
 
 import cmeta
 from cmeta.errors import ExistsError, RecoveryError, TruncatedError
-from cmeta.salvager import output, recover
-from cmeta.salvager.meter import Meter
+from cmeta.tools.recover import output
+from cmeta.tools.recover.recover import Meter, recover
 from tests.hostile.reseal import BATCH, bounds_of
 from tests.salvager.test_damage import flip
 
@@ -282,7 +282,9 @@ def peak_of(path, num_batches, spoil):
 @pytest.mark.parametrize("share", [0, 0.5])
 def test_memory_is_flat(tmp_path, monkeypatch, share):
     """A batch more takes less than its own bytes, be the file whole or half of it damaged."""
-    monkeypatch.setattr("cmeta.checker._CHUNK", 1 << 16)  # so that the file is many times larger
+    monkeypatch.setattr(
+        sys.modules["cmeta.validate"], "_CHUNK", 1 << 16
+    )  # so that the file is many times larger
     path = tmp_path / "run.cmeta"
     peak_of(path, 2, 0)
     small, size = peak_of(path, 8, int(8 * share))

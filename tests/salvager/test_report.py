@@ -2,7 +2,7 @@
 
 import json
 
-from cmeta.salvager import Lost, RecoveryReport
+from cmeta.tools.recover.recovery_report import Lost, RecoveryReport
 from tests.hostile.reseal import BATCH, bounds_of
 from tests.salvager.test_damage import flip
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cmeta import CorruptError, LimitError, Schema, SchemaError, default_schema
-from cmeta.schema import shipped_format
+from cmeta.schema.load import shipped_format
 
 SMALLEST = (
     b'{"enumerations":{"mood":{"values":["calm","tense"]},"phase":{"values":["dream","train"]}},'

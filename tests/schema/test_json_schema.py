@@ -2,9 +2,9 @@
 
 import pytest
 
-from cmeta.schema.document import Document, Format, to_int
-from cmeta.schema.shipped import shipped_document, shipped_format
-from cmeta.spec.json_schema import shape
+from cmeta.schema.language import Document, Format, to_int
+from cmeta.schema.load import shipped_document, shipped_format
+from tools.specgen.json_schema import shape
 
 
 def definition(name):

@@ -4,10 +4,9 @@ import pytest
 import tomli
 
 from cmeta import Schema, SchemaError, default_schema
-from cmeta.schema import shipped, shipped_format
-from cmeta.schema.convert import convert
-from cmeta.schema.document import Format, Mask
-from cmeta.schema.shipped import shipped_path
+from cmeta.schema import load
+from cmeta.schema.language import Format, Mask
+from cmeta.schema.load import convert, shipped_format, shipped_path
 
 LOAD = 'name = "load"\ngroup = "host"\ntype = "u8"'
 PHASES = 'values = ["dream", "train"]'
@@ -260,8 +259,8 @@ def test_a_large_integer_is_a_hex_string(add):
 
 
 def test_a_shipped_schema_that_is_not_there_says_where_it_was_sought(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "_HERE", tmp_path / "cmeta" / "schema")
+    monkeypatch.setattr(load, "_HERE", tmp_path / "cmeta" / "schema")
     with pytest.raises(SchemaError, match="not found; expected it at") as caught:
-        shipped.shipped_path()
+        load.shipped_path()
     for place in ("cmeta/schema/data", "schema"):
         assert str(tmp_path / place / "cmeta_schema.toml") in caught.value.message

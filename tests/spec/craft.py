@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cmeta.checks.blocks import walk
-from cmeta.grammar import grammar_of
-from cmeta.schema import Schema, shipped_format
-from cmeta.source import BytesSource
+from cmeta.format.block import walk
+from cmeta.format.grammar import grammar_of
+from cmeta.format.source import BytesSource
+from cmeta.schema.load import shipped_format
+from cmeta.schema.schema import Schema
 
 GRAMMAR = grammar_of(shipped_format())
 OPEN = shipped_format().format.open_records_count

@@ -6,10 +6,11 @@ import warnings
 import numpy as np
 
 import cmeta
-from cmeta.codecs import classes
-from cmeta.codecs.state import Cells, Phases, State
-from cmeta.grammar import grammar_of
-from cmeta.schema import Field, shipped_format
+from cmeta.format.column import Cells, Phases, State
+from cmeta.format.grammar import grammar_of
+from cmeta.format.stages import classes
+from cmeta.schema.load import shipped_format
+from cmeta.schema.types import Field
 
 FORMAT = shipped_format()
 CODECS = FORMAT.codecs

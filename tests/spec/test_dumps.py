@@ -7,11 +7,11 @@ import plain_reader
 import pytest
 
 import cmeta
-from cmeta.schema import default_schema
-from cmeta.spec.annotate import explain, text_of
-from cmeta.spec.samples import SAMPLES, SMALLEST, THREE_RECORDS
-from cmeta.spec.vectors import expected, write_vectors
-from cmeta.writer import Encoder
+from cmeta.format.encoder import Encoder
+from cmeta.schema.schema import default_schema
+from tools.specgen.annotate import explain, text_of
+from tools.specgen.samples import SAMPLES, SMALLEST, THREE_RECORDS
+from tools.specgen.vectors import expected, write_vectors
 
 LINE = re.compile(r"^ *(\d+)  ((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: |$)")
 

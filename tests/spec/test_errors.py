@@ -7,8 +7,8 @@ import pytest
 from craft import Draft, Piece
 
 import cmeta
-from cmeta import canonical
-from cmeta.spec.samples import THREE_RECORDS
+from cmeta.schema import canonical_json
+from tools.specgen.samples import THREE_RECORDS
 
 SCHEMA = THREE_RECORDS.schema
 LIMITS = SCHEMA.format.limits
@@ -61,7 +61,7 @@ def with_schema(change):
     """Return the sample with another SCHEMA."""
     plain = json.loads(SCHEMA.embedded)
     change(plain)
-    return with_piece("SCHEMA", body=canonical.dumps(plain, LIMITS, "schema"))
+    return with_piece("SCHEMA", body=canonical_json.dumps(plain, LIMITS, "schema"))
 
 
 def with_bytes(at, change):
@@ -303,7 +303,7 @@ def test_a_newer_minor_version_may_add_what_can_be_skipped():
     plain["colour"] = "red"
     plain["record"]["colour"] = "red"
     plain["record"]["fields"][2] |= {"colour": "red", "quanta_per_unit": 1000000}
-    made.piece("SCHEMA").body = canonical.dumps(plain, LIMITS, "schema")
+    made.piece("SCHEMA").body = canonical_json.dumps(plain, LIMITS, "schema")
     made.piece("NAME").flags = 3
     data = made.data()
     assert cmeta.validate(data).ok

@@ -11,16 +11,18 @@ import numpy as np
 import plain_writer
 import pytest
 
-from cmeta import canonical
-from cmeta.checksum import Checksum
-from cmeta.codecs import classes, delta, fixed_point, lossless, palette, plan, rice, run_header
-from cmeta.codecs import sparse as sparse_stage
-from cmeta.codecs.bits import pack_fields, pack_unary
-from cmeta.codecs.run_header import RunHeader
-from cmeta.codecs.split import order_of
-from cmeta.codecs.state import Cells, Phases, State
-from cmeta.grammar import grammar_of
-from cmeta.schema import Field, shipped_format
+from cmeta.format import planner
+from cmeta.format.checksum import Checksum
+from cmeta.format.column import Cells, Phases, State
+from cmeta.format.grammar import grammar_of
+from cmeta.format.stages import classes, delta, fixed_point, lossless, palette, rice, run_header
+from cmeta.format.stages import sparse as sparse_stage
+from cmeta.format.stages.bits import pack_fields, pack_unary
+from cmeta.format.stages.run_header import RunHeader
+from cmeta.format.stages.split import order_of
+from cmeta.schema import canonical_json
+from cmeta.schema.load import shipped_format
+from cmeta.schema.types import Field
 
 FORMAT = shipped_format()
 CODECS = FORMAT.codecs
@@ -72,9 +74,9 @@ def check_checksum(example):
 
 def check_json(example):
     value = eval(example["python"], {"float": float})
-    data = canonical.dumps(value, FORMAT.limits, "example")
+    data = canonical_json.dumps(value, FORMAT.limits, "example")
     assert data.decode() == example["canonical"]
-    assert ast.literal_eval(repr(canonical.loads(data, FORMAT.limits))) == json.loads(data)
+    assert ast.literal_eval(repr(canonical_json.loads(data, FORMAT.limits))) == json.loads(data)
 
 
 def check_class(example):
@@ -169,7 +171,7 @@ def check_price(example):
     run = example["run"]
     cost, form, is_sparse = plain_writer.price(run)
     assert {"form": form, "sparse": is_sparse, "cost": cost} == example["choice"]
-    chosen = plan.choose(np.array(run), None, ("delta", "rice"), CODECS)
+    chosen = planner.choose(np.array(run), None, ("delta", "rice"), CODECS)
     assert chosen.runs == ((form, is_sparse),)
     found = plain_writer.candidates(run)
     assert [found[form][1] for form in range(len(found))] == example["dense"]
@@ -185,7 +187,7 @@ def check_arrange(example):
     costs = {n: c for n, (c, _) in plain_writer.arrange(integers, phases, chain).items()}
     assert costs == example["costs"]
     split = order_of(np.array(phases, np.uint8))
-    chosen = plan.choose(np.array(integers), split, chain, CODECS)
+    chosen = planner.choose(np.array(integers), split, chain, CODECS)
     parts = ["palette"] * (chosen.entries is not None) + ["split"] * chosen.split
     assert (" and ".join(parts) or "plain") == example["choice"]
 

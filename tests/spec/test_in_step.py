@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from cmeta.schema.document import Format
-from cmeta.spec.__main__ import main, outputs
-from cmeta.spec.facts import comments_of, load_facts
-from cmeta.spec.sections import fill, sections
+from cmeta.schema.language import Format
+from tools.specgen.__main__ import main, outputs
+from tools.specgen.facts import comments_of, load_facts
+from tools.specgen.sections import fill, sections
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def copy(root, tmp_path):
 
 
 def test_everything_is_in_step(root):
-    command = [sys.executable, "-m", "cmeta.spec", "--check"]
+    command = [sys.executable, "-m", "tools.specgen", "--check"]
     found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 

@@ -6,10 +6,10 @@ import pytest
 import tomli
 from jsonschema import Draft202012Validator, ValidationError
 
-from cmeta.schema import default_schema
-from cmeta.spec.facts import load_facts
-from cmeta.spec.json_schema import json_schema
-from cmeta.spec.samples import SAMPLES
+from cmeta.schema.schema import default_schema
+from tools.specgen.facts import load_facts
+from tools.specgen.json_schema import json_schema
+from tools.specgen.samples import SAMPLES
 
 
 @pytest.fixture(scope="module")

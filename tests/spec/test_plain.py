@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from library import CODECS, FORMAT, QUANTA, build, field_of, parse
 
 import cmeta
-from cmeta.codecs import plan
-from cmeta.model import flatten
-from cmeta.schema import Field
-from cmeta.testing import files, identical
+from cmeta.format import planner
+from cmeta.records.record import flatten
+from cmeta.schema.types import Field
+from cmeta.testing.oracle import identical
+from cmeta.testing.runs import files
 
 WORDS = [0, 1, -1, 7, 250, 2**31, -(2**31), 2**63 - 1, -(2**63), 2**62]
 
@@ -79,7 +80,7 @@ def phases_for(draw, num):
 @settings(max_examples=100)
 @given(integer_lists())
 def test_a_run_is_written_in_the_form_that_the_text_demands(run):
-    chosen = plan.choose(np.array(run, np.int64), None, ("delta", "rice"), CODECS)
+    chosen = planner.choose(np.array(run, np.int64), None, ("delta", "rice"), CODECS)
     assert [tuple(choice) for choice in chosen.runs] == [plain_writer.price(run)[1:]]
 
 

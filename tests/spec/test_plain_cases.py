@@ -8,9 +8,9 @@ import pytest
 from library import CODECS, build, field_of, parse
 
 import cmeta
-from cmeta.codecs import plan
-from cmeta.codecs.split import order_of
-from cmeta.schema import Field
+from cmeta.format import planner
+from cmeta.format.stages.split import order_of
+from cmeta.schema.types import Field
 
 TIES = {
     "plain and split cost the same": (
@@ -41,7 +41,7 @@ TIES = {
 def test_of_equal_arrangements_the_earlier_is_taken(case):
     name, values, phases = TIES[case]
     chain = CODECS.defaults.integer
-    chosen = plan.choose(np.array(values), order_of(np.array(phases, np.uint8)), chain, CODECS)
+    chosen = planner.choose(np.array(values), order_of(np.array(phases, np.uint8)), chain, CODECS)
     parts = ["palette"] * (chosen.entries is not None) + ["split"] * chosen.split
     assert (" and ".join(parts) or "plain") == name
     column = build(Field("x", "i64", chain=chain), values, phases)
@@ -63,7 +63,7 @@ def test_of_equal_arrangements_the_earlier_is_taken(case):
 )
 def test_of_equal_forms_the_first_is_taken(run, cost, form, is_sparse):
     assert plain_writer.price(run) == (cost, form, is_sparse)
-    chosen = plan.choose(np.array(run), None, ("delta", "rice"), CODECS)
+    chosen = planner.choose(np.array(run), None, ("delta", "rice"), CODECS)
     assert [tuple(choice) for choice in chosen.runs] == [(form, is_sparse)]
 
 

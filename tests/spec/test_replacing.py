@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.checks.structure import map_file
-from cmeta.codecs import delta
-from cmeta.grammar import Grammar
-from cmeta.schema import Schema, shipped_format
-from cmeta.source import BytesSource
-from cmeta.spec.__main__ import main
-from cmeta.spec.facts import load_facts
-from cmeta.spec.json_schema import json_schema
-from cmeta.spec.sections import sections
-from cmeta.writer import Encoder
-from cmeta.writer.maker import ChunkMaker
+from cmeta.format.encoder import Encoder
+from cmeta.format.grammar import Grammar
+from cmeta.format.index import map_file
+from cmeta.format.source import BytesSource
+from cmeta.format.stages import delta
+from cmeta.records.convert import ChunkMaker
+from cmeta.schema.load import shipped_format
+from cmeta.schema.schema import Schema
+from tools.specgen.__main__ import main
+from tools.specgen.facts import load_facts
+from tools.specgen.json_schema import json_schema
+from tools.specgen.sections import sections
 
 LOSS = 'name = "loss_value"\ntype = "f32"'
 OWN = """

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import cmeta
-from cmeta.summariser.moments import Moments
-from cmeta.summariser.stretches import MOST, Stretches
-from cmeta.summariser.tally import Tally, distances
+from cmeta.tools.summary.statistics import MOST, Moments, Stretches, Tally, distances
 
 LARGEST = np.finfo("f8").max
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import cmeta
 from cmeta.cli.values import json_line
-from cmeta.testing import files
+from cmeta.testing.runs import files
 
 NUM_RECORDS = 100
 

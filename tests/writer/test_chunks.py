@@ -10,8 +10,8 @@ import pytest
 
 import cmeta
 from cmeta import CycleRecord, EncodeError
-from cmeta.writer import Encoder
-from cmeta.writer.maker import ChunkMaker
+from cmeta.format.encoder import Encoder
+from cmeta.records.convert import ChunkMaker
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 RNG = np.random.default_rng(7)
@@ -88,14 +88,14 @@ def test_chunks_are_taken_one_by_one(target):
 
 @pytest.mark.parametrize("size", [7, 50, 100, 101])
 def test_how_many_records_are_taken_at_once_does_not_matter(whole, target, monkeypatch, size):
-    monkeypatch.setattr(sys.modules["cmeta.writer.write"], "_RECORDS_AT_ONCE", size)
+    monkeypatch.setattr(sys.modules["cmeta.write"], "_RECORDS_AT_ONCE", size)
     with cmeta.open(whole) as run:
         cmeta.write(target, run.records(), SCHEMA)
     assert target.read_bytes() == whole
 
 
 def test_folders_are_synced_where_that_is_possible(tmp_path, monkeypatch):
-    module = sys.modules["cmeta.writer.write"]
+    module = sys.modules["cmeta.storage.atomic"]
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     module.sync_folder(tmp_path)

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from cmeta.auditor import AuditReport
-from cmeta.auditor import audit as examine
 from cmeta.cli.callables import load_callable
 from cmeta.cli.console import emit, emit_data, file_name, printable, progress
 from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.files import STDIN, expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, json_option
 from cmeta.cli.values import json_line
+from cmeta.tools.audit.audit import audit as examine
+from cmeta.tools.audit.audit_report import AuditReport
 
 # Of what a finding makes of its file; anything that is not listed is DIFFERS.
 _EXITS = {

@@ -10,8 +10,7 @@ import click
 from cmeta.cli.console import complain, file_name, note
 from cmeta.cli.errors import Exit
 from cmeta.cli.files import open_chronicle, what_open_means
-from cmeta.cli.formats import FORMATS
-from cmeta.cli.formats.as_jsonl import write_preamble
+from cmeta.cli.formats import FORMATS, write_preamble
 from cmeta.cli.options import (
     chosen_fields,
     chosen_format,
@@ -21,10 +20,10 @@ from cmeta.cli.options import (
     selection_options,
 )
 from cmeta.cli.rows import RowStream
-from cmeta.reader import Reader
+from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
-from cmeta.schema import Field
 from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.schema.types import Field
 
 _PROBLEMS_MAX = 10  # in full
 

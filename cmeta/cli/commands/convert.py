@@ -14,9 +14,7 @@ from cmeta.cli.commands.cat import num_expected, report, whole_records
 from cmeta.cli.console import file_name, note, progress
 from cmeta.cli.errors import reading
 from cmeta.cli.files import open_chronicle, what_open_means
-from cmeta.cli.formats.as_csv import write_csv
-from cmeta.cli.formats.as_jsonl import write_jsonl, write_preamble
-from cmeta.cli.formats.as_parquet import write_parquet
+from cmeta.cli.formats import write_csv, write_jsonl, write_parquet, write_preamble
 from cmeta.cli.options import (
     FILE,
     chosen_fields,
@@ -27,9 +25,9 @@ from cmeta.cli.options import (
 from cmeta.cli.output import require_free, require_no_terminal, written
 from cmeta.cli.rows import RowBlock, RowStream
 from cmeta.extras import require
-from cmeta.reader import Reader
+from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
-from cmeta.schema import Field
+from cmeta.schema.types import Field
 
 _FORMATS = ("jsonl", "csv", "parquet")
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}

@@ -12,7 +12,7 @@ from cmeta.cli.errors import Exit
 from cmeta.cli.files import open_chronicle, readable
 from cmeta.cli.options import FILE, chosen_fields, json_option, names, timestamp
 from cmeta.cli.values import json_line
-from cmeta.differ import diff as compare
+from cmeta.tools.diff.diff import diff as compare
 
 
 @click.command(

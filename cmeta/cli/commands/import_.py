@@ -29,9 +29,10 @@ from cmeta.cli.options import FILE, json_option
 from cmeta.cli.output import STDOUT, require_free, require_no_terminal, written_by_name
 from cmeta.cli.values import json_line
 from cmeta.errors import EncodeError
-from cmeta.importer import ImportReport, import_run
-from cmeta.importer.formats import FORMATS
-from cmeta.schema import Schema
+from cmeta.schema.schema import Schema
+from cmeta.tools.imports.formats import FORMATS
+from cmeta.tools.imports.import_run import import_run
+from cmeta.tools.imports.model import ImportReport
 
 
 @click.command(

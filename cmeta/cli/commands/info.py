@@ -13,12 +13,12 @@ import click
 
 from cmeta.cli.console import complain, emit_data, emit_rich, printable
 from cmeta.cli.errors import Exit
-from cmeta.cli.facts import Facts, gather
 from cmeta.cli.field_table import field_as_dict, field_table
 from cmeta.cli.files import open_chronicle, what_open_means
+from cmeta.cli.info_table import Facts, gather
 from cmeta.cli.options import file_argument, json_option
 from cmeta.cli.values import json_line
-from cmeta.schema import Field
+from cmeta.schema.types import Field
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

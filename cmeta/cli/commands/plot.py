@@ -14,12 +14,12 @@ from cmeta.cli.errors import reading
 from cmeta.cli.files import what_open_means
 from cmeta.cli.options import chosen_fields, files_argument, selection_options
 from cmeta.cli.picture import Frame, picture, plotext
-from cmeta.cli.several import Names, Run, Several
+from cmeta.cli.run_set import Names, Run, Several
 from cmeta.cli.sparkline import must_be_ascii
-from cmeta.schema import Field
 from cmeta.schema.rules import TIMESTAMP
-from cmeta.summariser.curve import Curve, Extent, Key, Sketch, joined
-from cmeta.summariser.parts import Parts, is_number
+from cmeta.schema.types import Field
+from cmeta.tools.summary.curve import Curve, Extent, Key, Sketch, joined
+from cmeta.tools.summary.summarise import Parts, is_number
 
 _LOSS = "loss_value"
 _WIDTH = 80  # in a pipe

@@ -26,9 +26,9 @@ from cmeta.cli.options import (
 from cmeta.cli.rows import RowStream
 from cmeta.cli.values import json_line
 from cmeta.errors import QueryError
-from cmeta.query import Expression
-from cmeta.reader import Reader
+from cmeta.query.parse import Expression
 from cmeta.reader.condition import Condition
+from cmeta.reader.reader import Reader
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.options import FILE, file_argument, json_option
 from cmeta.cli.values import json_line
 from cmeta.errors import ExistsError
-from cmeta.salvager import RecoveryReport
-from cmeta.salvager import recover as salvage
-from cmeta.schema import Schema
+from cmeta.schema.schema import Schema
+from cmeta.tools.recover.recover import recover as salvage
+from cmeta.tools.recover.recovery_report import RecoveryReport
 
 _EXITS = {"complete": Exit.FINE, "with loss": Exit.RECOVERED, "nothing": Exit.CORRUPT}
 

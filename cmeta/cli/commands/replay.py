@@ -14,8 +14,8 @@ from cmeta.cli.files import require_file
 from cmeta.cli.options import file_argument, json_option, timestamp
 from cmeta.cli.values import json_line
 from cmeta.errors import EncodeError
-from cmeta.replayer import ReplayReport
-from cmeta.replayer import replay as run_again
+from cmeta.tools.replay.replay import replay as run_again
+from cmeta.tools.replay.replay_report import ReplayReport
 
 EXITS = {
     "exact": Exit.FINE,

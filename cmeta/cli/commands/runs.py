@@ -11,16 +11,17 @@ from typing import Any
 import click
 import numpy as np
 
-from cmeta.catalogue import RunField, RunInfo, scan
-from cmeta.catalogue.find import is_pattern
-from cmeta.catalogue.keys import Key, Keys, in_order
 from cmeta.cli.console import complain, emit, emit_data, file_name, note, printable, progress
 from cmeta.cli.errors import Exit
 from cmeta.cli.files import STDIN, require_file
 from cmeta.cli.options import FILE, expression, json_option, names
 from cmeta.cli.run_table import LOSS, columns_of, write_table
 from cmeta.cli.values import json_line, shortest_doubles
-from cmeta.query import Expression
+from cmeta.query.parse import Expression
+from cmeta.storage.find import is_pattern
+from cmeta.tools.runs.keys import Key, Keys, in_order
+from cmeta.tools.runs.run_info import RunField, RunInfo
+from cmeta.tools.runs.scan import scan
 
 _EXITS = {"damaged": Exit.CORRUPT, "unreadable": Exit.USAGE}
 STATES = ("closed", "open", "damaged", "unreadable")

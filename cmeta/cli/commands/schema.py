@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cmeta.cli.console import (
-    complain,
-    emit,
-    emit_data,
-    emit_rich,
-    file_name,
-    printable,
-)
+from cmeta.cli.console import complain, emit, emit_data, emit_rich, file_name, printable
 from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.field_table import field_as_dict, field_table
 from cmeta.cli.files import expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, json_option
 from cmeta.cli.values import json_line
 from cmeta.errors import SchemaError
-from cmeta.schema import Schema, default_schema
-from cmeta.schema.shipped import shipped_path
+from cmeta.schema.load import shipped_path
+from cmeta.schema.schema import Schema, default_schema
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -11,11 +11,11 @@ from cmeta.cli.console import emit, emit_data, file_name, has_colour, note, prog
 from cmeta.cli.errors import reading
 from cmeta.cli.files import what_open_means
 from cmeta.cli.options import files_argument, json_option, names, selection_options
-from cmeta.cli.several import Names, Run, Several
+from cmeta.cli.run_set import Names, Run, Several
 from cmeta.cli.summary_table import STATISTICS, grid_of
 from cmeta.cli.values import json_line
-from cmeta.summariser import Summary
-from cmeta.summariser.engine import summary_of
+from cmeta.tools.summary.summarise import summary_of
+from cmeta.tools.summary.summary_report import Summary
 
 
 def statistics(text: str) -> tuple[str, ...]:

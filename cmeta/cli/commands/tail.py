@@ -24,9 +24,9 @@ from cmeta.cli.options import (
     selection_options,
 )
 from cmeta.cli.rows import RowBlock, RowStream
-from cmeta.journal import journal_path
-from cmeta.reader import Reader
-from cmeta.schema import Field
+from cmeta.reader.reader import Reader
+from cmeta.schema.types import Field
+from cmeta.storage.file_state import journal_path
 
 _EVERY = 0.2  # seconds between two looks
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from cmeta.checker import validate as examine
-from cmeta.checks.report import Report
 from cmeta.cli.console import complain, emit, emit_data, file_name, progress
 from cmeta.cli.errors import Exit, Failure, describe, reading
 from cmeta.cli.files import expand, readable, what_open_means
 from cmeta.cli.options import files_argument, json_option
 from cmeta.cli.values import json_line
+from cmeta.validate import Report
+from cmeta.validate import validate as examine
 
 _EXITS = {"valid": Exit.FINE, "open": Exit.DIFFERS, "corrupt": Exit.CORRUPT}
 

@@ -1,0 +1,212 @@
+"""Header, trailer and blocks of a file: framing and checksums.
+
+Nothing of a block is looked at before its CRC has been found right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cmeta.errors import (
+    ChecksumError,
+    CorruptError,
+    DecodeError,
+    TruncatedError,
+    UnsupportedVersionError,
+    error_context,
+)
+from cmeta.format.grammar import Grammar
+from cmeta.format.source import Source
+from cmeta.schema import canonical_json
+from cmeta.schema.schema import Schema
+
+_MANY = ("CONFIG", "NAME", "BATCH")  # kinds of which a file has more than one
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a file."""
+
+    version: int
+    records_count: int
+    is_open: bool
+    is_newer: bool
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block whose CRC is right.
+
+    Attributes
+    ----------
+    name : str
+        Name of its kind, or "" for one that we do not know and may skip.
+    kind, flags : int
+    offset, end : int
+        Where it stands in the file.
+    body_offset : int
+        Where its body begins in the file.
+    body : bytes
+    """
+
+    name: str
+    kind: int
+    flags: int
+    offset: int
+    end: int
+    body_offset: int
+    body: bytes
+
+
+def read_header(source: Source, grammar: Grammar) -> Header:
+    """Read and check the header.
+
+    Raises
+    ------
+    TruncatedError, CorruptError, UnsupportedVersionError
+    """
+    with error_context(0, "header"):
+        fields = grammar.header.parse(source.read(0, min(grammar.header.size, source.size)))
+    facts = grammar.format.format
+    version = fields["version"]
+    if version >> 8 != facts.major:
+        raise UnsupportedVersionError(
+            f"version {version >> 8}.{version & 0xFF}, expected {facts.major}.x",
+            offset=grammar.header.upto("version").size,
+            path="header.version",
+        )
+    count = fields["records_count"]
+    is_newer = version & 0xFF > facts.minor
+    return Header(version, count, count == facts.open_records_count, is_newer)
+
+
+def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer: bool) -> Block:
+    """Read one block and check its frame and CRC.
+
+    Parameters
+    ----------
+    offset : int
+        Where it begins.
+    end : int
+        Where it must have ended, at the latest.
+    newer : bool
+        The file's minor version is newer than ours: unknown blocks may be skipped.
+
+    Raises
+    ------
+    TruncatedError, CorruptError, ChecksumError, UnsupportedVersionError
+    """
+    with error_context(offset, "block"):
+        head = grammar.frame_head.parse(_upto(source, offset, grammar.frame_head.size, end))
+    name = grammar.names.get(head["kind"], "")
+    path = name or f"block of kind {head['kind']}"
+    len_block = grammar.len_frame + head["len_body"]
+    if len_block > end - offset:
+        left = max(0, end - offset - grammar.len_frame)
+        message = f"a body of {head['len_body']} bytes, but only {left} are left for it"
+        kind = TruncatedError if end >= source.size else CorruptError
+        raise kind(message, offset=offset, path=f"{path}.len_body")
+    data = source.read(offset, len_block)
+    tail_at = len_block - grammar.frame_tail.size
+    stored = grammar.frame_tail.parse(data[tail_at:])["masked_crc"]
+    found = grammar.checksum.masked(memoryview(data)[:tail_at])
+    if stored != found:
+        message = f"the bytes give {found:#018x}, stored is {stored:#018x}"
+        raise ChecksumError(message, offset=offset, path=f"{path}.masked_crc")
+    _check_kind(name, head, grammar, offset, path, newer)
+    start = grammar.frame_head.size
+    return Block(
+        name, head["kind"], head["flags"], offset, offset + len_block, offset + start,
+        data[start:tail_at],
+    )  # fmt: skip
+
+
+@contextmanager
+def numbered(name: str, number: Callable[[], int]) -> Iterator[None]:
+    """Say in a decode error which block of its kind it is about: ``BATCH[3].masked_crc``."""
+    try:
+        yield
+    except DecodeError as err:
+        if name in _MANY and (err.path == name or err.path.startswith(f"{name}.")):
+            err.path = f"{name}[{number()}]{err.path[len(name) :]}"
+        raise
+
+
+def _upto(source: Source, offset: int, length: int, end: int) -> bytes:
+    """Return `length` bytes, or fewer where `end` comes first."""
+    length = max(0, min(length, end - offset, source.size - offset))
+    return source.read(offset, length) if length else b""
+
+
+def _check_kind(
+    name: str, head: dict[str, int], grammar: Grammar, offset: int, path: str, newer: bool
+) -> None:
+    critical = head["flags"] & grammar.format.blocks.critical_flag
+    if name:
+        if head["flags"] != grammar.flags_of(name) and not newer:
+            expected = grammar.flags_of(name)
+            raise CorruptError(
+                f"flags {head['flags']:#x}, expected {expected:#x}", offset=offset, path=path
+            )
+    elif not newer:
+        raise CorruptError("a kind that this version does not have", offset=offset, path=path)
+    elif critical:
+        message = "a critical kind that this version does not have"
+        raise UnsupportedVersionError(message, offset=offset, path=path)
+
+
+def walk(source: Source, grammar: Grammar, offset: int, *, newer: bool) -> Iterator[Block]:
+    """Yield blocks one behind the other, up to the INDEX or the end of the source.
+
+    Raises
+    ------
+    DecodeError
+        What stands where the next block should is none.
+    """
+    while offset < source.size:
+        block = read_block(source, grammar, offset, source.size, newer=newer)
+        yield block
+        if block.name == "INDEX":
+            return
+        offset = block.end
+
+
+def parse_config(block: Block, schema: Schema) -> Mapping[str, Any]:
+    """Return the configuration of a CONFIG block.
+
+    Raises
+    ------
+    DecodeError
+    """
+    with error_context(block.body_offset, "CONFIG"):
+        config = canonical_json.loads(block.body, schema.format.limits)
+    if not isinstance(config, dict):
+        found = type(config).__name__
+        message = f"a configuration that is a {found}, expected an object"
+        raise CorruptError(message, offset=block.body_offset, path="CONFIG")
+    return config
+
+
+def parse_name(block: Block, schema: Schema) -> str:
+    """Return the name of a NAME block.
+
+    Raises
+    ------
+    DecodeError
+    """
+    most = schema.format.limits.name_bytes_max
+    if not 1 <= len(block.body) <= most:
+        message = f"a name of {len(block.body)} bytes, expected 1 to {most}"
+        raise CorruptError(message, offset=block.body_offset, path="NAME")
+    try:
+        name = block.body.decode()
+    except UnicodeDecodeError as err:
+        message = f"not UTF-8: {err.reason}"
+        raise CorruptError(message, offset=block.body_offset + err.start, path="NAME") from err
+    if f"{schema.open_group}.{name}" in schema:
+        message = f"{name!r} is a declared metric"
+        raise CorruptError(message, offset=block.body_offset, path="NAME")
+    return name

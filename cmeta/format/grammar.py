@@ -1,0 +1,340 @@
+"""Layouts of the schema as construct descriptions, and as numpy dtypes where they are hot.
+
+construct frames; a counted table of fixed-size structures is read in one piece through the dtype
+that the same layout gives (`Layout(fast=False)` keeps to construct; a property holds both equal).
+Counts are checked against the bytes that remain before anything is made of them. This is the one
+place in which a `ConstructError` becomes one of ours.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any
+
+import construct
+import numpy as np
+from construct import Array, Construct, Container, GreedyBytes, Struct, Subconstruct
+
+from cmeta.errors import CorruptError, DecodeError, TruncatedError
+from cmeta.format.checksum import Checksum
+from cmeta.format.column import compose
+from cmeta.schema.language import Format, LayoutField
+from cmeta.schema.load import shipped_format
+from cmeta.schema.types import Field
+
+_SCALARS: dict[str, tuple[Construct, str, str]] = {  # construct, numpy, struct
+    "u8": (construct.Int8ul, "<u1", "B"),
+    "u16": (construct.Int16ul, "<u2", "H"),
+    "u32": (construct.Int32ul, "<u4", "I"),
+    "u64": (construct.Int64ul, "<u8", "Q"),
+    "f64": (construct.Float64l, "<f8", "d"),
+}
+_GREEDY = ("bytes", "json", "utf8")
+
+
+class Layout:
+    """A layout of the schema, ready to parse and build.
+
+    Parameters
+    ----------
+    fields : sequence of LayoutField
+        From the schema.
+    format_ : Format
+        For the structures and constants that they refer to.
+    fast : bool
+        Read counted tables through their dtype.
+    """
+
+    def __init__(
+        self, fields: Sequence[LayoutField], format_: Format, *, fast: bool = True
+    ) -> None:
+        self.fields = tuple(fields)
+        self._format = format_
+        self._fast = fast
+        self.construct = Struct(*(f.name / Located(f.name, self._element(f)) for f in fields))
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The same layout as a packed little-endian dtype, if all its fields are fixed."""
+        return np.dtype([(f.name, self._scalar_dtype(f)) for f in self.fields])
+
+    @cached_property
+    def codes(self) -> str:
+        """The same layout in the letters of `struct`, for what is packed record by record."""
+        return "".join(_SCALARS[f.type][2] for f in self.fields)
+
+    @cached_property
+    def size(self) -> int:
+        """Length in bytes of a fixed layout."""
+        return self.dtype.itemsize
+
+    def parse(self, data: bytes | memoryview, **parameters: int) -> dict[str, Any]:
+        """Return the fields of a layout that takes all of `data`.
+
+        Raises
+        ------
+        DecodeError
+            Offsets are relative to `data`.
+        """
+        stream = io.BytesIO(data)
+        fields = self.construct.parse_stream(stream, **parameters)
+        if stream.tell() != len(data):
+            raise CorruptError(f"{len(data) - stream.tell()} bytes too many", offset=stream.tell())
+        fields.pop("_io", None)
+        return dict(fields)
+
+    def build(self, values: Mapping[str, Any], **parameters: int) -> bytes:
+        """Return the bytes of a layout; constants need not be given."""
+        return bytes(self.construct.build(dict(values), **parameters))
+
+    def upto(self, name: str) -> Layout:
+        """Return the fields before `name` as a layout."""
+        return Layout(self.fields[: self._place(name)], self._format, fast=self._fast)
+
+    def after(self, name: str) -> Layout:
+        """Return the fields behind `name` as a layout."""
+        return Layout(self.fields[self._place(name) + 1 :], self._format, fast=self._fast)
+
+    def _place(self, name: str) -> int:
+        return [f.name for f in self.fields].index(name)
+
+    def _element(self, field: LayoutField) -> Construct:
+        if field.type in _GREEDY:
+            element = Counted(field.count, 1, None) if field.count else GreedyBytes
+            return Utf8(element) if field.type == "utf8" else element
+        const = self._format.const(field.const)
+        if field.type in _SCALARS:
+            element, dtype, _ = _SCALARS[field.type]
+            if const is not None:
+                return Constant(const, element)
+            if not field.count:
+                return element
+            return self._table(field.count, element, np.dtype(dtype))
+        inner = Layout(self._format.structs[field.type].fields, self._format, fast=self._fast)
+        return self._table(field.count, inner.construct, inner.dtype)
+
+    def _table(self, count: str, element: Construct, dtype: np.dtype[Any]) -> Construct:
+        if self._fast:
+            return Counted(count, dtype.itemsize, dtype)
+        return Counted(count, dtype.itemsize, None, element)
+
+    def _scalar_dtype(self, field: LayoutField) -> str:
+        return _SCALARS[field.type][1]
+
+
+def scalar_bytes(type_: str, value: int) -> bytes:
+    """Return a value of a scalar type as it stands in a file."""
+    return bytes(_SCALARS[type_][0].build(value))
+
+
+class Located(Subconstruct):
+    """A named element: its errors say where it stands, and are ours."""
+
+    def __init__(self, name: str, subcon: Construct) -> None:
+        super().__init__(subcon)
+        self._element_name = name
+
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> Any:
+        at = stream.tell()
+        try:
+            return self.subcon._parsereport(stream, context, path)
+        except DecodeError as err:
+            raise err.within(0, self._element_name) from None
+        except construct.StreamError:
+            left = len(stream.getbuffer()) - at
+            message = f"{left} bytes left, expected {self.subcon.sizeof()}"
+            raise TruncatedError(message, offset=at, path=self._element_name) from None
+        except construct.ConstructError as err:
+            raise CorruptError(str(err), offset=at, path=self._element_name) from err
+
+
+class Constant(construct.Const):
+    """A field with one legal value."""
+
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> int:
+        at = stream.tell()
+        found: int = self.subcon._parsereport(stream, context, path)
+        if found != self.value:
+            raise CorruptError(f"found {found:#x}, expected {self.value:#x}", offset=at)
+        return found
+
+
+class Utf8(Subconstruct):
+    """A string; what is not UTF-8 is corrupt."""
+
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> str:
+        at = stream.tell()
+        data: bytes = self.subcon._parsereport(stream, context, path)
+        try:
+            return data.decode()
+        except UnicodeDecodeError as err:
+            raise CorruptError(f"not UTF-8: {err.reason}", offset=at + err.start) from err
+
+    def _build(self, obj: str, stream: io.BytesIO, context: Container, path: str) -> str:
+        self.subcon._build(obj.encode(), stream, context, path)
+        return obj
+
+
+class Counted(Construct):
+    """A counted string or table: its count is bounded by the bytes that remain before it is read.
+
+    Parameters
+    ----------
+    count : str
+        An earlier field of the layout, or a parameter.
+    len_item : int
+        Bytes of an item.
+    dtype : dtype or None
+        Of an item, for a table that is read in one piece.
+    item : Construct or None
+        Of an item, for a table that is read item by item; with neither, a byte string.
+    """
+
+    def __init__(
+        self, count: str, len_item: int, dtype: np.dtype[Any] | None, item: Construct | None = None
+    ) -> None:
+        super().__init__()
+        self._count, self._len_item, self._dtype, self._item = count, len_item, dtype, item
+
+    def _parse(self, stream: io.BytesIO, context: Container, path: str) -> Any:
+        count = self._resolve(context)
+        left = len(stream.getbuffer()) - stream.tell()
+        if count * self._len_item > left:
+            raise TruncatedError(
+                f"{count} items of {self._len_item} bytes, but only {left} bytes are left",
+                offset=stream.tell(),
+            )
+        if self._item is not None:
+            return Array(count, self._item)._parsereport(stream, context, path)
+        data = stream.read(count * self._len_item)
+        return data if self._dtype is None else np.frombuffer(data, self._dtype)
+
+    def _build(self, obj: Any, stream: io.BytesIO, context: Container, path: str) -> Any:
+        count = self._resolve(context)
+        if self._item is not None:
+            return Array(count, self._item)._build(obj, stream, context, path)
+        data = obj if self._dtype is None else np.asarray(obj, self._dtype).tobytes()
+        if len(data) != count * self._len_item:
+            raise construct.RangeError(f"{self._count} = {count}, but {len(data)} bytes given")
+        stream.write(data)
+        return obj
+
+    def _resolve(self, context: Container) -> int:
+        if self._count in context:
+            return int(context[self._count])
+        return int(context["_params"][self._count])
+
+
+class Grammar:
+    """Every layout of a format, and its checksum.
+
+    Attributes
+    ----------
+    header, trailer : Layout
+        The ends of a file.
+    frame : Layout
+        A whole block; `frame_head` and `frame_tail` are what stands around its body.
+    bodies : dict of str to Layout
+        The body of each kind of block, by name.
+    """
+
+    def __init__(self, format_: Format, *, fast: bool = True) -> None:
+        self.format = format_
+        self.fast = fast
+        self.checksum = Checksum(format_.checksum)
+        self.header = self.layout(format_.header.fields)
+        self.trailer = self.layout(format_.trailer.fields)
+        self.frame = self.layout(format_.blocks.frame.fields)
+        self.frame_head = self.frame.upto("body")
+        self.frame_tail = self.frame.after("body")
+        kinds = format_.blocks.kinds
+        self.bodies = {name: self.layout(kind.fields) for name, kind in kinds.items()}
+        self.kinds = {name: kind.kind for name, kind in kinds.items()}
+        self.names = {code: name for name, code in self.kinds.items()}
+        self._columns: dict[Field, Construct] = {}
+
+    def layout(self, fields: tuple) -> Layout:  # type: ignore[type-arg]
+        """Return the layout of some fields of the schema."""
+        return Layout(fields, self.format, fast=self.fast)
+
+    # ------------------------------------------------------------------------------ sizes
+
+    @cached_property
+    def len_frame(self) -> int:
+        """Bytes of a block besides its body."""
+        return self.frame_head.size + self.frame_tail.size
+
+    @cached_property
+    def batch_head(self) -> Layout:
+        """The fixed part of a BATCH body, before its directory."""
+        return self.bodies["BATCH"].upto("len_columns")
+
+    @cached_property
+    def index_entry(self) -> Layout:
+        """An entry of the INDEX."""
+        return self.layout(self.format.structs["index_entry"].fields)
+
+    @cached_property
+    def index_tail(self) -> Layout:
+        """What stands behind the entries of the INDEX."""
+        return self.bodies["INDEX"].after("entries")
+
+    @cached_property
+    def undeclared_entry(self) -> Layout:
+        """An entry of a BATCH's directory of undeclared columns."""
+        return self.layout(self.format.structs["undeclared_column"].fields)
+
+    # ------------------------------------------------------------------------------ pieces
+
+    def flags_of(self, name: str) -> int:
+        """Return the flags of a kind of block."""
+        blocks = self.format.blocks
+        return blocks.critical_flag if blocks.kinds[name].critical else 0
+
+    def block(self, name: str, body: bytes) -> bytes:
+        """Return a whole block around `body`."""
+        head = self.frame_head.build(
+            {"kind": self.kinds[name], "flags": self.flags_of(name), "len_body": len(body)}
+        )
+        crc = self.checksum.masked(head, body)
+        return head + body + self.frame_tail.build({"masked_crc": crc})
+
+    def column(self, field: Field) -> Construct:
+        """Return the construct of one column of a field."""
+        if field not in self._columns:
+            self._columns[field] = compose(field.chain, field, self.format.codecs)
+        return self._columns[field]
+
+    # ------------------------------------------------------------------------------ journal
+
+    @cached_property
+    def journal_header(self) -> Layout:
+        """The first bytes of a journal."""
+        return self.layout(self.format.journal.header.fields)
+
+    @cached_property
+    def journal_frame(self) -> Layout:
+        """A whole entry of a journal."""
+        return self.layout(self.format.journal.frame.fields)
+
+    def pack_scalar(self, type_: str, value: int) -> bytes:
+        """Return a value of a scalar type as it stands in a file."""
+        return scalar_bytes(type_, value)
+
+    @cached_property
+    def journal_bodies(self) -> dict[str, Layout]:
+        """The body of each kind of journal entry, by name."""
+        kinds = self.format.journal.kinds
+        return {name: self.layout(kind.fields) for name, kind in kinds.items()}
+
+
+def grammar_of(format_: Format) -> Grammar:
+    """Return the grammar of a format; that of the shipped one is built once."""
+    return _shipped_grammar() if format_ is shipped_format() else Grammar(format_)
+
+
+@cache
+def _shipped_grammar() -> Grammar:
+    return Grammar(shipped_format())

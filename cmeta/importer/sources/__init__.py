@@ -1,1 +1,0 @@
-"""One file for each kind of source: a function from a path to `Imported`."""

@@ -1,0 +1,312 @@
+"""What a condition says of the range of a field, so that a file need not be read elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from cmeta.aliases import Mask
+from cmeta.errors import QueryError
+from cmeta.query.evaluate import FUNCTIONS, Evaluation, Lookup, name_of
+
+Range = tuple[int | None, int | None]
+
+_MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq}
+
+
+def range_of(root: ast.expr, name: str) -> Range:
+    """Return the lowest and highest integer that a field can be; None is without bound."""
+    low: int | None = None
+    high: int | None = None
+    for operator, constant in _bounds(root, name):
+        above = constant + 1 if operator is ast.Gt else constant
+        below = constant - 1 if operator is ast.Lt else constant
+        if operator in (ast.Gt, ast.GtE, ast.Eq):
+            low = above if low is None else max(low, above)
+        if operator in (ast.Lt, ast.LtE, ast.Eq):
+            high = below if high is None else min(high, below)
+    return low, high
+
+
+def _bounds(node: ast.expr, name: str) -> Iterator[tuple[type[ast.cmpop], int]]:
+    """Yield what must be true of the field: an operator, and the integer at its right."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+        for part in node.values:
+            yield from _bounds(part, name)
+    if not isinstance(node, ast.Compare):
+        return
+    sides = [node.left, *node.comparators]
+    for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
+        kind = type(operator)
+        if kind not in _MIRRORED:
+            continue
+        if name_of(left) == name and (constant := _integer(right)) is not None:
+            yield kind, constant
+        elif name_of(right) == name and (constant := _integer(left)) is not None:
+            yield _MIRRORED[kind], constant
+
+
+def _integer(node: ast.expr) -> int | None:
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+LEN_MAX = 4096  # characters
+DEPTH_MAX = 64  # of what stands in what; also operators in a row
+_INTEGER_MAX = 2**64 - 1
+
+_ALLOWED = (
+    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd,
+    ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod, ast.Pow,
+    ast.Compare, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq, ast.In, ast.NotIn,
+    ast.Is, ast.IsNot, ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Call,
+    ast.Tuple, ast.List, ast.Set, ast.Load,
+)  # fmt: skip
+_INSTEAD = {
+    ast.BitAnd: "use `and`", ast.BitOr: "use `or`", ast.Invert: "use `not`",
+    ast.FloorDiv: "use `/` or `%`", ast.IfExp: "use `and` and `or`",
+    ast.NamedExpr: "a comparison is `==`",
+}  # fmt: skip
+_EXAMPLE = "expected something such as: loss_value < 0.1 and phase == 'validate'"
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A condition that has been parsed.
+
+    Attributes
+    ----------
+    text : str
+    names : tuple of str
+        Dotted names of the fields that it needs, each once, in their order.
+    texts : tuple of (str, str)
+        Names, and the constants that they are held against by ``==``, ``!=`` or ``in``: where the
+        name is an enumeration, a constant that it does not have is a typing error.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    texts: tuple[tuple[str, str], ...]
+    _root: ast.expr = field(repr=False, compare=False)
+    _columns: dict[str, int] = field(repr=False, compare=False)
+
+    def evaluate(self, lookup: Lookup) -> Mask:
+        """Return which rows it selects.
+
+        Parameters
+        ----------
+        lookup : callable
+            Gives ``(values, present)`` by name: an array of ``(n,)`` of bool, integers, floats,
+            text or objects (`column_of`), and a bool array of ``(n,)``, or None if all are there.
+            Called once for each name. A KeyError becomes a `QueryError`.
+
+        Returns
+        -------
+        bool array, (n,)
+            True where the condition is known to be true.
+
+        Raises
+        ------
+        QueryError
+            There is no such field, or the types do not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> columns = {"loss": (np.array([0.5, 0.05, 0.0]), np.array([True, True, False]))}
+        >>> parse("loss < 0.1").evaluate(columns.__getitem__).tolist()
+        [False, True, False]
+        >>> parse("not loss < 0.1").evaluate(columns.__getitem__).tolist()
+        [True, False, False]
+        """
+        return Evaluation(lookup, self.error).selected(self._root)
+
+    def range_of(self, name: str) -> tuple[int | None, int | None]:
+        """Return the lowest and the highest integer that a field can be where this is true.
+
+        Only plain comparisons with constants count, alone or joined by `and`; None is without
+        bound.
+
+        Examples
+        --------
+        >>> parse("10 <= timestamp < 20 and loss_value > 1").range_of("timestamp")
+        (10, 19)
+        """
+        return range_of(self._root, name)
+
+    def error(self, name: str | ast.expr, message: str) -> QueryError:
+        """Return the error that points at a name, or at a part of the expression."""
+        column = self._columns[name] if isinstance(name, str) else _column(self.text, name)
+        return QueryError(message, text=self.text, column=column)
+
+
+def parse(text: str) -> Expression:
+    """Parse a condition.
+
+    Raises
+    ------
+    QueryError
+        It is not one; shows the text and the place.
+
+    Examples
+    --------
+    >>> parse("0 < loss_value < 0.1 and metrics['train/lr'] in (0.1, 0.2)").names
+    ('loss_value', 'metrics.train/lr')
+    """
+    text = re.sub(r"\s", " ", text).strip()
+    root = _tree_of(text)
+
+    def refuse(node: ast.AST, message: str) -> NoReturn:
+        raise QueryError(message, text=text, column=_column(text, node))
+
+    _check_depth(root, refuse)
+    columns: dict[str, int] = {}
+    for name, node in _checked(root, refuse):
+        columns.setdefault(name, _column(text, node))
+    _require_condition(root, refuse)
+    if not columns:
+        refuse(root, "found no name of a field")
+    return Expression(text, tuple(columns), tuple(_texts(root)), root, columns)
+
+
+Refuse = Callable[[ast.AST, str], NoReturn]
+
+
+def _tree_of(text: str) -> ast.expr:
+    if not text:
+        raise QueryError(f"found nothing, {_EXAMPLE}", text=text, column=0)
+    if len(text) > LEN_MAX:
+        message = f"found {len(text):,} characters, expected at most {LEN_MAX:,}"
+        raise QueryError(message, text=f"{text[:60]}...", column=60)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a digit before a word, and the like
+            return ast.parse(text, mode="eval").body
+    except SyntaxError as err:
+        column = min(err.offset - 1, len(text)) if err.offset else len(text)
+        raise QueryError(f"not understood, {_EXAMPLE}", text=text, column=column) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise QueryError(f"not understood, {_EXAMPLE}", text=text, column=0) from None
+
+
+def _column(text: str, node: ast.AST) -> int:
+    """Return where a part begins, in characters; `ast` counts the bytes of UTF-8."""
+    offset = getattr(node, "col_offset", 0)
+    return len(text.encode("utf-8", "surrogatepass")[:offset].decode("utf-8", "ignore"))
+
+
+def _check_depth(root: ast.expr, refuse: Refuse) -> None:
+    level: list[ast.AST] = [root]
+    for _ in range(DEPTH_MAX):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    refuse(root, f"more than {DEPTH_MAX} operators deep")
+
+
+def _checked(node: ast.AST, refuse: Refuse) -> Iterator[tuple[str, ast.expr]]:
+    """Check a part and what it consists of, and yield the names of fields."""
+    if not isinstance(node, _ALLOWED):
+        kind = type(node).__name__
+        refuse(node, f"{kind} is not allowed; {_INSTEAD.get(type(node), _EXAMPLE)}")
+    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
+        name = name_of(node)
+        if name is None:
+            refuse(node, 'expected a field: entropy, metrics.entropy, metrics["train/loss"]')
+        yield name, node
+        return
+    if isinstance(node, ast.Constant):
+        _check_constant(node, refuse)
+    elif isinstance(node, ast.Compare):
+        _check_comparison(node, refuse)
+    elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+        refuse(node, "a list stands only behind `in`")
+    for child in _parts(node, refuse):
+        yield from _checked(_placed(child, node), refuse)
+
+
+def _parts(node: ast.AST, refuse: Refuse) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Call):
+        known = isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS
+        if not known or node.keywords or len(node.args) != 1:
+            refuse(node, f"expected one of {', '.join(FUNCTIONS)}, of one value")
+        yield node.args[0]
+    elif isinstance(node, ast.Compare):
+        yield node.left
+        for right in node.comparators:
+            yield from right.elts if isinstance(right, ast.Tuple | ast.List | ast.Set) else [right]
+    else:
+        yield from ast.iter_child_nodes(node)
+
+
+def _placed(child: ast.AST, parent: ast.AST) -> ast.AST:
+    """Return an operator with the place of what it is in: `ast` gives it none."""
+    if not hasattr(child, "col_offset"):
+        child = type(child)()  # operators are shared between trees
+        vars(child)["col_offset"] = getattr(parent, "col_offset", 0)
+    return child
+
+
+def _check_constant(node: ast.Constant, refuse: Refuse) -> None:
+    value = node.value
+    if value is not None and not isinstance(value, bool | int | float | str):
+        refuse(node, f"{type(value).__name__} is not allowed; expected a number or a text")
+    if isinstance(value, int) and value > _INTEGER_MAX:
+        refuse(node, "an integer of more than 64 bits")
+
+
+def _check_comparison(node: ast.Compare, refuse: Refuse) -> None:
+    for operator, right in zip(node.ops, node.comparators, strict=True):
+        is_list = isinstance(right, ast.Tuple | ast.List | ast.Set)
+        if isinstance(operator, ast.In | ast.NotIn) != is_list:
+            refuse(right, "expected a list behind `in`, and only there: phase in ('train', 'test')")
+        if isinstance(operator, ast.Is | ast.IsNot) and not _is_none(right):
+            refuse(right, "expected None behind `is`; anything else is compared by `==`")
+    for side in [node.left, *node.comparators]:
+        if _is_none(side) and not all(isinstance(op, _NONE_TAKES) for op in node.ops):
+            refuse(side, "nothing is less or greater than None")
+
+
+_NONE_TAKES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _require_condition(node: ast.expr, refuse: Refuse) -> None:
+    """Refuse what is plainly no condition, also where there is no record to try it on."""
+    if isinstance(node, ast.BoolOp):
+        for part in node.values:
+            _require_condition(part, refuse)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        _require_condition(node.operand, refuse)
+    elif isinstance(node, ast.BinOp | ast.UnaryOp) or (
+        isinstance(node, ast.Constant) and not isinstance(node.value, bool)
+    ):
+        refuse(node, f"this is no condition, {_EXAMPLE}")
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "abs":
+        refuse(node, f"a number, {_EXAMPLE}")
+
+
+def _texts(root: ast.expr) -> Iterator[tuple[str, str]]:
+    """Yield names, and the texts that they are compared with for equality."""
+    for node in ast.walk(root):
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = [node.left, *node.comparators]
+        for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
+            if isinstance(operator, ast.Eq | ast.NotEq | ast.In | ast.NotIn):
+                yield from _pairs(left, right)
+                yield from _pairs(right, left)
+
+
+def _pairs(named: ast.expr, other: ast.expr) -> Iterator[tuple[str, str]]:
+    name = name_of(named)
+    constants = other.elts if isinstance(other, ast.Tuple | ast.List | ast.Set) else [other]
+    for constant in constants if name is not None else ():
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
+            yield str(name), constant.value

@@ -1,0 +1,349 @@
+"""Columns as Arrow data, of exactly the types of their fields.
+
+- An absent value is null; a recorded NaN is a NaN. Timestamp and phase are never null.
+- Numbers keep their type: a u64 is a uint64, an f32 a float, an undeclared metric always a double.
+  A vector is a fixed-size list of them.
+- An enumeration is a dictionary of all its names, in the order of their codes; a configuration a
+  dictionary of canonical JSON, in the order of the file.
+- A field's unit, documentation and quanta_per_unit stand in its metadata; the version of the
+  format, the schema and the configurations in the metadata of the whole.
+
+Numbers are not copied: they share the memory of the arrays. Importing this module needs pyarrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from cmeta.aliases import Array, Mask
+from cmeta.errors import CorruptError, DecodeError, EncodeError
+from cmeta.extras import require
+from cmeta.schema import canonical_json
+from cmeta.schema.load import shipped_format
+from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.schema.schema import Schema, default_schema
+from cmeta.schema.types import Field, undeclared
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    from cmeta.records.columns import Columns
+else:
+    pa = require("pyarrow", "arrow")
+    kinds = require("pyarrow.types", "arrow")
+
+VERSION_KEY, SCHEMA_KEY, CONFIGS_KEY = b"cmeta.version", b"cmeta.schema", b"cmeta.configs"
+UNIT_KEY, DOC_KEY, QUANTA_KEY = b"unit", b"doc", b"quanta_per_unit"
+_INT8_LABELS = 128  # signed, as pandas takes no unsigned codes of a dictionary
+
+
+def table_of(columns: Columns) -> pa.Table:
+    """Return columns as a table, one chunk each."""
+    form = ArrowForm.of(columns, columns.schema, columns.configs)
+    return pa.Table.from_arrays(form.arrays(columns), schema=form.schema)
+
+
+@dataclass(frozen=True)
+class ArrowForm:
+    """How records stand in Arrow; made once, so that all batches have one schema.
+
+    Attributes
+    ----------
+    fields : tuple of Field
+    schema : pyarrow.Schema
+    dictionaries : mapping of Field to pyarrow.StringArray
+        Of enumerations and configurations.
+    places : int32 array
+        Where each configuration stands in its dictionary, by number.
+    """
+
+    fields: tuple[Field, ...]
+    schema: pa.Schema
+    dictionaries: Mapping[Field, pa.StringArray]
+    places: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls, paths: Iterable[str], schema: Schema, configs: Sequence[Mapping[str, Any]]
+    ) -> ArrowForm:
+        """Return the form of some fields, by dotted name."""
+        fields = tuple(field_of(path, schema) for path in paths)
+        limits = schema.format.limits
+        texts = [canonical_json.dumps(config, limits, "config").decode() for config in configs]
+        distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        dictionaries = {
+            field: pa.array(field.labels or list(distinct), pa.string())
+            for field in fields
+            if field.labels or field.type == "config"
+        }
+        places = np.array([distinct[text] for text in texts] or [0], np.int32)
+        arrow = pa.schema(map(_field, fields), _metadata(schema, texts))
+        return cls(fields, arrow, dictionaries, places)
+
+    def batch(self, columns: Columns) -> pa.RecordBatch:
+        """Return columns, which must have all the fields, as a batch."""
+        return pa.RecordBatch.from_arrays(self.arrays(columns), schema=self.schema)
+
+    def arrays(self, columns: Columns) -> list[pa.Array]:
+        """Return an array for each field."""
+        return [
+            self._array(field, columns[field.path], columns.present[field.path])
+            for field in self.fields
+        ]
+
+    def _array(self, field: Field, values: Array, present: Mask) -> pa.Array:
+        absent = None if present.all() else ~present
+        if not field.num_components:
+            return self._scalars(field, values, absent)
+        items = self._scalars(field, np.ascontiguousarray(values).reshape(-1), None)
+        mask = None if absent is None else pa.array(absent)
+        return pa.FixedSizeListArray.from_arrays(items, field.num_components, mask=mask)
+
+    def _scalars(self, field: Field, values: Array, absent: Mask | None) -> pa.Array:
+        if field not in self.dictionaries:
+            return pa.array(np.ascontiguousarray(values), _scalar_type(field), mask=absent)
+        places = codes_of(values, field.labels) if field.labels else self.places[values]
+        indices = pa.array(places.astype(_index_type(field).to_pandas_dtype()), mask=absent)
+        return pa.DictionaryArray.from_arrays(indices, self.dictionaries[field])
+
+
+def field_of(path: str, schema: Schema) -> Field:
+    """Return the field, declared or not, of a dotted name."""
+    if path in schema:
+        return schema[path]
+    group, dot, name = path.partition(".")
+    return undeclared(name if dot else path, group if dot else "", schema.format.codecs)
+
+
+def codes_of(values: Array, labels: Sequence[str]) -> Array:
+    """Return the codes of an enumeration's values, given as names or codes; 0 for no name."""
+    if values.dtype.kind != "U":
+        return values
+    codes = np.zeros(len(values), np.uint8)
+    for code, label in enumerate(labels):
+        codes[values == label] = code
+    return codes
+
+
+def _field(field: Field) -> pa.Field:
+    metadata = {UNIT_KEY: field.unit, DOC_KEY: _doc(field), QUANTA_KEY: field.quanta_per_unit}
+    stated = {key: str(value) for key, value in metadata.items() if value}
+    required = not field.group and field.name in (TIMESTAMP, PHASE)
+    return pa.field(field.path, _type(field), nullable=not required, metadata=stated or None)
+
+
+def _type(field: Field) -> pa.DataType:
+    scalar = _scalar_type(field)
+    return pa.list_(scalar, field.num_components) if field.num_components else scalar
+
+
+def _scalar_type(field: Field) -> pa.DataType:
+    if field.labels or field.type == "config":
+        return pa.dictionary(_index_type(field), pa.string())
+    return pa.from_numpy_dtype(field.dtype.newbyteorder("="))
+
+
+def _index_type(field: Field) -> pa.DataType:
+    if field.labels:
+        return pa.int8() if len(field.labels) <= _INT8_LABELS else pa.int16()
+    return pa.int32()
+
+
+def _doc(field: Field) -> str:
+    """Return a field's documentation; a file holds none, so that of the shipped schema if alike."""
+    shipped = default_schema()
+    if field.doc or field.path not in shipped:
+        return field.doc
+    same = shipped[field.path]
+    alike = (field.type_name, field.enumeration, field.unit)
+    return same.doc if alike == (same.type_name, same.enumeration, same.unit) else ""
+
+
+def _metadata(schema: Schema, configs: Sequence[str]) -> dict[bytes, bytes]:
+    facts = schema.format.format
+    found = {
+        VERSION_KEY: f"{facts.major}.{facts.minor}".encode(),
+        SCHEMA_KEY: schema.embedded,
+    }
+    return found | ({CONFIGS_KEY: f"[{','.join(configs)}]".encode()} if configs else {})
+
+
+Found = tuple[dict[str, Array], dict[str, Mask], tuple[Mapping[str, Any], ...]]
+
+
+def schema_of(data: pa.Table | pa.RecordBatch | pa.Schema) -> Schema:
+    """Return the schema that stands in the metadata.
+
+    Raises
+    ------
+    EncodeError
+        None stands there, or it is not a schema.
+    """
+    metadata = (data if isinstance(data, pa.Schema) else data.schema).metadata or {}
+    if SCHEMA_KEY not in metadata:
+        raise EncodeError(
+            f"found no {SCHEMA_KEY.decode()} in the table's metadata; expected a table that cmeta "
+            "made, or a schema beside it: Columns.from_arrow(table, schema)"
+        )
+    try:
+        return Schema.from_embedded(metadata[SCHEMA_KEY], shipped_format())
+    except DecodeError as err:
+        raise EncodeError(f"{SCHEMA_KEY.decode()} in the table's metadata: {err}") from err
+
+
+def arrays_of(data: pa.Table | pa.RecordBatch, schema: Schema, *, codes: bool) -> Found:
+    """Return arrays, which records have them, and configurations.
+
+    Raises
+    ------
+    EncodeError
+        A column is of a type that no field has, names a label that the enumeration lacks, holds no
+        JSON where a configuration stands, or a vector that is null in part.
+    """
+    arrays, present = {}, {}
+    configs: tuple[Mapping[str, Any], ...] = ()
+    for path, column in zip(data.schema.names, data.columns, strict=True):
+        if path in arrays:
+            raise EncodeError(f"found two columns {path!r}, expected one")
+        field = field_of(path, schema)
+        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
+        if field.type == "config" and _is_text(array.type):
+            values, configs = _configs(array, field, schema)
+        else:
+            values = _values(array, field, there, codes)
+        arrays[path], present[path] = values, there
+    return arrays, present, configs
+
+
+def _values(array: pa.Array, field: Field, present: Mask, codes: bool) -> Array:
+    if kinds.is_null(array.type):
+        return _absent(len(array), field, codes)
+    if field.labels and _is_text(array.type):
+        found = _codes(array, field, present)
+        names = np.array([*field.labels, ""])
+        return found if codes else names[np.where(present, found, len(field.labels))]
+    if kinds.is_list(array.type) or kinds.is_large_list(array.type):
+        array = _as_vectors(array, field)
+    if kinds.is_fixed_size_list(array.type):
+        return _vectors(array, field, present)
+    return _numbers(array, field)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if kinds.is_dictionary(kind) else kind
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind))
+
+
+def _absent(num_records: int, field: Field, codes: bool) -> Array:
+    if field.labels and not codes:
+        return np.zeros(num_records, f"U{max(map(len, field.labels))}")
+    shape = (num_records, field.num_components) if field.num_components else (num_records,)
+    return np.full(shape, np.nan if field.is_float else 0, field.dtype.newbyteorder("="))
+
+
+def _encoded(array: pa.Array) -> tuple[Array, list[Any]]:
+    """Return the places of texts in a list, 0 for null, and the list."""
+    if not kinds.is_dictionary(array.type):
+        array = array.cast(pa.string()) if kinds.is_string_view(array.type) else array
+        array = array.dictionary_encode()
+    places = array.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    return places, array.dictionary.to_pylist()
+
+
+def _codes(array: pa.Array, field: Field, present: Mask) -> Array:
+    places, names = _encoded(array)
+    known = {label: code for code, label in enumerate(field.labels)}
+    for place in np.unique(places[present]).tolist():  # a label that no record has may be anything
+        if names[place] not in known:
+            expected = ", ".join(field.labels)
+            raise EncodeError(f"{field.path}: found {names[place]!r}, expected one of: {expected}")
+    return np.array([known.get(name, 0) for name in names] or [0], np.uint8)[places]
+
+
+def _configs(
+    array: pa.Array, field: Field, schema: Schema
+) -> tuple[Array, tuple[Mapping[str, Any], ...]]:
+    places, texts = _encoded(array)
+    found = tuple(_config(text, f"{field.path}[{i}]", schema) for i, text in enumerate(texts))
+    return places.astype(np.uint32), found
+
+
+def _config(text: str | None, where: str, schema: Schema) -> Mapping[str, Any]:
+    data = (text or "null").encode()
+    try:
+        try:
+            found = canonical_json.loads(data, schema.format.limits)
+        except CorruptError:  # JSON, but not as a file writes it
+            found = msgspec.json.decode(data)
+    except (DecodeError, msgspec.DecodeError) as err:
+        raise EncodeError(f"{where}: found {text!r:.60}, expected JSON: {err}") from err
+    if not isinstance(found, Mapping):
+        raise EncodeError(f"{where}: found {text!r:.60}, expected a JSON object")
+    return found
+
+
+def _as_vectors(array: pa.Array, field: Field) -> pa.Array:
+    try:
+        return array.cast(pa.list_(array.type.value_type, field.num_components or 1))
+    except pa.ArrowInvalid as err:
+        raise EncodeError(f"{field.path}: {err}; expected {field.type_name}") from err
+
+
+def _vectors(array: pa.Array, field: Field, present: Mask) -> Array:
+    size = array.type.list_size
+    items = array.values.slice(array.offset * size, len(array) * size)
+    if items.null_count:
+        partly = ~items.is_valid().to_numpy(zero_copy_only=False).reshape(-1, size).all(axis=1)
+        if (partly & present).any():
+            row = int(np.argmax(partly & present))
+            raise EncodeError(
+                f"{field.path}: a null within the vector of record {row}; a vector is absent as a "
+                "whole or not at all"
+            )
+    values = _numbers(items, field).reshape(-1, size).copy()
+    values[~present] = np.nan if values.dtype.kind == "f" else 0
+    return values
+
+
+def _numbers(array: pa.Array, field: Field) -> Array:
+    kind = array.type
+    if not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind)):
+        raise EncodeError(f"{field.path}: found a column of {kind}, expected {field.type_name}")
+    if array.null_count:
+        nothing = np.nan if kinds.is_floating(kind) else False if kinds.is_boolean(kind) else 0
+        array = array.fill_null(nothing)
+    found: Array = array.to_numpy(zero_copy_only=False)
+    return found
+
+
+def to_pandas(columns: Columns) -> pd.DataFrame:
+    """Return a data frame; see `Columns.to_pandas`."""
+    pandas = require("pandas", "pandas")
+
+    def type_of(arrow: Any) -> Any:
+        """Return the type of a column; None: what pandas takes for a dictionary, categories."""
+        return None if hasattr(arrow, "index_type") else pandas.ArrowDtype(arrow)
+
+    return columns.to_arrow().to_pandas(types_mapper=type_of)
+
+
+def to_polars(columns: Columns) -> pl.DataFrame:
+    """Return a data frame; see `Columns.to_polars`."""
+    polars = require("polars", "polars")
+    numbered = columns.to_arrow().rename_columns(list(map(str, range(len(columns)))))
+    frame = polars.from_arrow(numbered)
+    frame.columns = list(columns)  # on its way a name would end at a NUL
+    labelled = [field for field in columns.schema.fields if field.labels and field.path in columns]
+    return frame.with_columns(
+        polars.col(field.path).cast(polars.Enum(list(field.labels))) for field in labelled
+    )

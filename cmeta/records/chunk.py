@@ -1,0 +1,137 @@
+"""A chunk: some consecutive records as checked, typed columns, before they are cut into batches.
+
+Whatever gives records to the encoder gives chunks: a user's arrays, a decoded batch, the rows of a
+journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from cmeta.aliases import Array, Mask
+from cmeta.schema.types import Field
+
+
+class Column(NamedTuple):
+    """A column of a field's type.
+
+    Attributes
+    ----------
+    values : array, (n_records,) or (n_records, num_components)
+        Of the field's dtype; 0 where absent.
+    present : bool array, (n_records,), or None
+        None: all are.
+    imprecise : tuple of float or None
+        A value and what will be stored, if they differ by more than 0.1%.
+    """
+
+    values: Array
+    present: Mask | None
+    imprecise: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive records.
+
+    Attributes
+    ----------
+    num_records : int
+    columns : dict of Field to Column
+        Fields that at least one record has; always timestamp and phase.
+    configs : tuple of bytes
+        Canonical configurations; the config column holds places in it.
+    """
+
+    num_records: int
+    columns: Mapping[Field, Column]
+    configs: tuple[bytes, ...] = ()
+
+    @property
+    def fields(self) -> Iterable[Field]:
+        """The fields that at least one record has."""
+        return self.columns.keys()
+
+    def column(self, field: Field) -> Column | None:
+        """Return a column of a field without components, or None if no record has it."""
+        return self.columns.get(field)
+
+    def column_of(self, field: Field) -> Column | None:
+        """Return a column of any field, ``(n, k)`` for a vector, or None if no record has it."""
+        if field not in self.fields:
+            return None
+        parts = list(self.components(field))
+        values = [part for part, _ in parts]
+        stacked = np.stack(values, axis=1) if field.num_components else values[0]
+        return Column(stacked, parts[0][1])
+
+    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
+        """Yield the columns of a field: one, or one for each component, with its mask."""
+        values, present, _ = self.columns[field]
+        for part in values.T if field.num_components else (values,):
+            yield np.ascontiguousarray(part), present
+
+    def slice(self, start: int, end: int) -> Chunk:
+        """Return the records from `start` up to `end`."""
+        cut = {}
+        for field, (values, present, _) in self.columns.items():
+            part = None if present is None else present[start:end]
+            if part is None or part.any():
+                cut[field] = Column(values[start:end], part)
+        return Chunk(end - start, cut, self.configs)
+
+
+class Renumbered(Chunk):
+    """A chunk whose config column holds the numbers of CONFIG blocks."""
+
+    def __init__(self, chunk: Chunk, config: Field, column: Column) -> None:
+        super().__init__(chunk.num_records, {config: column})
+        vars(self)["_rest"] = chunk
+
+    _rest: Chunk
+
+    @property
+    def fields(self) -> Iterable[Field]:
+        """The fields of the chunk."""
+        return self._rest.fields
+
+    def column(self, field: Field) -> Column | None:
+        """Return the numbers, or a column of the chunk."""
+        return self.columns.get(field) or self._rest.column(field)
+
+    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
+        """Yield the numbers, or the columns of a field of the chunk."""
+        own = field in self.columns
+        return super().components(field) if own else self._rest.components(field)
+
+
+def join(pieces: list[Chunk]) -> Chunk:
+    """Return consecutive chunks as one."""
+    configs: dict[bytes, int] = {}
+    num_records = sum(piece.num_records for piece in pieces)
+    fields = {f: None for piece in pieces for f in piece.columns}
+    columns = {}
+    for declared in fields:
+        parts, masks = [], []
+        for piece in pieces:
+            column = piece.columns.get(declared)
+            if column is None:
+                width = (declared.num_components,) if declared.num_components else ()
+                shape = (piece.num_records, *width)
+                parts.append(np.zeros(shape, declared.dtype.newbyteorder("=")))
+                masks.append(np.zeros(piece.num_records, bool))
+                continue
+            values = column.values
+            if declared.type == "config" and piece.configs:
+                places = [configs.setdefault(c, len(configs)) for c in piece.configs]
+                values = np.array(places, np.uint32)[np.minimum(values, len(places) - 1)]
+            parts.append(values)
+            all_present = np.ones(piece.num_records, bool)
+            masks.append(all_present if column.present is None else column.present)
+        present = np.concatenate(masks)
+        columns[declared] = Column(np.concatenate(parts), None if present.all() else present)
+    return Chunk(num_records, columns, tuple(configs))

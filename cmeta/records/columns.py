@@ -1,0 +1,173 @@
+"""`Columns`: records as arrays, which is what `read` gives and `write` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmeta.schema.schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+
+class Columns(Mapping[str, npt.NDArray[Any]]):
+    """A read-only mapping of dotted names to arrays of ``(n_records,)`` or ``(n_records, k)``.
+
+    Attributes
+    ----------
+    present : mapping of str to bool array, (n_records,)
+        Which records have the field. An absent float is NaN, an absent integer 0, an absent name
+        the empty string; only `present` tells an absent value from a recorded one.
+    schema : Schema
+        Of the file.
+    configs : sequence of mapping
+        The file's configurations; the column ``config`` holds places in it.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        present: Mapping[str, npt.NDArray[np.bool_]],
+        schema: Schema,
+        configs: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self._arrays = dict(arrays)
+        self.present = dict(present)
+        self.schema = schema
+        self.configs = tuple(configs)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            known = ", ".join(self._arrays)
+            raise KeyError(f"no field {name!r} with a value here; there are: {known}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    @property
+    def num_records(self) -> int:
+        """Number of records."""
+        return len(next(iter(self._arrays.values()))) if self._arrays else 0
+
+    def masked(self, name: str) -> np.ma.MaskedArray[Any, Any]:
+        """Return a column as a masked array: masked where absent."""
+        values, present = self[name], self.present[name]
+        mask = ~present if values.ndim == 1 else np.repeat(~present[:, None], values.shape[1], 1)
+        return np.ma.MaskedArray(values, mask)
+
+    # ------------------------------------------------------------- for other libraries, and back
+
+    def to_arrow(self) -> pa.Table:
+        """Return the records as a table of Arrow, of exactly the types of their fields.
+
+        Returns
+        -------
+        pyarrow.Table
+            An absent value is null, a recorded NaN is NaN; u64 is uint64, a vector a
+            fixed_size_list, an undeclared metric always double; an enumeration a dictionary of all
+            its names, a configuration one of canonical JSON. The metadata of a column are its
+            ``unit``, ``doc`` and ``quanta_per_unit`` (documentation is that of the shipped schema,
+            where a field is the same); of the table ``cmeta.version``, ``cmeta.schema`` and
+            ``cmeta.configs``. Numbers share the memory of the arrays.
+
+        Raises
+        ------
+        MissingExtraError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> from cmeta import default_schema
+        >>> found = Columns({"loss_value": np.float32([0.5, 0])},
+        ...                 {"loss_value": np.array([True, False])}, default_schema())
+        >>> found.to_arrow()["loss_value"].to_pylist()
+        [0.5, None]
+        """
+        from cmeta.records.arrow import table_of
+
+        return table_of(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the records as a data frame of pandas, its columns of Arrow types (`to_arrow`).
+
+        An absent value is NA and a recorded NaN stays NaN; integers stay integers. Enumerations
+        and configurations (JSON) are categories, in the order of their codes.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas or pyarrow is not installed.
+        """
+        from cmeta.records.arrow import to_pandas
+
+        return to_pandas(self)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the records as a data frame of polars, its types those of `to_arrow`.
+
+        Enumerations are Enums of all their names, configurations Categoricals of JSON.
+
+        Raises
+        ------
+        MissingExtraError
+            polars or pyarrow is not installed.
+        """
+        from cmeta.records.arrow import to_polars
+
+        return to_polars(self)
+
+    @classmethod
+    def from_arrow(
+        cls, data: pa.Table | pa.RecordBatch, schema: Schema | None = None, *, codes: bool = False
+    ) -> Columns:
+        """Return a table as columns, which `cmeta.write` takes; undoes `to_arrow`.
+
+        Parameters
+        ----------
+        data : pyarrow.Table or pyarrow.RecordBatch
+            Columns by dotted name, in any order; null is absent. Also what other libraries made of
+            such a table: names and JSON as plain strings, vectors as lists, other widths.
+        schema : Schema, optional
+            Default: the one in the metadata of a table that cmeta made.
+        codes : bool
+            Enumerations as codes (uint8) instead of names.
+
+        Raises
+        ------
+        EncodeError
+            There is no schema, or a column cannot be one of it; names it. Whether the values fit
+            is checked when they are written.
+        MissingExtraError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from cmeta import default_schema
+        >>> table = pa.table({"phase": ["train", "validate"], "step": [7, None]})
+        >>> found = Columns.from_arrow(table, default_schema())
+        >>> found["phase"].tolist(), found.present["step"].tolist()
+        (['train', 'validate'], [True, False])
+        """
+        from cmeta.records.arrow import arrays_of, schema_of
+
+        schema = schema or schema_of(data)
+        arrays, present, configs = arrays_of(data, schema, codes=codes)
+        return cls(arrays, present, schema, configs)
+
+    def __repr__(self) -> str:
+        return f"<Columns of {self.num_records} records: {', '.join(self._arrays)}>"

@@ -1,0 +1,213 @@
+"""Public value types: a record as the user gives it and gets it back.
+
+`CycleRecord` names the fields of the default record, so that editors complete them; fields of a
+schema of your own stand in `extra` (a group's as a mapping). Values are plain Python.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from cmeta.errors import EncodeError
+from cmeta.schema.schema import Schema
+from cmeta.schema.types import Field
+
+
+class DiagnosticsSnapshot(Mapping[str, Any]):
+    """The metrics of a cycle: a read-only mapping whose names are attributes too.
+
+    Examples
+    --------
+    >>> snapshot = DiagnosticsSnapshot(entropy=1.5, state="stable", **{"train/loss": 0.25})
+    >>> snapshot.entropy, snapshot["train/loss"], len(snapshot)
+    (1.5, 0.25, 3)
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        self._values = {**(values or {}), **more}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f"no metric {name!r} in this cycle") from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and _key(self) == _key(other)
+
+    def __hash__(self) -> int:
+        return hash(_key(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self._values,))
+
+    def __repr__(self) -> str:
+        return f"DiagnosticsSnapshot({self._values!r})"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CycleRecord:
+    """One cycle of a run. Only the phase is required; what is None is absent.
+
+    Two records are equal if their values are; NaN equals NaN.
+
+    Attributes
+    ----------
+    timestamp : int
+        Monotonic cycle index or epoch time; assigned when it is not given.
+    phase : str
+        "dream", "train", "validate", or a further phase of the schema.
+    metrics : DiagnosticsSnapshot
+        Declared and undeclared metrics.
+    tensor_signature : tuple of float, (3,)
+        Mean chromatic vector.
+    loss_value, coherence : float
+        Loss of learner or evaluator; coherence of dream pool or tensor.
+    action_code : str
+        The temporal action that was triggered (its name, or its code when writing).
+    seed_state, state_digest : int
+        Seed of the cycle; digest of the full state.
+    config : mapping
+        The configuration in force.
+    step, epoch : int
+        The user's own counters.
+    extra : mapping
+        Fields of a schema of your own.
+
+    Examples
+    --------
+    >>> CycleRecord(phase="train", timestamp=3, loss_value=0.5).loss_value
+    0.5
+    """
+
+    phase: str
+    timestamp: int | None = None
+    metrics: Mapping[str, Any] = field(default_factory=DiagnosticsSnapshot)
+    tensor_signature: tuple[float, ...] | None = None
+    loss_value: float | None = None
+    coherence: float | None = None
+    action_code: str | None = None
+    seed_state: int | None = None
+    config: Mapping[str, Any] | None = None
+    state_digest: int | None = None
+    step: int | None = None
+    epoch: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.metrics, DiagnosticsSnapshot):
+            object.__setattr__(self, "metrics", DiagnosticsSnapshot(self.metrics))
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name != "extra" and name in self.extra:
+            return self.extra[name]
+        raise AttributeError(f"this record has no field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CycleRecord) and _key(self.as_dict()) == _key(other.as_dict())
+
+    def __hash__(self) -> int:
+        return hash(_key(self.as_dict()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is present, nested as the schema nests it."""
+        plain = {name: getattr(self, name) for name in NAMED_FIELDS}
+        plain["metrics"] = dict(self.metrics) or None
+        plain.update(self.extra)
+        return {name: value for name, value in plain.items() if value is not None}
+
+
+NAMED_FIELDS = tuple(f.name for f in fields(CycleRecord) if f.name != "extra")
+
+
+def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
+    """Return a record's values by dotted name; groups are opened, None is left out.
+
+    Raises
+    ------
+    EncodeError
+        A field is not in the schema.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in record.as_dict().items():
+        if name in schema.groups:
+            if not isinstance(value, Mapping):
+                raise EncodeError(f"{name}: found a {type(value).__name__}, expected a mapping")
+            flat.update({f"{name}.{k}": v for k, v in value.items() if v is not None})
+        elif name in schema:
+            flat[name] = value
+        else:
+            raise unknown_field(name, schema)
+    return flat
+
+
+class Nester:
+    """Makes records of rows of values, in the order of `fields`; undoes `flatten`.
+
+    What stands where is found out once, not for each record.
+    """
+
+    def __init__(self, fields: Iterable[Field]) -> None:
+        self._named: list[tuple[str, int]] = []
+        self._extra: list[tuple[str, int]] = []
+        self._groups: dict[str, list[tuple[str, int]]] = {}
+        for place, declared in enumerate(fields):
+            if declared.group:
+                members = self._groups.setdefault(declared.group, [])
+                members.append((declared.name, place))
+            elif declared.name in NAMED_FIELDS and declared.name != "metrics":
+                self._named.append((declared.name, place))
+            else:
+                self._extra.append((declared.name, place))
+        self._metrics = self._groups.pop("metrics", [])
+
+    def record(self, row: Sequence[Any]) -> CycleRecord:
+        """Return the record of a row; None is absent."""
+        extra = _present(self._extra, row)
+        for group, members in self._groups.items():
+            if found := _present(members, row):
+                extra[group] = found
+        named = {name: row[place] for name, place in self._named}
+        metrics = DiagnosticsSnapshot(_present(self._metrics, row))
+        return CycleRecord(**named, metrics=metrics, extra=extra)
+
+
+def _present(places: list[tuple[str, int]], row: Sequence[Any]) -> dict[str, Any]:
+    return {name: row[place] for name, place in places if row[place] is not None}
+
+
+def _known(schema: Schema) -> str:
+    open_group = f", or any metric as {schema.open_group}.NAME" if schema.open_group else ""
+    return "expected one of: " + ", ".join(f.path for f in schema.fields) + open_group
+
+
+def unknown_field(path: str, schema: Schema) -> EncodeError:
+    """Return the error for a name that the schema does not take."""
+    return EncodeError(f"field {path!r} is not in the schema; {_known(schema)}")
+
+
+def _key(value: Any) -> Any:
+    """Return something hashable that is equal for equal values, NaN included."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((k, _key(v)) for k, v in value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(_key(v) for v in value)
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    return value

@@ -1,0 +1,191 @@
+"""Canonical JSON: the only bytes that a SCHEMA or CONFIG body may have.
+
+RFC 8785, and for what it refuses (SPEC, Canonical JSON): an integer beyond 2^53 - 1 is a hex
+string, NaN and the infinities are strings. Parsing is bounded in bytes and depth before it begins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import sys
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import PurePath
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import rfc8785
+
+from cmeta.errors import CorruptError, EncodeError, LimitError
+from cmeta.schema.language import Limits
+
+_SAFE_INTEGER = 2**53 - 1
+# Possessive, and the closing quote optional: a string without an end is passed over once.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
+
+
+def dumps(value: object, limits: Limits, what: str) -> bytes:
+    """Return the canonical JSON of `value`.
+
+    Parameters
+    ----------
+    value : object
+        Mappings with string keys, sequences, strings, numbers, booleans, None.
+    limits : Limits
+        Its `json_bytes_max` and `json_depth_max` are enforced.
+    what : str
+        The name of the value in errors, such as ``config``.
+
+    Raises
+    ------
+    EncodeError
+        `value` is not JSON, is too deep or too large; the message names the key path.
+
+    Examples
+    --------
+    >>> from cmeta.schema import shipped_format
+    >>> dumps({"lr": 1e-3, "seed": 2**64 - 1, "best": float("inf")}, shipped_format().limits, "x")
+    b'{"best":"Infinity","lr":0.001,"seed":"0xFFFFFFFFFFFFFFFF"}'
+    """
+    plain = _plain(value, what, limits.json_depth_max)
+    try:
+        data = rfc8785.dumps(plain)
+    except rfc8785.CanonicalizationError as err:
+        raise EncodeError(f"{what}: {err}") from err
+    except UnicodeEncodeError as err:
+        raise EncodeError(f"{what}: a key that UTF-8 cannot encode: {err.object!r}") from err
+    if len(data) > limits.json_bytes_max:
+        raise EncodeError(f"{what}: {len(data)} bytes of JSON, at most {limits.json_bytes_max}")
+    return data
+
+
+def as_mapping(config: Any, what: str = "config") -> Mapping[str, Any]:
+    """Return a configuration, given as a mapping, a dataclass or a Namespace, as a mapping.
+
+    Raises
+    ------
+    EncodeError
+        It is none.
+    """
+    found = members_of(config)
+    if found is None:
+        name = type(config).__name__
+        raise EncodeError(f"{what}: found a {name}, expected a mapping, dataclass or Namespace")
+    return found
+
+
+def loads(data: bytes, limits: Limits) -> Any:
+    """Return what canonical JSON stands for.
+
+    Raises
+    ------
+    LimitError, CorruptError
+        Too long, too deep, no JSON, or not the canonical bytes. Offsets are relative to `data`.
+    """
+    if len(data) > limits.json_bytes_max:
+        raise LimitError(f"{len(data)} bytes of JSON, at most {limits.json_bytes_max}")
+    _bound_depth(data, limits.json_depth_max)
+    try:
+        value = _as_binary64(msgspec.json.decode(data))
+        again = dumps(value, limits, "JSON")
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, EncodeError) as err:
+        raise CorruptError(f"not JSON: {err}") from err
+    if again != data:
+        pairs = enumerate(zip(data, again, strict=False))
+        offset = next((i for i, (a, b) in pairs if a != b), min(len(data), len(again)))
+        raise CorruptError("not canonical JSON (RFC 8785)", offset=offset)
+    return value
+
+
+def float_name(value: float) -> str:
+    """Return the string that stands for a float which JSON cannot carry."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _plain(value: object, path: str, depth: int) -> Any:
+    """Replace what RFC 8785 refuses; `depth` is how many levels may still be opened."""
+    match value:
+        case Enum():  # before int and str, which an enumeration may be as well
+            return _plain(_as_json(value, path), path, depth)
+        case None | bool() | str():
+            return value
+        case int():
+            return value if abs(value) <= _SAFE_INTEGER else f"{value:#X}".replace("X", "x")
+        case float():
+            return value if math.isfinite(value) else float_name(value)
+        case Mapping() | list() | tuple() if depth == 0:
+            raise EncodeError(f"{path}: nested too deeply")
+        case Mapping():
+            return {_key(k, path): _plain(v, f"{path}.{k}", depth - 1) for k, v in value.items()}
+        case list() | tuple():
+            return [_plain(v, f"{path}[{i}]", depth - 1) for i, v in enumerate(value)]
+    other = _as_json(value, path)
+    if other is not value:
+        return _plain(other, path, depth)
+    raise EncodeError(
+        f"{path}: {type(value).__name__} is not JSON; expected a mapping, list, string, number, "
+        "boolean or None"
+    )
+
+
+def _as_json(value: Any, path: str) -> Any:
+    """Return what stands for a value that JSON does not have, or the value itself."""
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, bool | int | float | str) else value.name
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if (members := members_of(value)) is not None:
+        return members
+    if isinstance(value, set | frozenset):
+        raise EncodeError(f"{path}: a set has no order; expected a list, such as sorted(...)")
+    for convert in ("tolist", "item"):  # numpy, torch, jax: an array or a scalar
+        method = getattr(value, convert, None)
+        if callable(method):
+            try:
+                return method()
+            except (TypeError, ValueError, RuntimeError):
+                continue
+    return value
+
+
+def members_of(value: Any) -> Mapping[str, Any] | None:
+    """Return the members of a mapping, a dataclass or a Namespace; None of anything else."""
+    if isinstance(value, Mapping):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    argparse = sys.modules.get("argparse")  # who has a Namespace of it has imported it
+    if isinstance(value, SimpleNamespace) or (argparse and isinstance(value, argparse.Namespace)):
+        return dict(vars(value))
+    return None
+
+
+def _as_binary64(value: Any) -> Any:
+    """Read numbers as RFC 8785 does: a whole one beyond 2^53 - 1 is a float without a point."""
+    if isinstance(value, dict):
+        return {k: _as_binary64(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_as_binary64(v) for v in value]
+    is_large = isinstance(value, int) and abs(value) > _SAFE_INTEGER
+    return float(value) if is_large else value
+
+
+def _key(key: object, path: str) -> str:
+    if isinstance(key, str):
+        return key
+    raise EncodeError(f"{path}: the key {key!r} is a {type(key).__name__}; expected a string")
+
+
+def _bound_depth(data: bytes, most: int) -> None:
+    """Refuse nesting beyond `most` before a parser recurses into it."""
+    depth = 0
+    for found in _STRING_OR_BRACKET.finditer(data):
+        if found[1]:
+            depth += 1
+            if depth > most:
+                raise LimitError(f"JSON nested beyond {most} levels", offset=found.start())
+        elif found[2]:
+            depth -= 1

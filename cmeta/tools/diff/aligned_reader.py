@@ -1,0 +1,153 @@
+"""One chronicle of two: its columns by ordinal, one batch in memory at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from cmeta.aliases import Array, Mask
+from cmeta.errors import DecodeError
+from cmeta.format.source import Source
+from cmeta.reader.reader import Reader
+from cmeta.schema.types import Field
+from cmeta.storage.open import AnyBatch, BatchInfo
+
+Cells = tuple[Array, Mask | None]
+
+
+class Side:
+    """A chronicle, read by the ordinals of a range.
+
+    Parameters
+    ----------
+    reader : Reader
+    source : Source
+        The same file, for the raw bytes of a batch.
+    start, end : int or None
+        First and last timestamp, both included.
+
+    Attributes
+    ----------
+    first : int
+        Ordinal of the first record in the range.
+    num_records : int
+        Records in the range.
+    fields : dict of str to Field
+        All fields by dotted name, undeclared ones included.
+
+    Raises
+    ------
+    DecodeError
+        The file is damaged; the message names it.
+    """
+
+    def __init__(
+        self, reader: Reader, source: Source, start: int | None = None, end: int | None = None
+    ) -> None:
+        self._reader, self._source = reader, source
+        self.name = reader.name
+        with naming(self.name):
+            if reader.state == "damaged" and reader.problem is not None:
+                raise reader.problem
+            self.fields: dict[str, Field] = {field.path: field for field in reader.fields}
+            self.infos: tuple[BatchInfo, ...] = reader.batches
+            counts = [0, *(info.num_records for info in self.infos)]
+            self._starts = np.cumsum(np.array(counts, np.int64))
+            self._batch: AnyBatch | None = None
+            self._place = -1
+            self._cells: dict[str, Cells | None] = {}
+            self.first = 0 if start is None else self._before(start, inclusive=False)
+            stop = len(reader) if end is None else self._before(end, inclusive=True)
+            self.num_records = max(0, stop - self.first)
+
+    @property
+    def reader(self) -> Reader:
+        """The reader."""
+        return self._reader
+
+    def place_of(self, ordinal: int) -> int:
+        """Return in which batch a record stands."""
+        return int(np.searchsorted(self._starts, ordinal, side="right")) - 1
+
+    def begin_of(self, place: int) -> int:
+        """Return the ordinal of a batch's first record."""
+        return int(self._starts[place])
+
+    def end_of(self, place: int) -> int:
+        """Return the ordinal behind a batch's last record."""
+        return int(self._starts[place + 1])
+
+    def cells(self, path: str, begin: int, end: int) -> Cells | None:
+        """Return a field's values and mask (None: all have it) of records within one batch.
+
+        Returns
+        -------
+        tuple of array and mask, or None
+            ``(n_records,)`` or ``(n_records, k)``, 0 where absent; None if no record has it.
+        """
+        place = self.place_of(begin)
+        with naming(self.name):
+            batch = self._at(place)
+            if path not in self._cells:
+                field = self.fields.get(path)
+                self._cells[path] = None if field is None else batch.column(field, 0)
+        found = self._cells[path]
+        if found is None:
+            return None
+        values, present = found
+        rows = slice(begin - self.begin_of(place), end - self.begin_of(place))
+        present = None if present is None else present[rows]
+        if present is not None and not present.any():
+            return None
+        return values[rows], None if present is None or present.all() else present
+
+    def raw(self, place: int) -> bytes:
+        """Return the bytes of a sealed batch; nothing for one that is still in the journal.
+
+        Nor for one that is no longer there: a file may be replaced while it is read.
+        """
+        info = self.infos[place]
+        is_there = info.offset + info.len_block <= self._source.size
+        return self._source.read(info.offset, info.len_block) if is_there else b""
+
+    def paths_at(self, place: int) -> tuple[str, ...]:
+        """Return the fields that occur in a batch, whose CRC and directory are checked.
+
+        Raises
+        ------
+        DecodeError
+        """
+        with naming(self.name):
+            return tuple(field.path for field in self._at(place).fields)
+
+    def _at(self, place: int) -> AnyBatch:
+        if place != self._place or self._batch is None:
+            self._batch, self._place = self._reader.batch(place), place
+            self._cells = {}
+        return self._batch
+
+    def _before(self, timestamp: int, *, inclusive: bool) -> int:
+        """Return how many records come before a timestamp, or up to it."""
+        for place, info in enumerate(self.infos):
+            if info.last_timestamp > timestamp or (
+                info.last_timestamp == timestamp and not inclusive
+            ):
+                which = np.uint64(max(timestamp, 0))
+                side = "right" if inclusive and timestamp >= 0 else "left"
+                timestamps = self._at(place).timestamps
+                return self.begin_of(place) + int(np.searchsorted(timestamps, which, side))  # type: ignore[call-overload]
+        return int(self._starts[-1])
+
+
+@contextmanager
+def naming(name: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of two files which one it is that cannot be read."""
+    try:
+        yield
+    except DecodeError as err:
+        if name and f"(in {name})" not in err.message:
+            err.message = f"{err.message} (in {name})"
+        raise

@@ -1,0 +1,120 @@
+"""Parquet, of whatever tool, or as `cmeta convert` writes it: then the metadata hold schema and
+configurations, and the chronicle comes back as it was.
+
+Numbers keep their type, null is absent, NaN is NaN. Members of a struct get names with slashes;
+dates and times become seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmeta.aliases import Array
+from cmeta.errors import EncodeError
+from cmeta.extras import require
+from cmeta.records.columns import Columns
+from cmeta.tools.imports.infer import import_foreign
+from cmeta.tools.imports.model import Imported, ImportOptions
+from cmeta.tools.imports.tables import RawColumn, RawTable, as_raw
+
+_MAGIC = b"PAR1"
+_SCHEMA_KEY = b"cmeta.schema"
+
+
+def looks_like(path: Path) -> bool:
+    """Return whether a file begins with Parquet's signature."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def read(source: Path, options: ImportOptions) -> Imported:
+    """Return what a Parquet file holds.
+
+    Raises
+    ------
+    EncodeError
+        The file is damaged.
+    MissingExtraError
+        pyarrow is not installed.
+    """
+    arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
+    try:
+        with parquet.ParquetFile(source) as file:
+            table = file.read()
+    except (arrow.ArrowException, OSError) as err:
+        raise EncodeError(f"{source}: no Parquet, or damaged: {err}") from err
+    options.progress(*[source.stat().st_size] * 2)
+    if _SCHEMA_KEY in (table.schema.metadata or {}):
+        return _stated(table, source, options)
+    return import_foreign(_raw_table(table, source), options)
+
+
+def _stated(table: Any, source: Path, options: ImportOptions) -> Imported:
+    try:
+        found = Columns.from_arrow(table, options.schema, codes=True)
+    except EncodeError as err:
+        raise EncodeError(f"{source}: {err}") from err
+    columns = {name: found.masked(name) for name in found}
+    return Imported(columns, found.schema, found.configs, is_schema_stated=True)
+
+
+def _raw_table(table: Any, source: Path) -> RawTable:
+    raw = RawTable(str(source), table.num_rows, {}, lambda row: f"row {row}")
+    columns: dict[str, RawColumn] = {}
+    for name, array in _flat(table):
+        if name in columns:
+            raw.lost.append(f"{name}: a second column of this name is left out")
+            continue
+        columns[name] = _column(array)
+    raw.columns = columns
+    return raw
+
+
+def _flat(table: Any) -> Iterator[tuple[str, Any]]:
+    """Yield columns by name, structs opened."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        yield from _opened(name, column.combine_chunks())
+
+
+def _opened(name: str, array: Any) -> Iterator[tuple[str, Any]]:
+    types = require("pyarrow.types", "arrow")
+    if not types.is_struct(array.type):
+        yield name, array
+        return
+    members = [array.type.field(i).name for i in range(array.type.num_fields)]
+    for member, inner in zip(members, array.flatten(), strict=True):
+        yield from _opened(f"{name}/{member}", inner)
+
+
+def _column(array: Any) -> RawColumn:
+    types = require("pyarrow.types", "arrow")
+    present: Array = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
+    kind = array.type
+    if types.is_dictionary(kind):
+        return _column(array.cast(kind.value_type))
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return RawColumn(_seconds(array), present)
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
+        filled = array.fill_null(False if types.is_boolean(kind) else 0)
+        return RawColumn(_widest(filled.to_numpy(zero_copy_only=False)), present)
+    plain = as_raw(array.to_pylist())
+    return RawColumn(plain.values, present)
+
+
+def _widest(values: Array) -> Array:
+    wide = {"f": np.float64, "i": np.int64, "u": np.uint64, "b": np.bool_}
+    return values.astype(wide[values.dtype.kind])
+
+
+def _seconds(array: Any) -> Array:
+    """Return times as seconds since 1970, float64."""
+    arrow = require("pyarrow", "arrow")
+    nanoseconds = array.cast(arrow.timestamp("ns"), safe=False).cast(arrow.int64()).fill_null(0)
+    whole = nanoseconds.to_numpy(zero_copy_only=False)
+    return np.asarray(whole // 10**9 + (whole % 10**9) / 1e9)

@@ -1,0 +1,230 @@
+"""What a recovery has to work with: a file, its journal, or one of them, and what they say."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cmeta.errors import (
+    CorruptError,
+    DecodeError,
+    SchemaError,
+    TruncatedError,
+    UnsupportedVersionError,
+    error_context,
+)
+from cmeta.format.block import Header, read_block, read_header
+from cmeta.format.grammar import Grammar, grammar_of
+from cmeta.format.index import last_masked_crc
+from cmeta.format.journal import Journal, read_journal
+from cmeta.format.source import BytesSource, Source
+from cmeta.schema.load import shipped_format
+from cmeta.schema.schema import Schema, default_schema
+from cmeta.storage.file_state import file_state, journal_path
+from cmeta.storage.source import FileSource
+from cmeta.tools.recover.scan import Scan
+from cmeta.validate import Finding
+
+_SIZES_MAX = 8  # sizes of a batch that are tried for a schema that is damaged
+
+
+@dataclass
+class Inputs:
+    """A file and its journal, as they were found.
+
+    Attributes
+    ----------
+    name : str
+    main : Source
+        Empty, if there is only a journal.
+    journal : bytes or None
+    grammar : Grammar
+    findings : list of Finding
+    header : Header or None
+        None if it cannot be read.
+    is_foreign : bool
+        The header speaks of a major version that is not ours.
+    is_schema_certain : bool
+        False: nothing confirms that the schema in use is the file's.
+    """
+
+    name: str
+    main: Source
+    journal: bytes | None
+    grammar: Grammar
+    findings: list[Finding] = field(default_factory=list)
+    header: Header | None = None
+    is_foreign: bool = False
+    is_schema_certain: bool = True
+
+    @property
+    def has_main(self) -> bool:
+        """Whether there is a main file."""
+        return self.main.size > 0
+
+    @property
+    def newer(self) -> bool:
+        """Whether the file's minor version is newer than ours."""
+        return self.header is not None and self.header.is_newer
+
+    def note(self, error: DecodeError) -> None:
+        """Remember what is wrong."""
+        self.findings.append(Finding.of(error))
+
+
+def open_inputs(path: Path) -> Inputs:
+    """Open a file, with its journal; or a journal alone, by its own name or its file's.
+
+    Raises
+    ------
+    OSError
+        There is neither.
+    """
+    grammar = grammar_of(shipped_format())
+    beside = journal_path(path)
+    try:
+        journal: bytes | None = beside.read_bytes()  # first: SPEC, Reading
+    except FileNotFoundError:
+        journal = None
+    try:
+        main: Source = FileSource(path)
+    except FileNotFoundError:
+        if journal is None:
+            raise
+        main = BytesSource(b"")
+    if _is_journal(main, grammar):
+        data = main.read(0, main.size)
+        main.close()
+        main, journal = BytesSource(b""), data
+    inputs = Inputs(os.fspath(path), main, journal, grammar)
+    if inputs.has_main:
+        _read_header(inputs)
+    return inputs
+
+
+def _is_journal(main: Source, grammar: Grammar) -> bool:
+    size = grammar.journal_header.upto("version").size
+    magic = grammar.format.journal.magic
+    return main.size >= size and int.from_bytes(main.read(0, size), "little") == magic
+
+
+def _read_header(inputs: Inputs) -> None:
+    try:
+        inputs.header = read_header(inputs.main, inputs.grammar)
+    except UnsupportedVersionError as err:
+        inputs.is_foreign = True
+        inputs.note(err)
+    except DecodeError as err:
+        inputs.note(err)
+
+
+def schema_of(inputs: Inputs, scan: Scan, given: Schema | None) -> Schema | None:
+    """Return the file's schema; where it is damaged the one that was given, or the default one."""
+    for block in scan.blocks:
+        if block.name != "SCHEMA":
+            continue
+        read = read_block(
+            inputs.main, inputs.grammar, block.offset, block.end, newer=inputs.newer
+        )  # fmt: skip
+        try:
+            with error_context(read.body_offset, "SCHEMA"):
+                return Schema.from_embedded(read.body, inputs.grammar.format, newer=inputs.newer)
+        except DecodeError as err:
+            inputs.note(err)
+    if given is None:
+        return _confirmed_default(inputs, scan)
+    if not _is_confirmed(inputs, given):
+        message = "nothing confirms that the given schema is the file's; wrong values may result"
+        inputs.note(CorruptError(message, offset=inputs.grammar.header.size, path="SCHEMA"))
+        inputs.is_schema_certain = False
+    return given
+
+
+def _confirmed_default(inputs: Inputs, scan: Scan) -> Schema | None:
+    """Return the default schema, if what is left of the file's own confirms it."""
+    sizes = {default_schema().batch_records}
+    sizes |= {block.row[0] for block in scan.blocks if block.name == "BATCH"}
+    limits = inputs.grammar.format.limits
+    for size in sorted(sizes, reverse=True)[:_SIZES_MAX]:
+        if limits.batch_records_min <= size <= limits.batch_records_max:
+            schema = default_schema().with_batch_records(size)
+            if _is_confirmed(inputs, schema):
+                return schema
+    return None
+
+
+def _is_confirmed(inputs: Inputs, schema: Schema) -> bool:
+    """Return whether a schema is the file's, by the CRC of it that stands behind it, or in the
+    journal of this file.
+    """
+    grammar = inputs.grammar
+    if inputs.journal is not None:
+        try:
+            _require_same_end(
+                inputs.main, read_journal(inputs.journal, schema, grammar), grammar
+            )  # fmt: skip
+        except DecodeError:
+            pass
+        else:
+            return True
+    block, size = grammar.block("SCHEMA", schema.embedded), grammar.frame_tail.size
+    at = grammar.header.size + len(block) - size
+    return at + size <= inputs.main.size and inputs.main.read(at, size) == block[-size:]
+
+
+def bound_journal(inputs: Inputs, schema: Schema) -> Journal | None:
+    """Return the journal if its rows go on where the main file ends, or if there is only it."""
+    data, grammar = inputs.journal, inputs.grammar
+    if data is None:
+        return None
+    if inputs.has_main:
+        standing = file_state(inputs.main, data, grammar)
+        if standing.kind == "closed":
+            return None  # a leftover
+        if standing.kind == "open":
+            return standing.journal
+    try:
+        rows = read_journal(data, schema, grammar)
+        _require_our_version(rows, grammar)
+        if inputs.has_main:
+            _require_same_end(inputs.main, rows, grammar)
+    except DecodeError as err:
+        err.message = f"the journal beside it cannot be used: {err.message}"
+        inputs.note(err)
+        return None
+    return rows
+
+
+def _require_our_version(journal: Journal, grammar: Grammar) -> None:
+    major, version = grammar.format.format.major, journal.header.version
+    if version >> 8 != major:
+        raise UnsupportedVersionError(
+            f"version {version >> 8}.{version & 0xFF}, expected {major}.x",
+            path="journal.header.version",
+        )
+
+
+def _require_same_end(main: Source, journal: Journal, grammar: Grammar) -> None:
+    """Require the block before the journal's rows to end as the journal says: its 64-bit CRC."""
+    end = journal.header.base_length
+    if end > main.size or last_masked_crc(main, grammar, end) != journal.header.last_masked_crc:
+        raise CorruptError(
+            f"nothing shows that its rows go on where the file ends, at {end}",
+            path="journal.header.last_masked_crc",
+        )
+
+
+def schema_of_journal(inputs: Inputs, given: Schema | None) -> Schema | None:
+    """Return the schema of a journal without its file: the one given, or the default one."""
+    if inputs.journal is None:
+        inputs.note(TruncatedError("the file is empty", path="header"))
+        return None
+    schema = given or default_schema()
+    try:
+        read_journal(inputs.journal, schema, inputs.grammar)
+    except (DecodeError, SchemaError) as err:
+        if isinstance(err, DecodeError):
+            inputs.note(err)
+        return None
+    return schema

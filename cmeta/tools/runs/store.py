@@ -1,0 +1,265 @@
+"""The catalogue on disk: an SQLite file in the user's cache folder. It may always be deleted.
+
+An entry holds as long as the file's stamp is the one that was remembered: length, time of change,
+inode, first bytes and last bytes, which are the header and the checksum of all that is between. Two
+kinds of file have no entry: one that is not closed and intact, and one that was changed a moment
+before it was read, since a second change may have left the same time.
+
+Nothing that goes wrong here is an error: a catalogue that cannot be opened, read, written or waited
+for is gone without, and a damaged one begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from cmeta.format.grammar import grammar_of
+from cmeta.schema.load import shipped_format
+from cmeta.tools.runs.run_info import LAYOUT
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
+Entry = tuple[bytes, bytes]  # stamp, and what is known
+
+FOLDER_VARIABLE = "CMETA_CACHE_DIR"
+FILE_NAME = "catalogue.sqlite3"
+GRANULARITY = 2_000_000_000  # nanoseconds: FAT's, the coarsest time of change in use
+_TABLE_VERSION = 1
+_TABLE = """CREATE TABLE IF NOT EXISTS runs (
+    path BLOB PRIMARY KEY, producer TEXT NOT NULL, day INTEGER NOT NULL,
+    stamp BLOB NOT NULL, crc INTEGER NOT NULL, info BLOB NOT NULL)"""
+_WAIT = 1.0  # seconds that another process may keep the file to itself
+_AT_ONCE = 500  # parameters of a statement; SQLite before 3.32 takes 999
+_FORGET_AFTER = 180  # days in which nobody has asked for an entry
+_RENEW_AFTER = 30  # days; so that asking seldom writes
+_NUMBERS = struct.Struct("<QqQ")
+
+
+def key_of(path: str) -> bytes:
+    """Return what a file is called in the catalogue."""
+    return os.fsencode(os.path.abspath(path))
+
+
+def stamp_of(path: str) -> bytes | None:
+    """Return the stamp of a regular file, None if there is none or it cannot be read."""
+    grammar = grammar_of(shipped_format())
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError):
+        return None
+    try:
+        status = os.fstat(descriptor)
+        len_tail = grammar.trailer.size
+        if not stat.S_ISREG(status.st_mode) or status.st_size < len_tail:
+            return None
+        head = os.read(descriptor, grammar.header.size)
+        os.lseek(descriptor, -len_tail, os.SEEK_END)
+        numbers = (status.st_size, status.st_mtime_ns, status.st_ino & (2**64 - 1))
+        return _NUMBERS.pack(*numbers) + head + os.read(descriptor, len_tail)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def is_settled(stamp: bytes, now: int) -> bool:
+    """Return whether a change after `now` must show in the time of change.
+
+    Parameters
+    ----------
+    now : int
+        Nanoseconds since 1970, of before the file was read.
+    """
+    changed: int = _NUMBERS.unpack_from(stamp)[1]
+    return changed < now - GRANULARITY
+
+
+def catalogue_path() -> Path:
+    """Return where the catalogue is; ``CMETA_CACHE_DIR`` overrides the user's cache folder."""
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        return Path(folder) / FILE_NAME
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cmeta", appauthor=False) / FILE_NAME
+
+
+class Catalogue:
+    """The entries of all runs that have been looked at; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        import cmeta
+
+        self._path = path
+        self._producer = f"{cmeta.__version__} {LAYOUT}"
+        self._today = int(time.time() // 86_400)
+        self._db: sqlite3.Connection | None = None
+        self._begin()
+
+    def entries(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return what is remembered of files."""
+        return self._guarded(lambda db: dict(self._entries(db, keys)), {})
+
+    def store(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+        """Remember files: key, stamp, and what is known of each."""
+        found = [
+            (key, self._producer, self._today, stamp, zlib.crc32(info), info)
+            for key, stamp, info in rows
+        ]
+        if found:
+            self._guarded(lambda db: self._store(db, found), None)
+
+    def prune(self, folders: Sequence[str], keys: Iterable[bytes]) -> None:
+        """Forget files below folders that are not among the keys and no longer there."""
+        known = set(keys)
+        self._guarded(lambda db: self._prune(db, folders, known), None)
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(Exception):  # a last checkpoint may fail; it comes again
+                db.close()
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # -------------------------------------------------------------------------------- statements
+
+    def _entries(
+        self, db: sqlite3.Connection, keys: Sequence[bytes]
+    ) -> Iterator[tuple[bytes, Entry]]:
+        old = []
+        for part in _parts(keys):
+            rows = db.execute(
+                "SELECT path, day, stamp, crc, info FROM runs WHERE producer = ? AND path IN "
+                f"({_marks(part)})",
+                (self._producer, *part),
+            )
+            for path, day, stamp, crc, info in rows:
+                if zlib.crc32(info) == crc:  # SQLite has no checksums of its own
+                    yield path, (stamp, info)
+                    if day < self._today - _RENEW_AFTER:
+                        old.append(path)
+        if old:
+            with contextlib.suppress(_sqlite_error()), _transaction(db):
+                for part in _parts(old):
+                    update = f"UPDATE runs SET day = ? WHERE path IN ({_marks(part)})"
+                    db.execute(update, (self._today, *part))
+
+    def _store(self, db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        with _transaction(db):
+            db.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def _prune(self, db: sqlite3.Connection, folders: Sequence[str], known: set[bytes]) -> None:
+        gone: list[bytes] = []
+        for folder in folders:
+            begin = os.fsencode(os.path.join(folder, ""))
+            end = begin[:-1] + bytes([begin[-1] + 1])
+            rows = db.execute("SELECT path FROM runs WHERE path >= ? AND path < ?", (begin, end))
+            gone += (path for (path,) in rows if path not in known and not os.path.lexists(path))
+        rows = db.execute(
+            "SELECT path FROM runs WHERE producer != ? OR day < ?",
+            (self._producer, self._today - _FORGET_AFTER),
+        )
+        gone += (path for (path,) in rows)
+        if gone:
+            with _transaction(db):
+                for part in _parts(gone):
+                    db.execute(f"DELETE FROM runs WHERE path IN ({_marks(part)})", part)
+
+    # ------------------------------------------------------------------------- what may go wrong
+
+    def _begin(self) -> None:
+        """Open the catalogue; a damaged one is deleted, and begins anew."""
+        import sqlite3
+
+        for _ in range(2):
+            try:
+                self._db = self._connect()
+                self._prepare(self._db)
+                return
+            except (sqlite3.OperationalError, OSError):  # locked, read-only, full, nowhere
+                self.close()
+                return
+            except sqlite3.Error:  # no database, or a malformed one
+                self.close()
+                self._delete()
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """Return what `work` gives; without a catalogue, or when it fails, something else."""
+        import sqlite3
+
+        if self._db is None:
+            return otherwise
+        try:
+            return work(self._db)
+        except sqlite3.OperationalError:
+            self.close()
+        except sqlite3.Error:
+            self.close()
+            self._delete()
+            self._begin()
+        return otherwise
+
+    def _connect(self) -> sqlite3.Connection:
+        import sqlite3
+
+        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)  # it holds configurations
+        return sqlite3.connect(self._path, timeout=_WAIT, isolation_level=None)
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA synchronous = NORMAL")
+        if db.execute("PRAGMA user_version").fetchone()[0] == _TABLE_VERSION:
+            return
+        db.execute("PRAGMA journal_mode = WAL")
+        with _transaction(db):
+            if db.execute("PRAGMA user_version").fetchone()[0] != _TABLE_VERSION:
+                db.execute("DROP TABLE IF EXISTS runs")
+                db.execute(_TABLE)
+                db.execute(f"PRAGMA user_version = {_TABLE_VERSION}")
+
+    def _delete(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                self._path.with_name(self._path.name + suffix).unlink()
+
+
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(_sqlite_error()):
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _sqlite_error() -> type[Exception]:
+    import sqlite3
+
+    return sqlite3.Error
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for begin in range(0, len(items), _AT_ONCE):
+        yield items[begin : begin + _AT_ONCE]
+
+
+def _marks(items: Sequence[object]) -> str:
+    return ",".join("?" * len(items))

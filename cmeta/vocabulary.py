@@ -1,0 +1,126 @@
+"""The words for phases and for the loss: one table for every entrance.
+
+Recorder, reader, query, replay, import, runs and command line all ask here.
+
+- A name that the schema has means itself, always.
+- Otherwise a phase may be named by a synonym, in any case: ``val`` and ``eval`` are validate.
+- ``test`` is a phase of its own: data kept for the end are not validation data.
+- ``loss`` is the field ``loss_value``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Container, Iterable
+
+_PHASE_WORDS = {
+    "train": ("train", "training"),
+    "validate": (
+        "val", "valid", "validate", "validation", "eval", "evaluate", "evaluation", "dev",
+    ),
+    "test": ("test", "testing"),
+}  # fmt: skip
+_PHASES = {word: phase for phase, words in _PHASE_WORDS.items() for word in words}
+_FIELDS = {"loss": "loss_value"}
+_LOSS = "loss"
+_FIRST_WORD = re.compile(r"([^/_.\-\s]+)[/_.\-\s]+(.*)", re.DOTALL)
+
+
+def phase_named(word: str, phases: Collection[str]) -> str | None:
+    """Return the phase that a word names, if `phases` has it.
+
+    Examples
+    --------
+    >>> phases = ("dream", "train", "validate")
+    >>> phase_named("Val", phases), phase_named("train", phases), phase_named("test", phases)
+    ('validate', 'train', None)
+    """
+    if word in phases:
+        return word
+    phase = _PHASES.get(word.lower())
+    return phase if phase in phases else None
+
+
+def new_phase_named(word: str) -> str:
+    """Return the name under which a phase is appended to a schema that does not have it.
+
+    Examples
+    --------
+    >>> new_phase_named("Testing"), new_phase_named("warmup")
+    ('test', 'warmup')
+    """
+    return _PHASES.get(word.lower(), word)
+
+
+def phase_synonyms(phases: Collection[str]) -> dict[str, str]:
+    """Return the phase for each lower-case word that names one of `phases`, those included."""
+    synonyms = {word: phase for word, phase in _PHASES.items() if phase in phases}
+    return synonyms | {phase: phase for phase in phases}
+
+
+def phase_of_name(name: str, phases: Collection[str]) -> str | None:
+    """Return the phase that the first word of a metric's name gives.
+
+    Examples
+    --------
+    >>> phases = ("dream", "train", "validate")
+    >>> [phase_of_name(name, phases) for name in ("val/acc", "eval_loss", "dream.kl", "loss")]
+    ['validate', 'validate', 'dream', None]
+    """
+    match = _FIRST_WORD.match(name)
+    return phase_named(match[1], phases) if match else None
+
+
+def field_named(name: str, known: Container[str]) -> str:
+    """Return the field that a name means: itself where `known` has it, else what it is short for.
+
+    Examples
+    --------
+    >>> field_named("loss", {"loss_value"}), field_named("loss", {"loss"}), field_named("lr", {})
+    ('loss_value', 'loss', 'lr')
+    """
+    path = _FIELDS.get(name, name)
+    return path if name not in known and path in known else name
+
+
+def field_synonyms(known: Container[str]) -> dict[str, str]:
+    """Return the field for each word that is short for one of `known`."""
+    return {word: path for word, path in _FIELDS.items() if word not in known and path in known}
+
+
+def loss_among(names: Iterable[str], phases: Collection[str]) -> str | None:
+    """Return the name that is plainly the loss: ``loss``, or the only one with a phase before it.
+
+    Examples
+    --------
+    >>> phases = ("train", "validate", "test")
+    >>> loss_among(["lr", "train/loss", "train/box_loss"], phases)
+    'train/loss'
+    >>> loss_among(["loss", "train_loss"], phases)
+    'loss'
+    >>> loss_among(["val/loss", "test/loss"], phases) is None
+    True
+    """
+    likely = []
+    for name in names:
+        if name == _LOSS:
+            return name
+        match = _FIRST_WORD.match(name)
+        if match and match[2] == _LOSS and phase_named(match[1], phases):
+            likely.append(name)
+    return likely[0] if len(likely) == 1 else None
+
+
+def best_loss_name(names: Iterable[str]) -> str | None:
+    """Return the name that most likely is the loss of a run.
+
+    Examples
+    --------
+    >>> best_loss_name(["lr", "train/loss"]), best_loss_name(["train/loss", "loss_value"])
+    ('train/loss', 'loss_value')
+    """
+    every = list(names)
+    for exact in (*_FIELDS.values(), *_FIELDS):
+        if exact in every:
+            return exact
+    return next((n for n in every if _LOSS in n.lower().split("/")[-1].split("_")), None)
