@@ -17,10 +17,6 @@ Examples
 >>> every_file_is_valid()
 """
 
-from cmeta.testing.oracle import expected, identical
-from cmeta.testing.runs import columns, files, records
-from cmeta.testing.schemas import schemas
-
 try:
     import hypothesis as _hypothesis  # noqa: F401  (says what is missing, before anything else)
 except ImportError as _err:
@@ -29,5 +25,8 @@ except ImportError as _err:
         'pip install "cmeta-format[testing]"'
     ) from _err
 
+from cmeta.testing.oracle import expected, identical
+from cmeta.testing.runs import columns, files, records
+from cmeta.testing.schemas import schemas
 
 __all__ = ["schemas", "records", "columns", "files", "expected", "identical"]

@@ -90,14 +90,14 @@ def long_json(opening, closing, length):
 # Each condition of the table, by its text, with files that meet it.
 CASES = {
     "the file ends within the header": [b"", VALID[:9]],
-    "`signature` is another": [with_bytes(0, lambda b: b ^ 1), b"not a chronicle at all"],
-    "the major version is another": [with_bytes(5, lambda b: 2), with_bytes(5, lambda b: 0)],
-    "a block goes on beyond the end of the file": [
+    "a wrong `signature`": [with_bytes(0, lambda b: b ^ 1), b"not a chronicle at all"],
+    "another major version": [with_bytes(5, lambda b: 2), with_bytes(5, lambda b: 0)],
+    "a block extends beyond the end of the file": [
         VALID[:12],
         VALID[:40],
         with_bytes(10 + 7, lambda b: 0x7F),
     ],
-    "a block goes on beyond the place where INDEX says that it ends": [
+    "a block extends beyond its end according to INDEX": [
         with_piece("CONFIG", len_more=1),
         with_piece("NAME", entry={"offset": 423}),
     ],
@@ -136,7 +136,7 @@ CASES = {
         with_piece("CONFIG", body=b"{"),
         with_piece("CONFIG", body=b"\xff"),
     ],
-    "SCHEMA is not a legal schema, or has defaults spelled out": [
+    "SCHEMA is not a legal schema, or has explicit defaults": [
         with_piece("SCHEMA", body=b"[]"),
         with_piece("SCHEMA", body=b"{}"),
         with_schema(lambda plain: plain["enumerations"].pop("phase")),
@@ -152,7 +152,7 @@ CASES = {
         with_schema(lambda plain: plain["record"].update(batch_records=65537)),
     ],
     "CONFIG is not an object": [with_piece("CONFIG", body=b"[]"), with_piece("CONFIG", body=b"1")],
-    "NAME is empty, too long, not UTF-8, a declared metric, or there twice": [
+    "NAME is empty, too long, not UTF-8, a declared metric, or a duplicate": [
         with_piece("NAME", body=b""),
         with_piece("NAME", body=b"x" * 256),
         with_piece("NAME", body=b"\xff"),
@@ -160,8 +160,8 @@ CASES = {
     ],
     "the file is not open and ends before INDEX": [VALID[:404], VALID[:584]],
     "the file ends within the trailer": [VALID[:-1], VALID[:-8]],
-    "bytes stand behind the trailer": [VALID + b"\0", draft(behind=b"\n").data()],
-    "INDEX contradicts the header, its own place, or a rule of [5.5](#55-index)": [
+    "there are bytes after the trailer": [VALID + b"\0", draft(behind=b"\n").data()],
+    "INDEX contradicts the header, its own offset, or a rule of [5.5](#55-index)": [
         with_bytes(6, lambda b: 4),
         with_bytes(4, lambda b: 1),
         draft(index={"index_offset": 404}).data(),
@@ -197,7 +197,7 @@ CASES = {
         with_column(PHASE, ""),
         with_piece("BATCH", body=draft().piece("BATCH").body + b"\0"),
     ],
-    "a directory claims more items than there are bytes": [
+    "a directory has more items than fit in the remaining bytes": [
         with_piece("BATCH", body=draft().piece("BATCH").body[:40] + b"\xff" * 40),
     ],
     "a column ends before its flags, run headers, k bytes, remainders or quotients do": [
@@ -231,7 +231,7 @@ CASES = {
         with_column(LOSS, "01 00 0c 00 0a de 02 60 e3 16 00 8f d0 03 00 01"),
         with_column(LOSS, "00 24 00 ff ff ff ff ff ff ff 7f"),
     ],
-    "bytes are left behind the last quotient": [with_column(CONFIG, "00 04 00 00")],
+    "bytes are left after the last quotient": [with_column(CONFIG, "00 04 00 00")],
     "timestamps or phases go back, or contradict the BATCH": [
         set_timestamps(6, 7, "00 09 00 0c 01 0e"),
         set_timestamps(5, 7, "00 09 00 0e 01 0e"),
@@ -245,7 +245,7 @@ CASES = {
         with_column(PHASE, "00 01 00 01 13"),
     ],
 }
-ELSEWHERE = {"the answer to a query would exceed `max_bytes`"}
+ELSEWHERE = {"the result of a query would exceed `max_bytes`"}
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +291,7 @@ def test_nothing_else_leaves_the_reader():
 def test_an_answer_beyond_max_bytes(conditions):
     with cmeta.open(VALID) as run, pytest.raises(cmeta.LimitError):
         run.read(max_bytes=10)
-    assert conditions["the answer to a query would exceed `max_bytes`"] == "Limit"
+    assert conditions["the result of a query would exceed `max_bytes`"] == "Limit"
 
 
 def test_a_newer_minor_version_may_add_what_can_be_skipped():

@@ -85,7 +85,7 @@ def classes(facts: Facts) -> str:
 def modes(facts: Facts) -> str:
     """Return the modes of a lossless float."""
     quantise, comments = facts.format.codecs.quantise, facts.comments
-    decimals = (f"0 to {quantise.decimals_max}", "decimals with that many digits: `integer / 10^mode`")
+    decimals = (f"0 to {quantise.decimals_max}", "decimals of `mode` digits: `integer / 10^mode`")
     names = ("mode_float32", "mode_float64")
     rows = [(getattr(quantise, name), comments.get(f"codecs.quantise.{name}")) for name in names]
     return table(["`mode`", "Meaning"], [decimals, *rows])
