@@ -1,20 +1,20 @@
-"""What a command is given: files, folders, patterns, and ``-`` for standard input.
+"""The arguments of a command: files, folders, patterns, and ``-`` for standard input.
 
-- A command of several files takes folders, for every ``.cmeta`` file below them, and patterns that
-  the shell has left alone (``"runs/**/*.cmeta"``): `expand`.
-- ``-`` is a chronicle on standard input. It is read at any offset, so all of it is read first:
-  what is in memory is the file itself. A command that hands the file on gives `readable`.
-- Nothing that is named is passed by in silence: what does not exist, a folder without chronicles, a
-  pattern that nothing matches stay in the list, and are errors where they are opened.
+- A command of several files takes folders and patterns (`expand`); `cmeta.storage.find` defines
+  what they mean.
+- ``-`` is a chronicle on standard input. A chronicle is read at any offset, so all of it is read
+  first; a command that passes the file on passes `readable`.
+- No argument is skipped silently: a missing file, a folder without chronicles and a pattern without
+  a match stay in the list, and are errors where they are opened.
 """
 
 from __future__ import annotations
 
 import glob
-import os
 import stat
 import sys
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -22,27 +22,26 @@ import click
 from cmeta.cli.console import STDIN_NAME, file_name, is_terminal
 from cmeta.cli.errors import Exit, Failure, reading
 from cmeta.reader.reader import Reader
+from cmeta.storage.find import find_files
 
 STDIN = Path("-")
-_SUFFIX = ".cmeta"
 
 
 def expand(paths: Iterable[Path]) -> list[Path]:
-    """Return the files that are meant, in order.
-
-    Of what a pattern matches, only ``.cmeta`` files are meant if there are any. A file that folders
-    and patterns give is given once.
+    """Return the files that paths mean (`cmeta.storage.find`), in order.
 
     Parameters
     ----------
     paths : iterable of Path
         Files, folders, patterns, or ``-``.
     """
-    found: list[Path] = []
-    for path in paths:
-        meant = _meant_by(path)
-        found += meant if meant == [path] else [one for one in meant if one not in found]
-    return found
+    files: list[Path] = []
+    for is_stdin, group in groupby(paths, lambda path: path == STDIN):
+        if is_stdin:
+            files.append(STDIN)
+        else:
+            files += map(Path, find_files(group, keep_empty=True).files)
+    return list(dict.fromkeys(files))
 
 
 def readable(path: Path) -> Path | bytes:
@@ -130,27 +129,3 @@ def _read_stdin() -> bytes:
         raise Failure(f"{STDIN_NAME}: a terminal, expected a .cmeta file in a pipe", Exit.USAGE)
     with reading(STDIN):
         return sys.stdin.buffer.read()
-
-
-def _meant_by(path: Path) -> list[Path]:
-    if path == STDIN or os.path.lexists(path) or not glob.has_magic(str(path)):
-        matches = [path]
-    else:
-        matches = _matching(str(path)) or [path]
-    found: dict[Path, None] = {}
-    for match in matches:
-        found.update(dict.fromkeys(_below(match) if match.is_dir() else [match]))
-    return list(found)
-
-
-def _matching(pattern: str) -> list[Path]:
-    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
-    files = [path for path in found if path.is_dir() or path.name.endswith(_SUFFIX)]
-    return files or found
-
-
-def _below(folder: Path) -> list[Path]:
-    """Return the chronicles below a folder; the folder itself if there is none."""
-    from cmeta.tools.audit.targets import targets_of
-
-    return targets_of(folder)

@@ -1,7 +1,12 @@
-"""Which files: those below folders, those that a pattern matches, and those that are named.
+"""Which files a path means: one meaning for Python and for every command.
 
-Links to folders are not followed, so that no loop has no end and ``latest -> run-17`` gives no run
-twice; a link to a file that is found anyway is left out as well.
+- A file is itself, even if it is missing.
+- A folder is every ``.cmeta`` file below it, sorted. Links to folders are not followed, so that a
+  loop ends and ``latest -> run-17`` does not list a run twice. A journal without its file means
+  that file, so that the loss is reported.
+- A pattern (``runs/**/*.cmeta``) is what it matches: the ``.cmeta`` files and, for folders, the
+  files below them; other files only if it matches no ``.cmeta`` file.
+- Each file is given once; a link to a file that is given anyway is left out.
 """
 
 from __future__ import annotations
@@ -12,51 +17,55 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cmeta.aliases import PathLike
 from cmeta.schema.load import shipped_format
 
 SUFFIX = ".cmeta"
+Paths = PathLike | Iterable[PathLike]
 _HERE = os.path.join(os.curdir, "")
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What paths mean.
+class FileList:
+    """The files that some paths mean.
 
     Attributes
     ----------
     files : tuple of str
-        Each once, those of a folder or a pattern sorted.
+        In the order of the paths; those of one folder or pattern sorted.
     folders : tuple of str
-        Absolute; everything below them was looked for.
+        Absolute paths of the folders that were searched.
     """
 
     files: tuple[str, ...]
     folders: tuple[str, ...]
 
 
-def find(paths: Paths) -> Found:
-    """Return the files that paths mean; one that is named need not exist.
+def find_files(paths: Paths, *, keep_empty: bool = False) -> FileList:
+    """Return the files that paths mean.
 
     Parameters
     ----------
-    paths : path, or sequence of paths
-        Folders, below which every ``.cmeta`` file is found; patterns such as
-        ``runs/**/*.cmeta``; files. Of what a pattern matches, only ``.cmeta`` files and folders
-        are meant if there are any.
+    paths : path, or iterable of paths
+        Files, folders and patterns.
+    keep_empty : bool
+        Keep a folder without a file, and a pattern without a match, as if it were a file, so that
+        opening it reports the error. Default: it means no file.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    files: dict[str, None] = {}
+    named = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    files: dict[str, str] = {}  # as given, by the path without "./" and doubled slashes
     folders = []
-    for path in map(os.fsdecode, given):
+    for path in map(os.fsdecode, named):
         if os.path.isdir(path):
-            files.update(dict.fromkeys(sorted(_below(path))))
+            members = sorted(_below(str(Path(path))))
             folders.append(os.path.abspath(path))
         elif is_pattern(path):
-            files.update(dict.fromkeys(sorted(_matching(path))))
+            members = sorted(_matching(path))
         else:
-            files[path] = None
-    return Found(tuple(_distinct(list(files))), tuple(folders))
+            members = [path]
+        for member in members or ([path] if keep_empty else []):
+            files.setdefault(str(Path(member)), member)
+    return FileList(tuple(_without_links(list(files.values()))), tuple(folders))
 
 
 def is_pattern(path: str) -> bool:
@@ -66,42 +75,44 @@ def is_pattern(path: str) -> bool:
 
 def _below(folder: str) -> Iterator[str]:
     journal = shipped_format().journal.suffix
-    left = [folder]
-    while left:
-        at = left.pop()
+    folders = [folder]
+    while folders:
         try:
-            with os.scandir(at) as entries:
+            with os.scandir(folders.pop()) as entries:
                 for entry in entries:
+                    path = entry.path.removeprefix(_HERE)
                     if entry.is_dir(follow_symlinks=False):
-                        left.append(entry.path)
-                    elif entry.name.endswith(SUFFIX):
-                        if not (entry.is_symlink() and os.path.isdir(entry.path)):
-                            yield entry.path.removeprefix(_HERE)
-                    elif entry.name.endswith(SUFFIX + journal):  # its file may be gone: say so
-                        yield entry.path.removeprefix(_HERE).removesuffix(journal)
+                        folders.append(entry.path)
+                    elif path.endswith(SUFFIX + journal):
+                        yield path.removesuffix(journal)
+                    elif path.endswith(SUFFIX) and not _is_link_to_folder(entry):
+                        yield path
         except OSError:
-            continue  # a folder that may not be read has no runs that could be
+            continue  # a folder that may not be read has no files that could be
+
+
+def _is_link_to_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and os.path.isdir(entry.path)
 
 
 def _matching(pattern: str) -> Iterator[str]:
     anchor = Path(pattern).anchor
     relative = os.path.relpath(pattern, anchor) if anchor else pattern
-    found = list(Path(anchor).glob(relative))
-    files = [path for path in found if not path.is_dir()]
-    runs = [path for path in files if path.name.endswith(SUFFIX)]
-    for folder in found:
+    matches = list(Path(anchor).glob(relative))
+    files = [str(path) for path in matches if not path.is_dir()]
+    for folder in matches:
         if folder.is_dir() and not folder.is_symlink():
             yield from _below(str(folder))
-    yield from map(str, runs or files)
+    yield from [path for path in files if path.endswith(SUFFIX)] or files
 
 
-def _distinct(files: list[str]) -> Iterator[str]:
-    """Yield the files without the links to one that is there under its own name."""
+def _without_links(files: list[str]) -> Iterator[str]:
+    """Yield the files without the links to one that is given under its own name."""
     links = set(filter(os.path.islink, files))
-    own = {os.path.realpath(path) for path in files if path not in links} if links else set()
+    targets = {os.path.realpath(path) for path in files if path not in links} if links else set()
     for path in files:
         if path not in links:
             yield path
-        elif (target := os.path.realpath(path)) not in own:
-            own.add(target)
+        elif (target := os.path.realpath(path)) not in targets:
+            targets.add(target)
             yield path

@@ -50,14 +50,14 @@ def test_a_file_whose_name_is_a_pattern_is_a_file(tree):
 
 def test_what_is_named_is_never_passed_by(tree):
     assert names(tree, "missing.cmeta", "m*.cmeta", "a.cmeta", "a.cmeta") == [
-        "missing.cmeta", "m*.cmeta", "a.cmeta", "a.cmeta",
+        "missing.cmeta", "m*.cmeta", "a.cmeta",
     ]  # fmt: skip
     (tree / "empty").mkdir()
     assert names(tree, "empty") == ["empty"]
     assert names(tree, "a.cmeta", ".", "deep") == [
         "a.cmeta", "[x]*.cmeta", "deep/er/b.cmeta", "z ü.cmeta",
     ]  # fmt: skip
-    assert expand([Path("-")]) == [Path("-")]
+    assert expand(map(Path, ["-", "a.cmeta", "-"])) == [Path("-"), Path("a.cmeta")]
 
 
 def test_a_journal_whose_file_is_gone_is_an_error(cm, tmp_path):
@@ -71,8 +71,7 @@ def test_a_journal_whose_file_is_gone_is_an_error(cm, tmp_path):
 def test_commands_of_several_files_take_all_three(cm, tree, command):
     found = cm(*command.split(), "--json", tree, tree / "d*", tree / "a.cmeta")
     files = [json.loads(line)["file"] for line in found.stdout.splitlines()]
-    assert len(files) == 5
-    assert files[-1] == str(tree / "a.cmeta")
+    assert sorted(files) == sorted(str(tree / name) for name in names(tree, "."))
 
 
 @pytest.mark.parametrize("command", ["validate", "query", "schema check"])

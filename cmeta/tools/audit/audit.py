@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.aliases import Progress
+from cmeta.storage.find import Paths, find_files
 from cmeta.tools.audit.audit_file import examine
 from cmeta.tools.audit.audit_report import AuditReport
-from cmeta.tools.audit.targets import Paths, targets_of
 from cmeta.tools.parallel import in_processes
 
 _MAIN = "__main__"
@@ -30,7 +30,8 @@ def audit(
     Parameters
     ----------
     paths : path, or sequence of paths
-        Files, and folders, below which every ``.cmeta`` file is looked at.
+        Files, folders and patterns, as for `cmeta.scan`; a folder without a chronicle, or a pattern
+        without a match, has a report that says so.
     replay : callable or class, optional
         As for `cmeta.replay`; every file is replayed with it.
     against : path, optional
@@ -65,7 +66,7 @@ def audit(
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: found {jobs}, expected 1 or more")
-    files = targets_of(paths)
+    files = list(map(Path, find_files(paths, keep_empty=True).files))
     other = None if against is None else Path(against)
     tell = _Meter(files, progress or (lambda done, total: None))
     num_processes = min(jobs or os.cpu_count() or 1, len(files))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec import DecodeError, structs
 
 from cmeta.aliases import Progress
-from cmeta.storage.find import Paths, find
+from cmeta.storage.find import Paths, find_files
 from cmeta.tools.parallel import in_processes
 from cmeta.tools.runs.describe import look
 from cmeta.tools.runs.run_info import RunInfo, decode, encode
@@ -109,8 +109,7 @@ def scan(
     Parameters
     ----------
     paths : path, or sequence of paths
-        Folders, below which every ``.cmeta`` file is looked at; patterns such as
-        ``runs/**/*.cmeta``; files. Links to folders are not followed.
+        Files, folders and patterns, as `cmeta.storage.find` has it; an empty folder gives no run.
     jobs : int, optional
         At most how many processes. Default: one for each CPU, as far as there is work for it.
     cache : bool
@@ -144,7 +143,7 @@ def scan(
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: found {jobs}, expected 1 or more")
-    found = find(paths)
+    found = find_files(paths)
     with Catalogue(catalogue_path()) if cache else nullcontext() as catalogue:
         keys = list(map(key_of, found.files))
         known = {} if catalogue is None else catalogue.entries(keys)
