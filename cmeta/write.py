@@ -14,7 +14,7 @@ from cmeta.records.columns import Columns
 from cmeta.records.convert import ChunkMaker, batched
 from cmeta.records.record import CycleRecord
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.storage.atomic import AtomicFile
+from cmeta.storage.atomic import atomic_file
 
 _RECORDS_AT_ONCE = 4096
 
@@ -74,7 +74,7 @@ def write(
     encoder = Encoder(schema or default_schema())
     maker = ChunkMaker(encoder.schema, config)
     chunks = _chunks(columns, present, maker, encoder)
-    with AtomicFile(Path(path)) as file:
+    with atomic_file(Path(path)) as file:
         file.write(encoder.begin())
         for chunk in chunks:
             file.write(encoder.feed(chunk))

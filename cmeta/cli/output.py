@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from cmeta.cli.console import file_name, is_terminal
 from cmeta.cli.errors import Exit, Failure
-from cmeta.storage.atomic import AtomicFile
+from cmeta.storage.atomic import atomic_file
 
 STDOUT = Path("-")
 
@@ -46,7 +46,7 @@ def written(out: Path) -> Iterator[BinaryIO]:
     if out == STDOUT:
         yield sys.stdout.buffer
         return
-    with AtomicFile(out) as file:
+    with atomic_file(out) as file:
         yield file
 
 

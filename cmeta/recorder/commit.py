@@ -7,6 +7,7 @@ order in which it stands there, and each step is safe to be the last.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cmeta.format.journal import Framer
 from cmeta.recorder.pending import JournalFile, Ledger
 from cmeta.records.chunk import Chunk
 from cmeta.schema.schema import Schema
-from cmeta.storage.atomic import temporary_name, unused_name
+from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
 from cmeta.storage.file_state import journal_path
 
@@ -82,16 +83,12 @@ class Store:
     def create(self, ledger: Ledger, beginning: bytes) -> None:
         """Create a chronicle: the journal first, then the main file of `beginning`."""
         self.publish(ledger)
-        temporary = self._create(self.path)
-        try:
-            temporary.write(beginning, 0)
-            temporary.sync()
-            self._disk.rename(temporary, self.path)
-        except BaseException:
-            self._drop(temporary)
-            raise
+        with self._temporary(self.path) as main:
+            main.write(beginning, 0)
+            main.sync()
+            self._disk.rename(main, self.path)
         self._disk.sync_folder(self.path.parent)
-        self.main = temporary
+        self.main = main
 
     def reopen(self, ledger: Ledger, header: bytes) -> None:
         """Go on with a chronicle: a journal of our own first, then cut the main file to L."""
@@ -113,13 +110,9 @@ class Store:
         """Put a new journal with the rows of the ledger in place of whatever is there."""
         with ledger.lock:
             bodies = ledger.rows[: ledger.tail.num_records - ledger.first]
-        journal, length = self._prepare(ledger, bodies)
-        try:
+        with self._temporary(journal_path(self.path)) as file:
+            journal, length = self._prepare(ledger, file, bodies)
             self._switch(ledger, journal, length, bodies)
-        except BaseException:
-            if journal.file.path != journal_path(self.path):
-                self._drop(journal.file)
-            raise
 
     # ------------------------------------------------------------------------------ recording
 
@@ -161,18 +154,13 @@ class Store:
                 "recorder saves what has been recorded"
             )
 
-    def _prepare(self, ledger: Ledger, bodies: list[bytes]) -> tuple[JournalFile, int]:
+    def _prepare(self, ledger: Ledger, file: File, bodies: list[bytes]) -> tuple[JournalFile, int]:
         """Write a journal to a temporary file, and wait for the disk."""
         framer = Framer(self._grammar, int.from_bytes(os.urandom(8), "little"))
-        file = self._create(journal_path(self.path))
-        try:
-            journal = JournalFile(file, framer)
-            data = self._header(framer) + ledger.entries_of(bodies, ledger.first, journal)
-            file.write(data, 0)
-            ledger.sync(file)
-        except BaseException:
-            self._drop(file)
-            raise
+        journal = JournalFile(file, framer)
+        data = self._header(framer) + ledger.entries_of(bodies, ledger.first, journal)
+        file.write(data, 0)
+        ledger.sync(file)
         return journal, len(data)
 
     def _switch(
@@ -248,12 +236,12 @@ class Store:
         if self.main is None:
             raise AssertionError("only what has been begun can be saved")
         target = self.path if not self.path.exists() else unused_name(self.path, "rescued")
-        copy = self._create(self.path)
-        size = os.fstat(self.main.descriptor).st_size
-        for offset in range(0, size, _COPY_AT_ONCE):
-            copy.write(self.main.read(_COPY_AT_ONCE, offset), offset)
-        copy.sync()
-        self._disk.rename(copy, target)
+        with self._temporary(self.path) as copy:
+            size = os.fstat(self.main.descriptor).st_size
+            for offset in range(0, size, _COPY_AT_ONCE):
+                copy.write(self.main.read(_COPY_AT_ONCE, offset), offset)
+            copy.sync()
+            self._disk.rename(copy, target)
         self._disk.sync_folder(target.parent)
         copy.close()
         if target != self.path:
@@ -278,13 +266,8 @@ class Store:
         self._end += len(self._unwritten)
         self._unwritten = b""
 
-    def _create(self, target: Path) -> File:
-        """Create a temporary file that will be renamed to `target`."""
-        return self._disk.create(temporary_name(target))
-
-    def _drop(self, file: File) -> None:
-        file.close()
-        self._disk.unlink(file.path)
+    def _temporary(self, target: Path) -> AbstractContextManager[File]:
+        return temporary_file(target, self._disk, RECORDER_TEMPORARY)
 
     def _sync_folder(self, ledger: Ledger) -> None:
         try:

@@ -22,7 +22,7 @@ from cmeta.records import seeds
 from cmeta.records.chunk import Chunk, Column
 from cmeta.schema import canonical_json
 from cmeta.schema.schema import Schema
-from cmeta.storage.atomic import temporary_name, unused_name
+from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
 from cmeta.storage.file_state import FileState, file_state, journal_path, read_beside
 from cmeta.storage.open import AnyBatch, OpenFile
@@ -332,17 +332,16 @@ class Continuation:
         """Write what is dropped as a chronicle of its own, before anything else is changed."""
         target = unused_name(self._path, f"dropped-from-{keep}")
         encoder = Encoder(self.schema)
-        file = self._disk.create(temporary_name(self._path))
-        try:
+        with temporary_file(self._path, self._disk, RECORDER_TEMPORARY) as file:
             self._write_dropped(file, encoder, keep)
             file.sync()
-            self._disk.rename(file, target)
-            self._disk.sync_folder(target.parent)
-        except BaseException:
-            self._disk.unlink(file.path)
-            raise
-        finally:
             file.close()
+            self._disk.rename(file, target)
+        try:
+            self._disk.sync_folder(target.parent)
+        except OSError:
+            self._disk.unlink(target)
+            raise
         return target
 
     def _write_dropped(self, file: File, encoder: Encoder, keep: int) -> None:

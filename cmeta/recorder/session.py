@@ -24,7 +24,7 @@ from cmeta.recorder.sealer import Background
 from cmeta.records import seeds
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import default_schema
-from cmeta.storage.atomic import TEMPORARY
+from cmeta.storage.atomic import RECORDER_TEMPORARY
 from cmeta.storage.disk import Disk
 from cmeta.storage.file_state import FileState, journal_path
 from cmeta.storage.lock import Lock
@@ -238,5 +238,5 @@ def _existing(path: Path, kind: str) -> str:
 def _remove_leftovers(path: Path, disk: Disk) -> None:
     """Remove the temporary files of recorders that died; the caller holds the lock."""
     for name in (path.name, journal_path(path).name):
-        for leftover in path.parent.glob(f".{escape(name)}.*{TEMPORARY}"):
+        for leftover in path.parent.glob(f".{escape(name)}.*{RECORDER_TEMPORARY}"):
             disk.unlink(leftover)

@@ -1,59 +1,84 @@
-"""A file that is complete or absent: written under a temporary name, then renamed."""
+"""Files that are complete or absent: written under a temporary name, then renamed.
+
+Every file that cmeta creates takes this way: data under a temporary name beside the target, fsync,
+rename (or link), fsync of the folder. A crash at any point leaves the target as it was, or whole.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-TEMPORARY = ".tmp-recorder"
+from cmeta.storage.disk import Disk, File, sync_folder
 
-
-def temporary_name(target: Path) -> Path:
-    """Return a name that nothing has, for a file that will be renamed to `target`."""
-    return target.with_name(f".{target.name}.{os.urandom(6).hex()}{TEMPORARY}")
+TEMPORARY = ".tmp"
+RECORDER_TEMPORARY = ".tmp-recorder"  # the holder of the lock may remove those that it finds
 
 
-def unused_name(path: Path, what: str) -> Path:
-    """Return a name beside `path` that nothing has."""
+@contextmanager
+def temporary_file(
+    target: Path, disk: Disk | None = None, suffix: str = TEMPORARY
+) -> Iterator[File]:
+    """Create a file beside `target`; it is removed when the block ends, unless renamed by then."""
+    disk = disk or Disk()
+    name = target.with_name(f".{target.name}.{os.urandom(6).hex()}{suffix}")
+    file = disk.create(name)
+    try:
+        yield file
+    finally:
+        if file.path == name:
+            file.close()
+            disk.unlink(name)
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[BinaryIO]:
+    """Open a stream for a file that replaces `target` when the block has ended without an error."""
+    disk = Disk()
+    with temporary_file(target, disk) as file:
+        with file.stream() as stream:
+            yield stream
+        file.sync()
+        file.close()
+        disk.rename(file, target)
+    disk.sync_folder(target.parent)
+
+
+def publish_new(file: File, target: Path) -> None:
+    """Give a finished temporary file its name; unlike a rename, this never replaces a file.
+
+    Raises
+    ------
+    FileExistsError
+        The name has been taken meanwhile.
+    OSError
+        The new name cannot be made durable; it has been removed again.
+    """
+    try:
+        os.link(file.path, target)
+    except FileExistsError:
+        raise
+    except OSError as err:  # a file system without links
+        if os.path.lexists(target):
+            message = os.strerror(errno.EEXIST)
+            raise FileExistsError(errno.EEXIST, message, str(target)) from err
+        os.rename(file.path, target)
+    try:
+        sync_folder(target.parent)
+    except OSError:
+        target.unlink()
+        raise
+
+
+def unused_name(path: Path, label: str) -> Path:
+    """Return a name beside `path` that no file has yet, such as ``run.LABEL-1.cmeta``."""
     number = 1
     while True:
-        candidate = path.with_name(f"{path.stem}.{what}-{number}{path.suffix}")
+        candidate = path.with_name(f"{path.stem}.{label}-{number}{path.suffix}")
         if not candidate.exists():
             return candidate
         number += 1
-
-
-class AtomicFile:
-    """A temporary file beside the target, renamed over it when all of it is on disk."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
-
-    def __enter__(self) -> BinaryIO:
-        self._file = open(self._temporary, "xb")
-        return self._file
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        try:
-            if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self._file.close()
-            if kind is None:
-                os.replace(self._temporary, self._target)
-                sync_folder(self._target.parent)
-        finally:
-            self._temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename durable, where folders can be synced."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

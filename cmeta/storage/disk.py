@@ -1,17 +1,18 @@
-"""Everything that a recorder does to the file system, and nothing else: the seam for tests.
+"""The operations on the file system that writing consists of: the seam for fault injection.
 
-Each method is one operation of the commit protocol. A test puts another `Disk` in its place, to
-note the order of operations, to let one of them fail, or to stop at any of them.
+Each method is one operation of the commit protocol. Tests substitute another `Disk` that records
+the order of operations, makes one of them fail, or stops at any of them.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 
 class File:
-    """An open file that is written at stated offsets."""
+    """An open file, written at explicit offsets."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -23,16 +24,20 @@ class File:
         Raises
         ------
         OSError
-            The disk is full, or worse; part of it may have been written.
+            Such as a full disk; part of the data may have been written.
         """
         try:
             written = os.pwrite(self.descriptor, data, offset)
-            while written < len(data):  # a short write: the next one says why
+            while written < len(data):  # after a short write, the next one gives the reason
                 data, offset = data[written:], offset + written
                 written = os.pwrite(self.descriptor, data, offset)
         except OSError as err:
             err.filename = os.fspath(self.path)
             raise
+
+    def stream(self) -> BinaryIO:
+        """Return a buffered stream that writes to the file; closing it leaves the file open."""
+        return open(self.descriptor, "wb", closefd=False)
 
     def truncate(self, length: int) -> None:
         """Cut the file, or extend it by zeros."""
@@ -43,7 +48,7 @@ class File:
         os.fsync(self.descriptor)
 
     def is_at(self, path: Path) -> bool:
-        """Return whether a name still denotes this file."""
+        """Return whether a path still refers to this file."""
         try:
             return os.path.samestat(os.fstat(self.descriptor), path.stat())
         except FileNotFoundError:
@@ -54,7 +59,7 @@ class File:
         return os.pread(self.descriptor, length, offset)
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file; closing it again does nothing."""
         if self.descriptor >= 0:
             descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)
@@ -72,23 +77,28 @@ class Disk:
         return File(path, os.open(path, os.O_RDWR | _FLAGS))
 
     def rename(self, file: File, target: Path) -> None:
-        """Give a file another name, over whatever has it."""
+        """Rename a file, replacing any file of that name."""
         os.replace(file.path, target)
         file.path = target
 
     def unlink(self, path: Path) -> None:
-        """Remove a name, if it is there."""
+        """Remove a file if it exists."""
         path.unlink(missing_ok=True)
 
     def sync_folder(self, folder: Path) -> None:
-        """Wait until the names in a folder are on disk, where a system can."""
-        if os.name != "posix":
-            return
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Wait until the names in a folder are on disk."""
+        sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk, on systems that can sync folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -15,6 +15,7 @@ import pytest
 
 import cmeta
 from cmeta.errors import ExistsError, RecoveryError, TruncatedError
+from cmeta.storage.disk import Disk
 from cmeta.tools.recover import output
 from cmeta.tools.recover.recover import Meter, recover
 from tests.hostile.reseal import BATCH, bounds_of
@@ -123,17 +124,16 @@ def test_a_failed_fsync(broken, untouched, monkeypatch, call):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk(broken, untouched, monkeypatch):
     """The first byte that does not fit, and the last."""
-    real = Path.open
+    real = Disk.create
 
-    def on_full(self, mode="r", *args, **options):
-        file = real(self, mode, *args, **options)
-        if mode == "xb":
-            descriptor = os.open("/dev/full", os.O_WRONLY)
-            os.dup2(descriptor, file.fileno())
-            os.close(descriptor)
+    def on_full(self, path):
+        file = real(self, path)
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(descriptor, file.descriptor)
+        os.close(descriptor)
         return file
 
-    monkeypatch.setattr(Path, "open", on_full)
+    monkeypatch.setattr(Disk, "create", on_full)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         recover(broken, broken.with_name("out"))
 
@@ -147,13 +147,10 @@ def test_a_write_that_fails(broken, untouched, monkeypatch, place):
 
 
 def test_a_folder_that_cannot_be_written(broken, untouched, monkeypatch):
-    def denied(self, mode="r", *args, **options):
-        if mode == "xb":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
-        return real(self, mode, *args, **options)
+    def denied(self, path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    real = Path.open
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(Disk, "create", denied)
     with pytest.raises(PermissionError):
         recover(broken, broken.with_name("out"))
 
@@ -195,9 +192,7 @@ def test_the_output_is_verified(broken, untouched, monkeypatch):
 
     def finish(self):
         real(self)
-        self._file.seek(1800)
-        self._file.write(b"\xa5\x5a\xa5")
-        self._file.flush()
+        self._file.write(b"\xa5\x5a\xa5", 1800)
 
     monkeypatch.setattr(output.Output, "finish", finish)
     with pytest.raises(RecoveryError, match="not a valid chronicle"):

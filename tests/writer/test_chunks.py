@@ -95,7 +95,7 @@ def test_how_many_records_are_taken_at_once_does_not_matter(whole, target, monke
 
 
 def test_folders_are_synced_where_that_is_possible(tmp_path, monkeypatch):
-    module = sys.modules["cmeta.storage.atomic"]
+    module = sys.modules["cmeta.storage.disk"]
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     module.sync_folder(tmp_path)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +12,8 @@ from cmeta.errors import EncodeError, ExistsError, RecoveryError
 from cmeta.format.encoder import Encoder
 from cmeta.records.chunk import Chunk
 from cmeta.schema.schema import Schema
-from cmeta.storage.atomic import sync_folder
+from cmeta.storage.atomic import publish_new
+from cmeta.storage.disk import File
 from cmeta.validate import validate
 
 
@@ -22,14 +22,16 @@ class Output:
 
     Parameters
     ----------
-    file : binary file
+    file : File
+    stream : binary file
+        Writes to `file`.
     schema : Schema
     """
 
-    def __init__(self, file: BinaryIO, schema: Schema) -> None:
-        self._file = file
+    def __init__(self, file: File, stream: BinaryIO, schema: Schema) -> None:
+        self._file, self._stream = file, stream
         self._encoder = Encoder(schema)
-        self._file.write(self._encoder.begin())
+        self._stream.write(self._encoder.begin())
 
     @property
     def num_records(self) -> int:
@@ -44,7 +46,7 @@ class Output:
         RecoveryError
         """
         try:
-            self._file.write(self._encoder.feed(chunk))
+            self._stream.write(self._encoder.feed(chunk))
         except EncodeError as err:
             raise RecoveryError(f"cannot be written again: {err}") from err
 
@@ -56,24 +58,13 @@ class Output:
         RecoveryError
         """
         try:
-            self._file.write(self._encoder.finish())
+            self._stream.write(self._encoder.finish())
         except EncodeError as err:
             raise RecoveryError(f"cannot be written again: {err}") from err
-        self._file.seek(0)
-        self._file.write(self._encoder.header(self._encoder.num_records))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-
-@contextmanager
-def temporary(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Give a new file beside the target, gone at the end whatever happens."""
-    path = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
-    try:
-        with path.open("xb") as file:
-            yield path, file
-    finally:
-        path.unlink(missing_ok=True)
+        self._stream.seek(0)
+        self._stream.write(self._encoder.header(self._encoder.num_records))
+        self._stream.flush()
+        self._file.sync()
 
 
 def require_free(target: Path) -> None:
@@ -103,8 +94,8 @@ def verify(path: Path, num_records: int, progress: Callable[[int, int], None]) -
         )
 
 
-def publish(path: Path, target: Path) -> None:
-    """Give a file its name, unless that has been taken meanwhile.
+def publish(file: File, target: Path) -> None:
+    """Give the recovered file its name, unless that has been taken meanwhile.
 
     Raises
     ------
@@ -113,15 +104,7 @@ def publish(path: Path, target: Path) -> None:
         It cannot be made durable; then it does not have the name.
     """
     try:
-        os.link(path, target)  # unlike a rename, it never replaces
+        publish_new(file, target)
     except FileExistsError:
         require_free(target)
-        raise
-    except OSError:  # a file system without links
-        require_free(target)
-        os.rename(path, target)
-    try:
-        sync_folder(target.parent)
-    except OSError:
-        target.unlink()
         raise

@@ -14,6 +14,7 @@ from cmeta.format.journal import Journal
 from cmeta.format.journal_rows import Tables as NumberTables
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.schema.schema import Schema
+from cmeta.storage.atomic import temporary_file
 from cmeta.storage.file_state import journal_path
 from cmeta.tools.recover.batches import Pair, Salvaged, Tables, by_index, by_walking, ends_of
 from cmeta.tools.recover.index import Index, crc_of, find_index, place
@@ -24,7 +25,7 @@ from cmeta.tools.recover.inputs import (
     schema_of,
     schema_of_journal,
 )
-from cmeta.tools.recover.output import Output, publish, require_free, temporary, verify
+from cmeta.tools.recover.output import Output, publish, require_free, verify
 from cmeta.tools.recover.recovery_report import Lost, RecoveryReport
 from cmeta.tools.recover.rows import Rows, salvage_rows
 from cmeta.tools.recover.scan import Found, Scan, scan
@@ -226,8 +227,8 @@ class _Recovery:
         tables = Tables(inputs.main, inputs.grammar, schema, newer=inputs.newer)
         index, pieces = self._pieces(found, index, journal, tables)
         num_batches = sum(block.name == "BATCH" for block in found.blocks)
-        with temporary(self._target) as (path, file):
-            output = Output(file, schema)
+        with temporary_file(self._target) as file, file.stream() as stream:
+            output = Output(file, stream, schema)
             for piece in pieces:
                 self._take(piece, output, tables)
                 self._progress.at(1, report.num_batches, num_batches)
@@ -238,8 +239,10 @@ class _Recovery:
             if report.verdict == "nothing":
                 return
             output.finish()
-            verify(path, report.num_records, lambda done, size: self._progress.at(2, done, size))
-            publish(path, self._target)
+            verify(
+                file.path, report.num_records, lambda done, size: self._progress.at(2, done, size)
+            )
+            publish(file, self._target)
         report.out = str(self._target)
 
     def _pieces(
