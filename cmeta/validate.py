@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmeta.aliases import Array, Buffer, Mask, Progress
+from cmeta.aliases import Buffer, Progress
 from cmeta.errors import CanonicalError, ChecksumError, CorruptError, DecodeError, EncodeError
 from cmeta.format.batch import Batch, BatchContext
 from cmeta.format.block import Block, numbered, parse_config, parse_name, read_block
@@ -366,16 +366,15 @@ class Decoded(Chunk):
 
     def column(self, field: Field) -> Column | None:
         """Return a column, decoded and checked."""
-        found = self._batch.column(field, 0)
-        return None if found is None else Column(*found)
+        return self._batch.column(field, 0)
 
-    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
+    def components(self, field: Field) -> Iterator[Column]:
         """Yield the columns of a field, decoded and checked."""
-        for values, present in self._batch.components(field, 0):
-            if present is not None and not present.any():
+        for column in self._batch.components(field, 0):
+            if column.present is not None and not column.present.any():
                 offset, path = self._batch.place_of(field, 0)
                 raise CanonicalError("a column without a value", offset=offset, path=path)
-            yield values, present
+            yield column
 
     def decode_all(self) -> None:
         """Decode every column, for the errors that this may raise."""

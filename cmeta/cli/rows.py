@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask, Rows
+from cmeta.aliases import Rows
 from cmeta.cli.errors import describe, reading
 from cmeta.errors import DecodeError
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection, num_rows
+from cmeta.records.chunk import Column
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo
 from cmeta.validate import Finding
@@ -33,21 +34,17 @@ class RowBlock:
     Attributes
     ----------
     num_rows : int
-    columns : mapping of Field to (values, present)
-        Values of ``(n,)`` or ``(n, k)``, enumerations as codes; `present` of ``(n,)``, or None if
-        all records have it. A field without any value here may be missing.
+    columns : mapping of Field to Column
+        Enumerations as codes. A field without any value here may be missing.
     """
 
     num_rows: int
-    columns: Mapping[Field, tuple[Array, Mask | None]]
+    columns: Mapping[Field, Column]
 
     def slice(self, rows: slice) -> RowBlock:
         """Return some of the rows."""
         length = len(range(*rows.indices(self.num_rows)))
-        columns = {
-            field: (values[rows], None if present is None else present[rows])
-            for field, (values, present) in self.columns.items()
-        }
+        columns = {field: column.rows(rows) for field, column in self.columns.items()}
         return RowBlock(length, columns)
 
 
@@ -160,8 +157,7 @@ class RowStream:
         for field in batch.fields if self._fields is None else self._fields:
             column = batch.column(field, 0)
             if column is not None:
-                values, present = column
-                columns[field] = (values[rows], None if present is None else present[rows])
+                columns[field] = column.rows(rows)
         self._reader.stats.num_columns += batch.num_columns_decoded
         return RowBlock(num_rows(rows), columns)
 

@@ -16,7 +16,7 @@ from cmeta.format.block import Block
 from cmeta.format.column import Cells, Phases, State
 from cmeta.format.grammar import Grammar
 from cmeta.format.stages import classes
-from cmeta.records.chunk import Chunk
+from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field, undeclared
@@ -245,7 +245,7 @@ class Batch:
                 raise CorruptError(f"record {row} goes back in (timestamp, phase)")
         return found
 
-    def components(self, field: Field, fill: Any) -> Iterator[tuple[Array, Mask | None]]:
+    def components(self, field: Field, fill: Any) -> Iterator[Column]:
         """Yield the columns of a field: values, and which records have it (None: all).
 
         One for each component of a vector, decoded when it is its turn; none if the field is
@@ -264,7 +264,8 @@ class Batch:
         if place is None:
             return
         if field in (self._schema[PHASE], self._schema[TIMESTAMP]):
-            yield (self.phases.codes if field.name == PHASE else self.timestamps), None
+            values = self.phases.codes if field.name == PHASE else self.timestamps
+            yield Column(values, None)
             return
         pieces = self._pieces[place : place + field.num_columns]
         if not any(piece.length for piece in pieces):
@@ -281,10 +282,10 @@ class Batch:
                 first_mask = present
             with error_context(*self.place_of(field, component)):
                 self._check(field, values, present, first_mask)
-            yield values, present
+            yield Column(values, present)
 
-    def column(self, field: Field, fill: Any) -> tuple[Array, Mask | None] | None:
-        """Return a field's values, ``(n_records,)`` or ``(n_records, k)``, and its mask.
+    def column(self, field: Field, fill: Any) -> Column | None:
+        """Return a field's column, or None if no record of the batch has it.
 
         Parameters
         ----------
@@ -298,8 +299,9 @@ class Batch:
         parts = list(self.components(field, fill))
         if not parts:
             return None
-        values = [part for part, _ in parts]
-        return np.stack(values, axis=1) if field.num_components else values[0], parts[0][1]
+        if not field.num_components:
+            return parts[0]
+        return Column(np.stack([part.values for part in parts], axis=1), parts[0].present)
 
     def _check(
         self, field: Field, values: Array, present: Mask | None, first_mask: Mask | None

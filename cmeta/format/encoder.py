@@ -184,8 +184,7 @@ class Encoder:
         if config is None or column is None:
             return batch, []
         known = self.progress.configs
-        used = column.values if column.present is None else column.values[column.present]
-        places, first = np.unique(used, return_index=True)
+        places, first = np.unique(column.recorded(), return_index=True)
         blocks = []
         numbers = np.zeros(len(batch.configs) + 1, np.uint32)
         for place in places[np.argsort(first)].tolist():
@@ -203,7 +202,8 @@ class Encoder:
         new = []
         for field in batch.fields:
             if not field.declared and field.name not in self.progress.names:
-                ((_, present),) = batch.components(field)
+                (column,) = batch.components(field)
+                present = column.present
                 first = 0 if present is None else int(np.argmax(present))
                 new.append((first, field.name.encode()))
         return [name.decode() for _, name in sorted(new)]

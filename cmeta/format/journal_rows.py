@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.aliases import Array, Mask
+from cmeta.aliases import Array
 from cmeta.format.column import Phases
 from cmeta.format.grammar import Grammar
 from cmeta.format.stages import fixed_point
@@ -22,7 +22,7 @@ from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.load import shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 
 _CODES = {
     "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
@@ -83,20 +83,11 @@ class RowLayout:
         entry = grammar.format.structs["row_metric"].fields
         self.entry = grammar.layout(entry).dtype
         self.entry_codes = grammar.layout(entry).codes
-        self._group = schema.open_group or ""
-        self._undeclared: dict[str, Field] = {}
 
     @property
     def len_fixed(self) -> int:
         """Bytes of the fixed part."""
         return self.dtype.itemsize
-
-    def field_of(self, name: str) -> Field:
-        """Return the field of an undeclared metric."""
-        if name not in self._undeclared:
-            codecs = self.schema.format.codecs
-            self._undeclared[name] = undeclared(name, self._group, codecs)
-        return self._undeclared[name]
 
     def fixed(self, bodies: Sequence[bytes]) -> Array:
         """Return the fixed parts as a structured array."""
@@ -145,7 +136,7 @@ class RowLayout:
             values, present = np.zeros(len(bodies)), np.zeros(len(bodies), bool)
             values[rows[chosen]], present[rows[chosen]] = entries["value"][chosen], True
             mask = None if present.all() else present
-            columns[self.field_of(tables.names[number])] = Column(values, mask)
+            columns[self.schema.metric(tables.names[number])] = Column(values, mask)
         return Chunk(len(bodies), columns, configs)
 
     def bodies_of(
@@ -249,25 +240,23 @@ class RowBatch:
         """Fields that occur: declared ones, then undeclared ones."""
         return tuple(self._chunk.fields)
 
-    def column(self, field: Field, fill: Any) -> tuple[Array, Mask | None] | None:
-        """Return a field's values, ``(n_records,)`` or ``(n_records, k)``, and its mask."""
+    def column(self, field: Field, fill: Any) -> Column | None:
+        """Return a field's column, `fill` where absent; None if no record has it."""
         column = self._chunk.column_of(field)
         if column is None:
             return None
         self.num_columns_decoded += field.num_columns
-        values, present, _ = stored(column, field)
+        values, present = stored(column, field)
         if present is not None:
             mask = present[:, None] if field.num_components else present
             values = np.where(mask, values, np.asarray(fill, values.dtype))
-        return values, present
+        return Column(values, present)
 
-    def components(self, field: Field, fill: Any) -> Iterator[tuple[Array, Mask | None]]:
-        """Yield the columns of a field: one, or one for each component, with its mask."""
-        found = self.column(field, fill)
-        if found is not None:
-            values, present = found
-            for part in values.T if field.num_components else (values,):
-                yield np.ascontiguousarray(part), present
+    def components(self, field: Field, fill: Any) -> Iterator[Column]:
+        """Yield the columns of a field: one, or one for each component of a vector."""
+        column = self.column(field, fill)
+        if column is not None:
+            yield from column.components()
 
     def _required(self, name: str) -> Array:
         column = self._chunk.column_of(self._schema[name])
@@ -278,9 +267,9 @@ class RowBatch:
 
 def stored(column: Column, field: Field) -> Column:
     """Return a column with the values that a batch gives back."""
-    values, present, _ = column
+    values, present = column
     if not field.is_float:
-        return Column(values, present)
+        return column
     finite = np.isfinite(values)
     kept = values.copy()
     kept[np.isnan(values)] = np.nan  # NaN has no payload

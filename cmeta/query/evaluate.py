@@ -12,6 +12,7 @@ import numpy as np
 from cmeta.aliases import Array, Mask
 from cmeta.errors import QueryError
 from cmeta.query.values import absolute, compare, compare_mixed, compute, negative, numbers_of
+from cmeta.records.chunk import Column
 
 ANY_FIELD = "field"  # field["..."] is the field of that name, whatever it consists of
 
@@ -110,7 +111,7 @@ def known_in(*masks: Mask | None) -> Mask | None:
     return found
 
 
-Lookup = Callable[[str], tuple[Array, Mask | None]]
+Lookup = Callable[[str], Column]
 
 FUNCTIONS = ("abs", "isnan", "isinf", "isfinite", "present")
 _OF_FLOATS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}

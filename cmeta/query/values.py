@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Array, Mask
+from cmeta.records.chunk import Column
 
 _INTEGERS = "iu"
 _SAFE = float(2**53)  # up to here an integer is a float64, exactly
@@ -155,7 +156,7 @@ def _holding(*numbers: int) -> type[np.int64] | type[np.uint64] | None:
 _NUMBERS = (bool, int, float)
 
 
-def column_of(values: Iterable[Any]) -> tuple[Array, Mask | None]:
+def column_of(values: Iterable[Any]) -> Column:
     """Return Python objects as a column: of one dtype if one holds them all without loss.
 
     Parameters
@@ -165,10 +166,8 @@ def column_of(values: Iterable[Any]) -> tuple[Array, Mask | None]:
 
     Returns
     -------
-    values : array, (n,)
-        bool, int64, uint64, float64, str, or object if they are mixed.
-    present : bool array, (n,), or None
-        None if all are there.
+    Column
+        Of bool, int64, uint64, float64, str, or of object if they are mixed.
 
     Examples
     --------
@@ -188,7 +187,7 @@ def column_of(values: Iterable[Any]) -> tuple[Array, Mask | None]:
         dtype = _dtype_of(there) if len(kinds) == 1 else None
         array = np.empty(len(found), object) if dtype is None else np.zeros(len(found), dtype)
         array[present] = there
-    return array, None if present.all() else present
+    return Column(array, None if present.all() else present)
 
 
 def compare_mixed(name: str, left: Array, right: Array) -> tuple[Array, Mask]:

@@ -18,11 +18,10 @@ import numpy as np
 from cmeta.aliases import Array, Mask, Rows
 from cmeta.query.parse import Expression
 from cmeta.query.values import column_of
+from cmeta.records.chunk import Column
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch
-
-Column = tuple[Array, Mask | None]
 
 _COMPONENT = re.compile(r"(.+)\[(-?\d+)\]\Z", re.DOTALL)
 _KNOWN_MAX = 40  # names in a message
@@ -77,8 +76,7 @@ class Condition:
         """Return those of some rows of a batch for which the condition is true."""
 
         def lookup(name: str) -> Column:
-            values, present = self.columns[name](batch)
-            return values[rows], None if present is None else present[rows]
+            return self.columns[name](batch).rows(rows)
 
         if isinstance(rows, slice) and rows.stop <= rows.start:
             return rows
@@ -145,9 +143,8 @@ def _field_column(field: Field, component: int | None) -> Callable[[AnyBatch], C
         if found is None:
             shape = (batch.num_records, field.num_components)
             missing = np.zeros(shape if field.num_components else shape[:1], field.dtype)
-            return _shown(missing), np.zeros(batch.num_records, np.bool_)
-        values, present = found
-        return _shown(values), present
+            return Column(_shown(missing), np.zeros(batch.num_records, np.bool_))
+        return Column(_shown(found.values), found.present)
 
     def _shown(values: Array) -> Array:
         if field.labels:
@@ -186,10 +183,10 @@ def _config_column(
         if found is None:
             numbers = np.full(batch.num_records, len(configs))
         else:
-            numbers = np.minimum(found[0], len(configs))
-            if found[1] is not None:
-                numbers = np.where(found[1], numbers, len(configs))
-        return values[numbers], there[numbers]
+            numbers = np.minimum(found.values, len(configs))
+            if found.present is not None:
+                numbers = np.where(found.present, numbers, len(configs))
+        return Column(values[numbers], there[numbers])
 
     return column
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cmeta.aliases import Array, Rows
 from cmeta.errors import LimitError
 from cmeta.reader.selection import Selection, num_rows
+from cmeta.records.chunk import Column
 from cmeta.records.columns import Columns
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
@@ -18,7 +19,7 @@ from cmeta.storage.open import AnyBatch, BatchInfo, OpenFile
 
 DEFAULT_MAX_BYTES = 4 << 30
 _LEN_RECORD, _LEN_VALUE = 400, 100  # what Python objects take, in bytes, generously
-Found = tuple[int, dict[Field, tuple[Array, npt.NDArray[np.bool_] | None]]]
+Found = tuple[int, dict[Field, Column]]
 
 
 def read_columns(
@@ -64,7 +65,7 @@ class _Target:
         self._arrays[field] = np.full(shape, np.nan if field.is_float else 0, dtype)
         self._present[field] = np.zeros(self._most, bool)
 
-    def put(self, num_records: int, found: dict[Field, Any]) -> None:
+    def put(self, num_records: int, found: dict[Field, Column]) -> None:
         """Append the records of a batch."""
         here = slice(self._at, self._at + num_records)
         for field, (values, present) in found.items():
@@ -125,17 +126,16 @@ def _decode_all(
             yield from pool.map(decode, infos[begin : begin + ahead])
 
 
-def _decode(batch: AnyBatch, rows: Rows, fields: Sequence[Field] | None) -> dict[Field, Any]:
+def _decode(batch: AnyBatch, rows: Rows, fields: Sequence[Field] | None) -> dict[Field, Column]:
     found = {}
     for field in batch.fields if fields is None else fields:
         column = batch.column(field, np.nan if field.is_float else 0)
         if column is None:
             continue
-        values, present = column
-        present = None if present is None else present[rows]
-        if fields is None and present is not None and not present.any():
+        column = column.rows(rows)
+        if fields is None and column.present is not None and not column.present.any():
             continue
-        found[field] = (values[rows], present)
+        found[field] = column
     return found
 
 

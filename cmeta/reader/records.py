@@ -7,6 +7,7 @@ from typing import Any
 
 from cmeta.aliases import Array, Mask, Rows
 from cmeta.reader.selection import num_rows
+from cmeta.records.chunk import Column
 from cmeta.records.record import CycleRecord, Nester
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch
@@ -24,17 +25,16 @@ def records_of(
     for begin in range(0, num_rows(rows), _ROWS_AT_ONCE):
         window = slice(begin, begin + _ROWS_AT_ONCE)
         lists = [
-            _values(field, values[window], None if present is None else present[window], configs)
-            for field, (values, present) in zip(fields, columns, strict=True)
+            _values(field, *column.rows(window), configs)
+            for field, column in zip(fields, columns, strict=True)
         ]
         yield from map(nester.record, zip(*lists, strict=True))
 
 
-def _select(column: tuple[Array, Mask | None] | None, rows: Rows) -> tuple[Array, Mask | None]:
+def _select(column: Column | None, rows: Rows) -> Column:
     if column is None:
         raise AssertionError("a field of the batch has a column")
-    values, present = column
-    return values[rows], None if present is None else present[rows]
+    return column.rows(rows)
 
 
 def _values(

@@ -19,7 +19,7 @@ from cmeta.format.grammar import Grammar
 from cmeta.format.index import last_masked_crc
 from cmeta.format.journal_rows import RowLayout, Tables
 from cmeta.records import seeds
-from cmeta.records.chunk import Chunk, Column
+from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json
 from cmeta.schema.schema import Schema
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
@@ -237,7 +237,7 @@ class Continuation:
     def _chunk(self, place: int, start: int, end: int) -> Chunk:
         """Return records of one batch."""
         batch = self._file.batch(place)
-        columns = {f: Column(*found) for f in batch.fields if (found := batch.column(f, 0))}
+        columns = {f: column for f in batch.fields if (column := batch.column(f, 0))}
         return Chunk(batch.num_records, columns, self._configs).slice(start, end)
 
     def _bodies(self, start: int, end: int) -> list[bytes]:

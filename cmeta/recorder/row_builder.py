@@ -15,8 +15,13 @@ import numpy as np
 
 from cmeta.errors import EncodeError
 from cmeta.format.journal_rows import RowLayout
-from cmeta.records.convert import as_array, require_one_element, scalar, warn_imprecise
-from cmeta.records.record import unknown_field
+from cmeta.records.convert import (
+    as_array,
+    as_array_and_loss,
+    require_one_element,
+    scalar,
+    warn_imprecise,
+)
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
@@ -226,10 +231,10 @@ class Drafter:
             value = scalar(value, field.path)
         if field.is_float and type(value) is float and _is_precise(value, slot):
             return value
-        column = as_array([value], field)
+        column, loss = as_array_and_loss([value], field)
         if column.present is not None:
             raise EncodeError(f"{field.path}: found None, expected {field.type_name}")
-        warn_imprecise(field, column.imprecise, self._warned)
+        warn_imprecise(field, loss, self._warned)
         return column.values[0].item()
 
     def _convert_vector(self, slot: Slot, value: Any) -> list[Any]:
@@ -238,15 +243,15 @@ class Drafter:
             floats = all(type(v) is float and _is_precise(v, slot) for v in value)
             if floats and field.is_float and len(value) == field.num_components:
                 return list(value)
-        column = as_array([value], field)
-        warn_imprecise(field, column.imprecise, self._warned)
+        column, loss = as_array_and_loss([value], field)
+        warn_imprecise(field, loss, self._warned)
         components: list[Any] = column.values[0].tolist()
         return components
 
     def _take_unknown(self, draft: Draft, path: str, value: Any) -> None:
         group, _, name = path.partition(".")
         if not name or group != self.schema.open_group:
-            raise unknown_field(path, self.schema)
+            raise self.schema.unknown_field(path)
         self._take_undeclared(draft, name, value)
 
     def _take_undeclared(self, draft: Draft, name: Any, value: Any) -> None:
@@ -261,9 +266,7 @@ class Drafter:
             self._convert_undeclared(draft, name, value)
 
     def _look_at_name(self, name: Any) -> None:
-        if self.schema.open_group is None:
-            raise unknown_field(str(name), self.schema)
-        check_name(name, self._limits.name_bytes_max)
+        self.schema.metric(name)
         self._names.add(name)
 
     def _convert_undeclared(self, draft: Draft, name: str, value: Any) -> None:
@@ -300,18 +303,6 @@ class Drafter:
 def _require_mapping(metrics: Any, group: str | None) -> None:
     if type(metrics) is not dict and not isinstance(metrics, Mapping):
         raise EncodeError(f"{group}: found a {type(metrics).__name__}, expected a mapping")
-
-
-def check_name(name: Any, most: int) -> None:
-    """Refuse what cannot be the name of a metric."""
-    if not isinstance(name, str):
-        raise EncodeError(f"metric {name!r}: a {type(name).__name__}, expected a string")
-    try:
-        length = len(name.encode())
-    except UnicodeEncodeError as err:
-        raise EncodeError(f"metric {name!r}: not a name that UTF-8 can encode") from err
-    if not 1 <= length <= most:
-        raise EncodeError(f"metric {name!r}: a name of {length} bytes, expected 1 to {most}")
 
 
 def _magnitudes(field: Field) -> tuple[float, float]:

@@ -76,7 +76,7 @@ class ArrowForm:
         cls, paths: Iterable[str], schema: Schema, configs: Sequence[Mapping[str, Any]]
     ) -> ArrowForm:
         """Return the form of some fields, by dotted name."""
-        fields = tuple(field_of(path, schema) for path in paths)
+        fields = tuple(schema.field(path) for path in paths)
         limits = schema.format.limits
         texts = [canonical_json.dumps(config, limits, "config").decode() for config in configs]
         distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
@@ -114,14 +114,6 @@ class ArrowForm:
         places = codes_of(values, field.labels) if field.labels else self.places[values]
         indices = pa.array(places.astype(_index_type(field).to_pandas_dtype()), mask=absent)
         return pa.DictionaryArray.from_arrays(indices, self.dictionaries[field])
-
-
-def field_of(path: str, schema: Schema) -> Field:
-    """Return the field, declared or not, of a dotted name."""
-    if path in schema:
-        return schema[path]
-    group, dot, name = path.partition(".")
-    return undeclared(name if dot else path, group if dot else "", schema.format.codecs)
 
 
 def codes_of(values: Array, labels: Sequence[str]) -> Array:
@@ -214,7 +206,7 @@ def arrays_of(data: pa.Table | pa.RecordBatch, schema: Schema, *, codes: bool) -
     for path, column in zip(data.schema.names, data.columns, strict=True):
         if path in arrays:
             raise EncodeError(f"found two columns {path!r}, expected one")
-        field = field_of(path, schema)
+        field = _field_of(path, schema)
         array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
         if field.type == "config" and _is_text(array.type):
@@ -223,6 +215,14 @@ def arrays_of(data: pa.Table | pa.RecordBatch, schema: Schema, *, codes: bool) -
             values = _values(array, field, there, codes)
         arrays[path], present[path] = values, there
     return arrays, present, configs
+
+
+def _field_of(path: str, schema: Schema) -> Field:
+    """Return the field of a column; one that the schema does not take is refused when written."""
+    try:
+        return schema.field(path)
+    except EncodeError:
+        return undeclared(path, "", schema.format.codecs)
 
 
 def _values(array: pa.Array, field: Field, present: Mask, codes: bool) -> Array:

@@ -12,26 +12,39 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask
+from cmeta.aliases import Array, Mask, Rows
 from cmeta.schema.types import Field
 
 
 class Column(NamedTuple):
-    """A column of a field's type.
+    """Values and which of them are present.
 
     Attributes
     ----------
     values : array, (n_records,) or (n_records, num_components)
-        Of the field's dtype; 0 where absent.
     present : bool array, (n_records,), or None
-        None: all are.
-    imprecise : tuple of float or None
-        A value and what will be stored, if they differ by more than 0.1%.
+        None: all are. The value of an absent cell has no meaning.
     """
 
     values: Array
     present: Mask | None
-    imprecise: tuple[float, float] | None = None
+
+    def mask(self) -> Mask:
+        """Return `present` as an array, all True if every record has a value."""
+        return np.ones(len(self.values), bool) if self.present is None else self.present
+
+    def rows(self, rows: Rows) -> Column:
+        """Return the column of some records."""
+        return Column(self.values[rows], None if self.present is None else self.present[rows])
+
+    def recorded(self) -> Array:
+        """Return the values that are present."""
+        return self.values if self.present is None else self.values[self.present]
+
+    def components(self) -> Iterator[Column]:
+        """Yield the columns of a vector's components, contiguous; of a scalar, itself."""
+        for part in self.values.T if self.values.ndim == 2 else (self.values,):
+            yield Column(np.ascontiguousarray(part), self.present)
 
 
 @dataclass(frozen=True)
@@ -65,24 +78,22 @@ class Chunk:
         if field not in self.fields:
             return None
         parts = list(self.components(field))
-        values = [part for part, _ in parts]
+        values = [part.values for part in parts]
         stacked = np.stack(values, axis=1) if field.num_components else values[0]
-        return Column(stacked, parts[0][1])
+        return Column(stacked, parts[0].present)
 
-    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
-        """Yield the columns of a field: one, or one for each component, with its mask."""
-        values, present, _ = self.columns[field]
-        for part in values.T if field.num_components else (values,):
-            yield np.ascontiguousarray(part), present
+    def components(self, field: Field) -> Iterator[Column]:
+        """Yield the columns of a field: one, or one for each component of a vector."""
+        return self.columns[field].components()
 
     def slice(self, start: int, end: int) -> Chunk:
         """Return the records from `start` up to `end`."""
-        cut = {}
-        for field, (values, present, _) in self.columns.items():
-            part = None if present is None else present[start:end]
-            if part is None or part.any():
-                cut[field] = Column(values[start:end], part)
-        return Chunk(end - start, cut, self.configs)
+        columns = {}
+        for field, column in self.columns.items():
+            part = column.rows(slice(start, end))
+            if part.present is None or part.present.any():
+                columns[field] = part
+        return Chunk(end - start, columns, self.configs)
 
 
 class Renumbered(Chunk):
@@ -103,7 +114,7 @@ class Renumbered(Chunk):
         """Return the numbers, or a column of the chunk."""
         return self.columns.get(field) or self._rest.column(field)
 
-    def components(self, field: Field) -> Iterator[tuple[Array, Mask | None]]:
+    def components(self, field: Field) -> Iterator[Column]:
         """Yield the numbers, or the columns of a field of the chunk."""
         own = field in self.columns
         return super().components(field) if own else self._rest.components(field)
@@ -130,8 +141,7 @@ def join(pieces: list[Chunk]) -> Chunk:
                 places = [configs.setdefault(c, len(configs)) for c in piece.configs]
                 values = np.array(places, np.uint32)[np.minimum(values, len(places) - 1)]
             parts.append(values)
-            all_present = np.ones(piece.num_records, bool)
-            masks.append(all_present if column.present is None else column.present)
+            masks.append(column.mask())
         present = np.concatenate(masks)
         columns[declared] = Column(np.concatenate(parts), None if present.all() else present)
     return Chunk(num_records, columns, tuple(configs))

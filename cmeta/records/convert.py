@@ -13,30 +13,30 @@ from cmeta.aliases import Array, Mask
 from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.records.chunk import Chunk, Column
 from cmeta.records.columns import Columns
-from cmeta.records.record import CycleRecord, flatten, unknown_field
+from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 
 
 def warn_imprecise(
-    field: Field, imprecise: tuple[float, float] | None, warned: set[Field] | None = None
+    field: Field, loss: tuple[float, float] | None, warned: set[Field] | None = None
 ) -> None:
     """Warn, once for each field, that a value will be stored as another one.
 
     Parameters
     ----------
-    imprecise : tuple of float or None
+    loss : tuple of float or None
         What was given and what will be stored; None: nothing to warn of.
     warned : set of Field, optional
         Fields that have been warned of; the field is added.
     """
-    if imprecise is None or (warned is not None and field in warned):
+    if loss is None or (warned is not None and field in warned):
         return
     if warned is not None:
         warned.add(field)
-    given, stored = imprecise
+    given, stored = loss
     warnings.warn(
         f"{field.path}: {given:.6g} will be stored as {stored:.6g}; " + _remedy(field, stored),
         PrecisionWarning,
@@ -64,8 +64,16 @@ def _depth_of_caller() -> int:
 _TOLERATED = 1e-3  # relative; a larger loss is warned of
 
 
+Loss = tuple[float, float]  # a value, and the one that will be stored in its place
+
+
 def as_array(value: Any, field: Field, given: Any = None) -> Column:
-    """Return a column as an array of the field's type, and which records have it.
+    """Return a column of the field's type; see `as_array_and_loss`."""
+    return as_array_and_loss(value, field, given)[0]
+
+
+def as_array_and_loss(value: Any, field: Field, given: Any = None) -> tuple[Column, Loss | None]:
+    """Return a column of the field's type, and a value of it that loses more than 0.1%, if any.
 
     Parameters
     ----------
@@ -94,8 +102,8 @@ def as_array(value: Any, field: Field, given: Any = None) -> Column:
     if present is not None:
         raw = np.where(present if expected == 1 else present[:, None], raw, _filler(raw, field))
     values = _typed(raw, field)
-    imprecise = _imprecise(raw, values, field) if field.is_float and field.declared else None
-    return Column(values, present, imprecise)
+    loss = _loss(raw, values, field) if field.is_float and field.declared else None
+    return Column(values, present), loss
 
 
 def _mask(given: Any, num_records: int, field: Field) -> Mask:
@@ -286,7 +294,7 @@ def _floats(raw: Array, field: Field, dtype: np.dtype[Any]) -> Array:
         return raw.astype(dtype)
 
 
-def _imprecise(raw: Array, values: Array, field: Field) -> tuple[float, float] | None:
+def _loss(raw: Array, values: Array, field: Field) -> Loss | None:
     """Find a value of which fixed point keeps less than 99.9%."""
     quanta = field.quanta_per_unit
     smallest = 1 / quanta if quanta else float(np.finfo(values.dtype).tiny)
@@ -387,13 +395,14 @@ class ChunkMaker:
         if present is None:
             present = columns.present if isinstance(columns, Columns) else {}
         made: dict[Field, Column] = {}
+        losses: dict[Field, Loss | None] = {}
         configs: tuple[bytes, ...] = ()
         for path, value in columns.items():
-            field = self._field(path)
+            field = self._schema.field(path)
             if field.type == "config":
                 made[field], configs = self._config_column(value, field, present.get(path))
             else:
-                made[field] = as_array(value, field, present.get(path))
+                made[field], losses[field] = as_array_and_loss(value, field, present.get(path))
         num_records = self._num_records(made)
         for path in present:
             if path not in columns:
@@ -404,8 +413,8 @@ class ChunkMaker:
             configs = (self._fixed,)
         if self._listed and self._schema.config_field not in made and not is_read:
             raise EncodeError("config: a list needs a column config that points to it")
-        for field, column in made.items():
-            warn_imprecise(field, column.imprecise, self._warned)
+        for field, loss in losses.items():
+            warn_imprecise(field, loss, self._warned)
         kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
         return Chunk(num_records, kept, configs)
 
@@ -417,25 +426,6 @@ class ChunkMaker:
             _assign_timestamps(flat, next_timestamp)
             paths.setdefault(TIMESTAMP)
         return self.make({p: [row.get(p) for row in flat] for p in paths}, None, next_timestamp)
-
-    def _field(self, path: str) -> Field:
-        if path in self._schema:
-            return self._schema[path]
-        if path in self._undeclared:
-            return self._undeclared[path]
-        group, _, name = path.partition(".")
-        if not name or group != self._schema.open_group:
-            raise unknown_field(path, self._schema)
-        most = self._schema.format.limits.name_bytes_max
-        try:
-            length = len(name.encode())
-        except UnicodeEncodeError as err:
-            raise EncodeError(f"metric {name!r}: not a name that UTF-8 can encode") from err
-        if length > most:
-            raise EncodeError(f"metric {name!r}: a name of {length} bytes, at most {most}")
-        field = undeclared(name, group, self._schema.format.codecs)
-        self._undeclared[path] = field
-        return field
 
     def _config_column(
         self, value: Any, field: Field, given: Any
@@ -453,7 +443,7 @@ class ChunkMaker:
             if listed is None:
                 raise EncodeError("config: numbers need config=[...], the list that they point to")
             column = as_array(value, field, given)
-            used = column.values if column.present is None else column.values[column.present]
+            used = column.recorded()
             if used.size and used.max() >= len(listed):
                 raise EncodeError(
                     f"config: found number {used.max()}, expected below {len(listed)}"

@@ -153,7 +153,7 @@ def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
         elif name in schema:
             flat[name] = value
         else:
-            raise unknown_field(name, schema)
+            raise schema.unknown_field(name)
     return flat
 
 
@@ -190,16 +190,6 @@ class Nester:
 
 def _present(places: list[tuple[str, int]], row: Sequence[Any]) -> dict[str, Any]:
     return {name: row[place] for name, place in places if row[place] is not None}
-
-
-def _known(schema: Schema) -> str:
-    open_group = f", or any metric as {schema.open_group}.NAME" if schema.open_group else ""
-    return "expected one of: " + ", ".join(f.path for f in schema.fields) + open_group
-
-
-def unknown_field(path: str, schema: Schema) -> EncodeError:
-    """Return the error for a name that the schema does not take."""
-    return EncodeError(f"field {path!r} is not in the schema; {_known(schema)}")
 
 
 def _key(value: Any) -> Any:

@@ -23,7 +23,7 @@ from cmeta.schema.load import (
     shipped_format,
     shipped_path,
 )
-from cmeta.schema.types import Field, default_chain, resolve
+from cmeta.schema.types import Field, default_chain, resolve, undeclared
 
 
 class Schema:
@@ -171,6 +171,58 @@ class Schema:
     def __getitem__(self, path: str) -> Field:
         """Return a declared field by its dotted name."""
         return self._by_path[path]
+
+    def field(self, path: str) -> Field:
+        """Return the field of a dotted name: a declared one, or a metric of the open group.
+
+        Raises
+        ------
+        EncodeError
+            The schema takes no such field; names those that it has.
+
+        Examples
+        --------
+        >>> default_schema().field("metrics.entropy").declared
+        True
+        >>> default_schema().field("metrics.anything").declared
+        False
+        """
+        declared = self._by_path.get(path)
+        if declared is not None:
+            return declared
+        group, _, name = path.partition(".")
+        if not name or group != self.open_group:
+            raise self.unknown_field(path)
+        return self.metric(name)
+
+    def metric(self, name: str) -> Field:
+        """Return the field of an undeclared metric of the open group.
+
+        Raises
+        ------
+        EncodeError
+            No group is open, or it is not a name of 1 to `name_bytes_max` bytes of UTF-8.
+        """
+        if self.open_group is None:
+            raise self.unknown_field(str(name))
+        most = self._format.limits.name_bytes_max
+        if not isinstance(name, str):
+            raise EncodeError(f"metric {name!r}: a {type(name).__name__}, expected a string")
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError as err:
+            raise EncodeError(f"metric {name!r}: not a name that UTF-8 can encode") from err
+        if not 1 <= length <= most:
+            raise EncodeError(f"metric {name!r}: a name of {length} bytes, expected 1 to {most}")
+        return undeclared(name, self.open_group, self._format.codecs)
+
+    def unknown_field(self, path: str) -> EncodeError:
+        """Return the error for a field that the schema does not take."""
+        known = ", ".join(self._by_path)
+        metrics = f", or any metric as {self.open_group}.NAME" if self.open_group else ""
+        return EncodeError(
+            f"field {path!r} is not in the schema; expected one of: {known}{metrics}"
+        )
 
     @cached_property
     def embedded(self) -> bytes:

@@ -14,15 +14,6 @@ from cmeta.records.columns import Columns
 from cmeta.records.convert import ChunkMaker
 from cmeta.records.record import NAMED_FIELDS, CycleRecord
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
-
-
-def field_of(path: str, schema: Schema) -> Field:
-    """Return the field, declared or not, of a dotted name that a schema takes."""
-    if path in schema:
-        return schema[path]
-    group, _, name = path.partition(".")
-    return undeclared(name, group, schema.format.codecs)
 
 
 def plain_values(column: Any) -> list[Any]:

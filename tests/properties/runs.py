@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cmeta import Schema
-from cmeta.testing.forms import field_of, plain_values
+from cmeta.testing.forms import plain_values
 from cmeta.testing.oracle import expected, identical
 from cmeta.testing.runs import columns
 from cmeta.testing.schemas import schemas
@@ -35,7 +35,7 @@ def promised(run):
     """What the schema promises to give back of a run."""
     found = {}
     for path, column in run.columns.items():
-        field = field_of(path, run.schema)
+        field = run.schema.field(path)
         values = [expected(value, field) for value in plain_values(column)]
         if path == "phase" or any(value is not None for value in values):
             found[path] = values

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
-from cmeta.testing.forms import field_of, plain_values, to_bytes, to_records
+from cmeta.testing.forms import plain_values, to_bytes, to_records
 from cmeta.testing.runs import files
 from tests.properties.runs import more, runs
 
@@ -66,7 +66,7 @@ def test_what_stands_in_an_absent_cell_does_not_matter(run, data):
     columns = {}
     for path, column in run.columns.items():
         values = plain_values(column)
-        labels = field_of(path, run.schema).labels
+        labels = run.schema.field(path).labels
         if labels and data.draw(st.booleans()):
             values = [labels[v] if isinstance(v, int) else v for v in values]
         elif labels:

@@ -2,7 +2,6 @@
 
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
-from cmeta.testing.forms import field_of
 from cmeta.testing.oracle import identical
 
 
@@ -25,7 +24,7 @@ def from_records(records, path):
 def assert_table(table, reader, records):
     """A table holds what the records hold, bit by bit."""
     for path in table.column_names:
-        found = plain(table[path], field_of(path, reader.schema))
+        found = plain(table[path], reader.schema.field(path))
         for row, (f, w) in enumerate(zip(found, from_records(records, path), strict=True)):
             assert identical(f, w), f"{path}, record {row}: found {f!r}, expected {w!r}"
 

@@ -8,14 +8,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask
 from cmeta.errors import DecodeError
 from cmeta.format.source import Source
 from cmeta.reader.reader import Reader
+from cmeta.records.chunk import Column
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo
-
-Cells = tuple[Array, Mask | None]
 
 
 class Side:
@@ -58,7 +56,7 @@ class Side:
             self._starts = np.cumsum(np.array(counts, np.int64))
             self._batch: AnyBatch | None = None
             self._place = -1
-            self._cells: dict[str, Cells | None] = {}
+            self._cells: dict[str, Column | None] = {}
             self.first = 0 if start is None else self._before(start, inclusive=False)
             stop = len(reader) if end is None else self._before(end, inclusive=True)
             self.num_records = max(0, stop - self.first)
@@ -80,12 +78,12 @@ class Side:
         """Return the ordinal behind a batch's last record."""
         return int(self._starts[place + 1])
 
-    def cells(self, path: str, begin: int, end: int) -> Cells | None:
+    def cells(self, path: str, begin: int, end: int) -> Column | None:
         """Return a field's values and mask (None: all have it) of records within one batch.
 
         Returns
         -------
-        tuple of array and mask, or None
+        Column or None
             ``(n_records,)`` or ``(n_records, k)``, 0 where absent; None if no record has it.
         """
         place = self.place_of(begin)
@@ -97,12 +95,11 @@ class Side:
         found = self._cells[path]
         if found is None:
             return None
-        values, present = found
-        rows = slice(begin - self.begin_of(place), end - self.begin_of(place))
-        present = None if present is None else present[rows]
+        first = self.begin_of(place)
+        values, present = found.rows(slice(begin - first, end - first))
         if present is not None and not present.any():
             return None
-        return values[rows], None if present is None or present.all() else present
+        return Column(values, None if present is None or present.all() else present)
 
     def raw(self, place: int) -> bytes:
         """Return the bytes of a sealed batch; nothing for one that is still in the journal.

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Array, Mask
+from cmeta.records.chunk import Column
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.tools.diff.aligned_reader import Cells
 from cmeta.tools.diff.diff_report import ConfigDifference, SchemaDifference
 
 MOST_KEYS = 50
@@ -48,7 +48,7 @@ class Configs:
         self._seen: set[tuple[int, int]] = set()
         self._found: dict[str, ConfigDifference] = {}
 
-    def look(self, a: Cells | None, b: Cells | None, differ: Mask, ordinal: int) -> None:
+    def look(self, a: Column | None, b: Column | None, differ: Mask, ordinal: int) -> None:
         """Note the keys of the configurations that differ in a window.
 
         Parameters
@@ -108,11 +108,11 @@ def _text(value: Any) -> bytes:
     return canonical_json.dumps({"": value}, shipped_format().limits, "config")
 
 
-def _numbers(cells: Cells | None, rows: Array) -> Array:
+def _numbers(cells: Column | None, rows: Array) -> Array:
     if cells is None:
         return np.full(len(rows), -1, np.int64)
-    values = cells[0][rows].astype(np.int64)
-    return values if cells[1] is None else np.where(cells[1][rows], values, -1)
+    values = cells.values[rows].astype(np.int64)
+    return values if cells.present is None else np.where(cells.present[rows], values, -1)
 
 
 def schema_differences(

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from cmeta.aliases import Array, Mask
 from cmeta.format.stages import fixed_point
 from cmeta.format.stages.float_bits import to_ordered
+from cmeta.records.chunk import Column
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
-from cmeta.tools.diff.aligned_reader import Cells
 from cmeta.tools.diff.diff_report import Deviation, FieldDiff
 
 Witness = Callable[[int, int | None], Deviation]
@@ -36,11 +36,11 @@ class Tally:
         self._worst: Deviation | None = None
         self._most = 0
 
-    def count(self, a: Cells | None, b: Cells | None, num_records: int) -> None:
+    def count(self, a: Column | None, b: Column | None, num_records: int) -> None:
         """Count the records that have the field."""
         for side, cells in enumerate((a, b)):
             if cells is not None:
-                mask = cells[1]
+                mask = cells.present
                 here = num_records if mask is None else int(np.count_nonzero(mask))
                 self.num_present[side] += here
 
@@ -136,7 +136,7 @@ class Meeting:
         """Whether a distance is in quanta of the schema, not in floats."""
         return self._quanta_per_unit > 0
 
-    def compare(self, a: Cells | None, b: Cells | None, num_records: int) -> Outcome | None:
+    def compare(self, a: Column | None, b: Column | None, num_records: int) -> Outcome | None:
         """Compare the same records of both.
 
         Returns
@@ -191,11 +191,11 @@ class Meeting:
         return up - np.minimum(one, other).view(np.uint64)
 
 
-def value_of(field: Field | None, cells: Cells | None, row: int, configs: Any) -> Any:
+def value_of(field: Field | None, cells: Column | None, row: int, configs: Any) -> Any:
     """Return one value as a reader gives it, floats by their shortest decimals; None: absent."""
-    if field is None or cells is None or (cells[1] is not None and not cells[1][row]):
+    if field is None or cells is None or (cells.present is not None and not cells.present[row]):
         return None
-    value = cells[0][row]
+    value = cells.values[row]
     if field.labels:
         return field.labels[int(value)]
     if field.type == "config":
@@ -217,10 +217,10 @@ def _any_component(differ: Array) -> Mask:
     return np.asarray(differ if differ.ndim == 1 else differ.any(axis=1), bool)
 
 
-def _present(cells: Cells | None, num_records: int) -> Mask:
+def _present(cells: Column | None, num_records: int) -> Mask:
     if cells is None:
         return np.zeros(num_records, bool)
-    return np.ones(num_records, bool) if cells[1] is None else cells[1]
+    return cells.mask()
 
 
 def _codes_of_labels(a: Field, b: Field) -> tuple[Array, Array]:

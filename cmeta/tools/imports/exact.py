@@ -69,11 +69,10 @@ def settle(columns: dict[Field, Column], schema: Schema, *, is_stated: bool) -> 
     'f64'
     """
     lost, notes = [], []
-    for field, (values, present, _) in columns.items():
+    for field, column in columns.items():
         if not (field.is_float and field.declared):
             continue
-        there: Mask = np.ones(len(values), bool) if present is None else present
-        given = values[there].astype(np.float64)
+        given = column.recorded().astype(np.float64)
         changed = ~same_bits(given, stored(given, field))
         if not changed.any():
             continue

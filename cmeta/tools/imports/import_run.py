@@ -19,7 +19,6 @@ from cmeta.schema.types import Field
 from cmeta.tools.imports.exact import counted, settle, wide_column
 from cmeta.tools.imports.formats import detect, source_of
 from cmeta.tools.imports.model import Imported, ImportOptions, ImportReport
-from cmeta.tools.imports.native import field_of
 from cmeta.write import write
 
 
@@ -145,7 +144,7 @@ def _typed(imported: Imported) -> dict[Field, Column]:
     """Return the columns by field, floats as float64; those without a value are left out."""
     columns = {}
     for path, value in imported.columns.items():
-        field = field_of(path, imported.schema)
+        field = imported.schema.field(path)
         column = wide_column(value, field)
         if column.present is None or column.present.any() or path == PHASE:
             columns[field] = column
@@ -164,10 +163,7 @@ def _in_order(
     if not back.any():
         return columns, ()
     order = np.lexsort((phases, timestamps))
-    ordered = {
-        field: Column(values[order], None if present is None else present[order])
-        for field, (values, present, _) in columns.items()
-    }
+    ordered = {field: column.rows(order) for field, column in columns.items()}
     num_back = counted(int(back.sum()), "record")
     said = f"sorted by (timestamp, phase): {num_back} came after a later one"
     return ordered, (said,)

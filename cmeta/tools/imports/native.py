@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from cmeta.errors import EncodeError
-from cmeta.records.record import unknown_field
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 from cmeta.tools.imports.exact import as_printed
 from cmeta.tools.imports.model import Imported, ImportOptions
 from cmeta.tools.imports.tables import Misfit, Preamble, RawColumn, RawTable, as_field
@@ -55,7 +54,7 @@ def as_masked(column: RawColumn, values: Any) -> Any:
 
 
 def _values(table: RawTable, name: str, column: RawColumn, schema: Schema, num_configs: int) -> Any:
-    field = field_of(name, schema)
+    field = schema.field(name)
     try:
         values = as_field(column, field)
         if field.type == "config":
@@ -65,25 +64,9 @@ def _values(table: RawTable, name: str, column: RawColumn, schema: Schema, num_c
         raise _misfit_error(table, name, field, misfit) from None
 
 
-def field_of(path: str, schema: Schema) -> Field:
-    """Return the field, declared or not, of a dotted name.
-
-    Raises
-    ------
-    EncodeError
-        The schema does not take it.
-    """
-    if path in schema:
-        return schema[path]
-    group, _, name = path.partition(".")
-    if not name or group != schema.open_group:
-        raise unknown_field(path, schema)
-    return undeclared(name, group, schema.format.codecs)
-
-
 def _require_known(name: str, schema: Schema, table: RawTable) -> None:
     try:
-        field_of(name, schema)
+        schema.field(name)
     except EncodeError as err:
         raise EncodeError(f"{table.name}: {err}") from err
 

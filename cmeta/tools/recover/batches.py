@@ -191,7 +191,7 @@ class BatchReader:
     ) -> tuple[Array, Mask | None, tuple[bytes, ...], int]:
         """Turn CONFIG numbers into places in a list; what is not known becomes absent."""
         known = self.tables.configs
-        there = np.ones(len(values), bool) if present is None else present
+        there = Column(values, present).mask()
         used = np.unique(values[there])
         good = np.array([number for number in used.tolist() if number in known], values.dtype)
         keep = there & np.isin(values, good)

@@ -16,9 +16,9 @@ import numpy as np
 from cmeta.aliases import Progress
 from cmeta.errors import EncodeError
 from cmeta.reader.reader import Reader
-from cmeta.records.record import CycleRecord, flatten, unknown_field
+from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 from cmeta.tools.evidence.environment import environment
 from cmeta.tools.replay.compare import FAR, distance, shown
 from cmeta.tools.replay.replay_report import Difference, ReplayReport, Verdict
@@ -230,10 +230,7 @@ class _Comparison:
 
     def _field(self, path: str) -> Field:
         if path not in self._fields:
-            group, _, name = path.partition(".")
-            if not name or group != self._schema.open_group:
-                raise unknown_field(path, self._schema)
-            self._fields[path] = undeclared(name, group, self._schema.format.codecs)
+            self._fields[path] = self._schema.field(path)
         return self._fields[path]
 
     def _look_at_environment(self, config: Mapping[str, Any]) -> None:

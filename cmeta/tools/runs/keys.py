@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask
 from cmeta.query.values import column_of
+from cmeta.records.chunk import Column
 from cmeta.schema.canonical_json import dumps
 from cmeta.schema.load import shipped_format
 from cmeta.tools.runs.run_info import RunInfo
@@ -106,7 +106,7 @@ class Keys:
         value = self.key(name).value
         return [value(run) for run in self._runs]
 
-    def column(self, name: str) -> tuple[Array, Mask | None]:
+    def column(self, name: str) -> Column:
         """Return values as a column that conditions take, and which runs have one.
 
         Raises
@@ -119,7 +119,7 @@ class Keys:
             types = {run.fields[key.field].type for run in self._runs if key.field in run.fields}
             if types == {"f32"}:  # for which 0.1 means another value than for a float64
                 values = values.astype(np.float32)
-        return values, present
+        return Column(values, present)
 
     def _path(self, name: str) -> str | None:
         return name if name in self._fields else self._shorts.get(name)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask, Progress
+from cmeta.aliases import Array, Progress
 from cmeta.errors import DecodeError
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection, num_rows
+from cmeta.records.chunk import Column
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.schema.types import Field
 from cmeta.storage.open import BatchInfo
@@ -35,13 +36,13 @@ class Part:
     timestamps : uint64 array, (n,)
     codes : uint8 array, (n,)
         Of the phases.
-    columns : dict of Field to (values, present)
-        Those that occur, ``(n,)`` or ``(n, k)``; `present` is None if all records have it.
+    columns : dict of Field to Column
+        Those that occur.
     """
 
     timestamps: Array
     codes: Array
-    columns: dict[Field, tuple[Array, Mask | None]] = dataclasses.field(default_factory=dict)
+    columns: dict[Field, Column] = dataclasses.field(default_factory=dict)
 
 
 class Parts:
@@ -119,8 +120,7 @@ class Parts:
         for field in self.fields:
             column = batch.column(field, 0)
             if column is not None:
-                values, present = column
-                part.columns[field] = (values[rows], None if present is None else present[rows])
+                part.columns[field] = column.rows(rows)
         return part
 
     def _require_complete(self) -> None:
