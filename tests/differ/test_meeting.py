@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
+from cmeta.records.chunk import Column
 from cmeta.schema.types import Field
 from cmeta.tools.diff.configs import differing_keys
 from cmeta.tools.diff.diff import diff
@@ -31,7 +32,7 @@ def test_floats_are_as_far_apart_as_a_replay_says(field, pairs):
     with np.errstate(over="ignore"):
         a, b = (np.array(side, field.dtype) for side in zip(*pairs, strict=True))
     expected = [distance(field, float(x), float(y)) for x, y in zip(a, b, strict=True)]
-    found = Meeting(field, field, NO_CONFIGS).compare((a, None), (b, None), len(a))
+    found = Meeting(field, field, NO_CONFIGS).compare(Column(a, None), Column(b, None), len(a))
     if found is None:
         assert not any(expected)
         return
@@ -43,7 +44,7 @@ def test_integers_of_other_types_are_compared_exactly():
     a, b = Field("x", "u64"), Field("x", "i64")
     big = np.array([2**63 + 1, 5, 2**53 + 1], np.uint64)
     other = np.array([-(2**63) + 1, 5, 2**53], np.int64)
-    found = Meeting(a, b, NO_CONFIGS).compare((big, None), (other, None), 3)
+    found = Meeting(a, b, NO_CONFIGS).compare(Column(big, None), Column(other, None), 3)
     assert found.differ.tolist() == [True, False, True]
     assert found.quanta is None
 
@@ -52,9 +53,9 @@ def test_enumerations_meet_by_label():
     a = Field("x", "enum", labels=("low", "high"))
     b = Field("x", "enum", labels=("off", "low", "high"))
     ours, theirs = np.array([0, 1, 0], np.uint8), np.array([1, 2, 0], np.uint8)
-    found = Meeting(a, b, NO_CONFIGS).compare((ours, None), (theirs, None), 3)
+    found = Meeting(a, b, NO_CONFIGS).compare(Column(ours, None), Column(theirs, None), 3)
     assert found.differ.tolist() == [False, False, True]
-    same_codes = Meeting(a, b, NO_CONFIGS).compare((ours, None), (ours, None), 3)
+    same_codes = Meeting(a, b, NO_CONFIGS).compare(Column(ours, None), Column(ours, None), 3)
     assert same_codes.differ.tolist() == [True, True, True]
 
 
@@ -62,7 +63,7 @@ def test_what_cannot_be_compared_differs_wherever_one_has_it():
     a, b = Field("x", "f32", num_components=3), Field("x", "f32")
     present = np.array([True, False])
     found = Meeting(a, b, NO_CONFIGS).compare(
-        (np.zeros((2, 3), np.float32), present), (np.zeros(2, np.float32), present), 2
+        Column(np.zeros((2, 3), np.float32), present), Column(np.zeros(2, np.float32), present), 2
     )
     assert found.differ.tolist() == [True, False]
 
@@ -75,7 +76,7 @@ def test_what_stands_in_an_absent_cell_does_not_count():
 
 
 def test_an_absent_value_is_not_the_zero_that_stands_in_its_place():
-    cells = (np.zeros(2, np.float32), np.array([True, False])), (np.zeros(2, np.float32), None)
+    cells = [Column(np.zeros(2, np.float32), mask) for mask in (np.array([True, False]), None)]
     found = Meeting(FIELDS[0], FIELDS[0], NO_CONFIGS).compare(*cells, 2)
     assert found.differ.tolist() == [False, True]
 
@@ -84,7 +85,7 @@ def test_of_two_quanta_the_coarser_one_counts():
     fields = [Field("x", "f64", quanta_per_unit=quanta, **CODECS) for quanta in (1000, 1_000_000)]
     a, b = np.array([0.123, 0.5]), np.array([0.123456, 0.502])
     for pair in (fields, fields[::-1]):
-        found = Meeting(*pair, NO_CONFIGS).compare((a, None), (b, None), 2)
+        found = Meeting(*pair, NO_CONFIGS).compare(Column(a, None), Column(b, None), 2)
         assert (found.differ.tolist(), found.quanta.tolist()) == ([False, True], [0, 2])
 
 

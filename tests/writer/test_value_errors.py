@@ -125,7 +125,7 @@ COLUMNS = {
     "an unknown group": ({"host.load": [1, 2]}, ["field 'host.load' is not in the schema", *KNOWN]),
     "a metric without a name": ({"metrics.": [1, 2]}, ["field 'metrics.' is not", *KNOWN]),
     "the group itself": ({"metrics": [1, 2]}, ["field 'metrics' is not in the schema", *KNOWN]),
-    "a long metric": ({"metrics." + "ä" * 128: [1, 2]}, ["a name of 256 bytes, at most 255"]),
+    "a long metric": ({"metrics." + "ä" * 128: [1, 2]}, ["a name of 256 bytes, expected 1 to 255"]),
     "no UTF-8": ({"metrics.\ud800": [1, 2]}, ["'\\ud800'", "UTF-8"]),
     "an absent phase": ({"phase": ["train", None]}, ["phase: absent in a record", "every one"]),
     "an absent timestamp": ({"timestamp": [1, None]}, ["timestamp: absent in a record", "every"]),
