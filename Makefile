@@ -43,7 +43,7 @@ coverage: $(VENV)/.dev
 # All tests with thousands of examples each and the live tools; then with the oldest dependencies
 # that pyproject.toml allows, with the newest, and on each Python.
 nightly: $(VENV)/.nightly
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(PYTEST_ARGS) -m "" --timeout=14400
+	HYPOTHESIS_PROFILE=nightly CMETA_LIVE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) -m "" --timeout=14400
 	$(BIN)/python -m tools.environments oldest newest
 	$(BIN)/python -m tools.environments
 

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 import cmeta
 from cmeta.cli.app import cli
 from cmeta.tools.imports.import_run import import_run
+from tests.fixtures.load import load
 
 
 class Import:
@@ -37,6 +38,12 @@ def imported(tmp_path):
         return Import(report, path)
 
     return run
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return the path of a copy of what another tool wrote, by the name of the fixture."""
+    return lambda name: load(name, tmp_path)
 
 
 @pytest.fixture

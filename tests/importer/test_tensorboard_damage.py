@@ -6,14 +6,12 @@ import sys
 import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
-from torch.utils.tensorboard import SummaryWriter
 
 from cmeta.errors import MissingExtraError
 from cmeta.tools.imports import tensorboard
 from cmeta.tools.imports.model import ImportOptions
 from cmeta.tools.imports.tensorboard_events import masked_crc, read_records
-
-NUM_SCALARS = 5
+from tests.fixtures.make import NUM_SCALARS
 
 
 def framed(data):
@@ -24,11 +22,8 @@ def framed(data):
 
 
 @pytest.fixture
-def log(tmp_path):
-    with SummaryWriter(str(tmp_path)) as writer:
-        for step in range(NUM_SCALARS):
-            writer.add_scalar("x", step, step)
-    (file,) = tmp_path.iterdir()
+def log(written):
+    (file,) = written("tensorboard/five_scalars").iterdir()
     return file
 
 

@@ -1,12 +1,10 @@
-"""`trainer_state.json`, written by the Trainer of transformers and imported again."""
+"""`trainer_state.json` as the Trainer of transformers wrote it: see tests/fixtures/make.py."""
 
 import json
 import math
 
 import numpy as np
 import pytest
-import torch
-import transformers
 
 import cmeta
 from cmeta.errors import EncodeError
@@ -14,39 +12,13 @@ from cmeta.tools.imports import trainer_state
 from cmeta.tools.imports.formats import detect
 from cmeta.tools.imports.import_run import import_run
 from cmeta.tools.imports.model import ImportOptions
-
-
-class Line(torch.nn.Module):
-    """A model that transformers can train."""
-
-    def __init__(self):
-        super().__init__()
-        self.line = torch.nn.Linear(2, 1)
-
-    def forward(self, x, labels=None):
-        found = self.line(x).squeeze(-1)
-        return {"loss": ((found - labels) ** 2).mean(), "logits": found}
+from tests.fixtures.load import load
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return the folder of a training of six steps."""
-    folder = tmp_path_factory.mktemp("training")
-    torch.manual_seed(0)
-    data = [{"x": torch.randn(2), "labels": torch.randn(())} for _ in range(12)]
-    arguments = transformers.TrainingArguments(
-        output_dir=str(folder), num_train_epochs=2, per_device_train_batch_size=4, logging_steps=1,
-        eval_strategy="steps", eval_steps=2, save_steps=2, metric_for_best_model="eval_loss",
-        report_to=[], use_cpu=True, disable_tqdm=True,
-    )  # fmt: skip
-    trainer = transformers.Trainer(
-        Line(), arguments, train_dataset=data, eval_dataset=data[:4],
-        callbacks=[],
-    )  # fmt: skip
-    trainer.remove_callback(transformers.PrinterCallback)
-    trainer.train()
-    trainer.save_state()
-    return folder
+    return load("trainer_state", tmp_path_factory.mktemp("training"))
 
 
 def read(source, **options):

@@ -1,4 +1,4 @@
-"""Runs of Weights & Biases, recorded offline by wandb itself and imported again."""
+"""A run of Weights & Biases that wandb itself recorded offline: see tests/fixtures/make.py."""
 
 import os
 import sys
@@ -14,8 +14,8 @@ from cmeta.tools.imports.formats import detect
 from cmeta.tools.imports.import_run import import_run
 from cmeta.tools.imports.model import ImportOptions
 from cmeta.tools.imports.wandb import read_records
-
-LONG = 80_000  # characters: a record of several blocks
+from tests.fixtures.load import load
+from tests.fixtures.make import LONG
 
 
 def read(source, **options):
@@ -25,29 +25,7 @@ def read(source, **options):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return the folder of a run that wandb has recorded."""
-    folder = tmp_path_factory.mktemp("wandb")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WANDB_MODE", "offline")
-        for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR"):
-            patch.setenv(f"WANDB_{name}", str(folder))
-        patch.setenv("WANDB_SILENT", "true")
-        import wandb as tool
-
-        settings = tool.Settings(silent=True, console="off", x_disable_meta=True, disable_git=True)
-        run = tool.init(
-            project="größe", id="abc123", name="first", notes="a note", tags=["t"],
-            config={"lr": 0.1, "net": {"depth": 3}}, settings=settings,
-        )  # fmt: skip
-        run.log({"train/loss": 0.5, "val/loss": 0.75, "epoch": 0, "lr": 0.1})
-        run.log({"train/loss": float("nan"), "nested": {"a": {"b": 2.5}}, "flag": True, "epoch": 1})
-        run.log({"val/loss": float("inf"), "other": 3, "big": 2**60 + 1})
-        run.config.update({"late": "entry"})
-        run.log({"x": 1.5, "text": "y" * LONG, "list": [1, 2], "none": None}, step=10)
-        run.log({"h": tool.Histogram([1, 2, 3]), "x": 2.5}, step=11)
-        run.summary["best"] = 0.25
-        run.finish()
-        tool.teardown()
-    return folder
+    return load("wandb", tmp_path_factory.mktemp("wandb"))
 
 
 @pytest.fixture
