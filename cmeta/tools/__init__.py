@@ -1,1 +1,1 @@
-"""Whatever works on whole files, through the reader and `write` alone."""
+"""Tools that work on whole files, through the reader and `write` alone."""

@@ -71,7 +71,7 @@ def test_what_is_not_finite():
     [
         (np.zeros((2, 4)), r"shape \(2, 4\), expected a last axis of size 3"),
         (1.0, r"shape \(\), expected a last axis"),
-        (np.zeros((0, 3)), r"no element to average"),
+        (np.zeros((0, 3)), r"which has no elements"),
         (["a", "b", "c"], "expected numbers"),
         (np.array([1j, 0, 0]), "complex128, expected numbers"),
     ],

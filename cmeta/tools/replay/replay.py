@@ -19,7 +19,7 @@ from cmeta.reader.reader import Reader
 from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.tools.evidence.environment import environment
+from cmeta.tools.environment import environment
 from cmeta.tools.replay.compare import FAR, distance, shown
 from cmeta.tools.replay.replay_report import Difference, ReplayReport, Verdict
 from cmeta.tools.replay.state import ReplayState

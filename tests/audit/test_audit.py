@@ -13,7 +13,7 @@ import cmeta
 from cmeta.tools.audit.audit import audit
 from cmeta.tools.audit.audit_file import examine
 from cmeta.tools.audit.audit_report import MOST_OF_A_CODE, AuditReport
-from tests.auditor.ask import codes, messages, one
+from tests.audit.ask import codes, messages, one
 
 
 def test_a_sound_run(recorded):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cmeta.tools.audit.audit import audit
-from tests.auditor.ask import codes, messages, one
+from tests.audit.ask import codes, messages, one
 
 ROOT = Path(__file__).resolve().parents[2]
 

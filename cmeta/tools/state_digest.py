@@ -1,4 +1,9 @@
-"""`digest`: 64 bits that stand for the exact state of arrays."""
+"""`digest` and `signature`: fingerprints of arrays that a run records and a replay compares.
+
+A digest hashes exact bytes. A signature is a mean that is the same on every machine and in every
+order of summation: floats do not add associatively, so a mean of floats depends on threads and
+devices. Quanta do: each element is rounded to a quantum first, and integers are summed.
+"""
 
 from __future__ import annotations
 
@@ -8,70 +13,68 @@ from typing import Any
 
 import numpy as np
 
+from cmeta.aliases import Array
 from cmeta.errors import EncodeError
 from cmeta.records.convert import from_tensor
 from cmeta.schema.load import shipped_format
 
 _LEN_DIGEST = 8
+_NUM_COMPONENTS = 3
+_HALF_BITS = 32  # sums of 32-bit halves cannot overflow 64 bits in an array that fits into memory
 
 
 def digest(*arrays: Any) -> int:
-    """Return 64 bits of a hash over types, shapes and exact bytes, for ``state_digest``.
+    """Return a 64-bit hash of types, shapes and exact bytes, for ``state_digest``.
 
     Parameters
     ----------
     *arrays : array, tensor, or mapping of str to those
-        In an order that counts. A mapping, such as a ``state_dict()``, stands for its names and
-        values in the order of the names. Byte order and memory layout do not count; the type does,
-        and so does the sign of zero.
+        Their order matters. A mapping, such as a ``state_dict()``, is hashed by name in sorted
+        order. Byte order and memory layout do not matter; the type and the sign of zero do.
 
     Returns
     -------
     int
-        u64: BLAKE2b, 8 bytes, read little-endian.
+        u64: 8 bytes of BLAKE2b, read little-endian.
 
     Raises
     ------
     EncodeError
-        Something that is no array of numbers.
+        An argument is not an array of numbers.
 
     Examples
     --------
     >>> digest([1.0, 2.0]) == digest([1.0, 2.0]), digest([0.0]) == digest([-0.0])
     (True, False)
     """
-    import hashlib  # here: what only records needs no OpenSSL
+    import hashlib  # deferred: recording alone needs no OpenSSL
 
-    found = hashlib.blake2b(digest_size=_LEN_DIGEST)
+    hash_ = hashlib.blake2b(digest_size=_LEN_DIGEST)
     for place, item in enumerate(arrays):
-        _add(found, item, f"arrays[{place}]")
-    return int.from_bytes(found.digest(), "little")
+        _update(hash_, item, f"arrays[{place}]")
+    return int.from_bytes(hash_.digest(), "little")
 
 
-def _add(found: Any, item: Any, path: str) -> None:
+def _update(hash_: Any, item: Any, path: str) -> None:
     if isinstance(item, Mapping):
-        found.update(f"mapping {len(item)}\n".encode())
+        hash_.update(f"mapping {len(item)}\n".encode())
         for name in sorted(item):
-            found.update(f"{len(str(name).encode())} {name}\n".encode())
-            _add(found, item[name], f"{path}[{name!r}]")
+            hash_.update(f"{len(str(name).encode())} {name}\n".encode())
+            _update(hash_, item[name], f"{path}[{name!r}]")
         return
     array = np.asarray(from_tensor(item))
     if array.dtype.kind not in "biufc":
         raise EncodeError(f"{path}: found {array.dtype}, expected an array of numbers")
     array = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
-    # The shape ends in a line, so that no two sequences of arrays give the same bytes.
-    found.update(f"{_type_of(item, array)} {array.shape}\n".encode())
-    found.update(array.tobytes())
+    # Type and shape end in a newline, so that no two sequences of arrays give the same bytes.
+    hash_.update(f"{_type_name(item, array)} {array.shape}\n".encode())
+    hash_.update(array.tobytes())
 
 
-def _type_of(item: Any, array: np.ndarray[Any, Any]) -> str:
-    """Return the name of the type, also of one that numpy does not have."""
+def _type_name(item: Any, array: Array) -> str:
+    """Return the name of the dtype, also of bfloat16, which numpy does not have."""
     stated = str(getattr(item, "dtype", array.dtype)).rpartition(".")[2]
     return stated if stated == "bfloat16" else array.dtype.newbyteorder("=").name
-
-
-_NUM_COMPONENTS = 3
-_HALVES = 32  # bits: sums of so many bits cannot overflow 64 in any array that fits into memory
 
 
 def signature(tensor: Any) -> tuple[float, ...]:
@@ -80,19 +83,18 @@ def signature(tensor: Any) -> tuple[float, ...]:
     Parameters
     ----------
     tensor : array or tensor, (..., 3)
-        Of any real type, on any device. Each element is rounded to a quantum (a millionth), half to
-        even.
+        Any real type, any device. Each element is rounded half to even to a quantum, a millionth.
 
     Returns
     -------
     tuple of float, (3,)
-        Means, rounded to a quantum, half to even. A component with NaN in it is NaN, as is one with
-        infinities of both signs; one with infinities of one sign is that infinity.
+        Means, rounded half to even to a quantum. A component that contains NaN, or infinities of
+        both signs, is NaN; one that contains infinities of one sign is that infinity.
 
     Raises
     ------
     EncodeError
-        The last axis is not of size 3, or there is no element.
+        The tensor is not real, is empty, or its last axis is not of size 3.
 
     Examples
     --------
@@ -107,12 +109,12 @@ def signature(tensor: Any) -> tuple[float, ...]:
             f"tensor: found shape {values.shape}, expected a last axis of size {_NUM_COMPONENTS}"
         )
     if values.size == 0:
-        raise EncodeError(f"tensor: found shape {values.shape}, which has no element to average")
+        raise EncodeError(f"tensor: found shape {values.shape}, which has no elements")
     columns = values.reshape(-1, _NUM_COMPONENTS).T
     return tuple(_mean(np.ascontiguousarray(column)) for column in columns)
 
 
-def _mean(column: np.ndarray[Any, Any]) -> float:
+def _mean(column: Array) -> float:
     quanta_per_unit = shipped_format().codecs.quantise.quanta_per_unit
     if column.dtype.kind == "f" and not np.isfinite(column).all():
         with np.errstate(invalid="ignore"):
@@ -121,15 +123,15 @@ def _mean(column: np.ndarray[Any, Any]) -> float:
     return round(Fraction(total, len(column))) / quanta_per_unit
 
 
-def _sum_of_quanta(column: np.ndarray[Any, Any], quanta_per_unit: int) -> int:
-    """Return the exact sum of the elements' quanta."""
+def _sum_of_quanta(column: Array, quanta_per_unit: int) -> int:
+    """Return the exact sum of the elements in quanta."""
     if column.dtype.kind != "f":
         return int(sum(column.tolist())) * quanta_per_unit
     wide = column.astype(np.float64)
     near = np.abs(wide) < 2**62 / quanta_per_unit
     quanta = np.rint(wide[near] * quanta_per_unit).astype(np.int64)
-    low = int((quanta & ((1 << _HALVES) - 1)).sum(dtype=np.int64))
-    high = int((quanta >> _HALVES).sum(dtype=np.int64))
-    # So far out a float is an integer number of quanta by itself, or nearly: exact in Python.
+    low = int((quanta & ((1 << _HALF_BITS) - 1)).sum(dtype=np.int64))
+    high = int((quanta >> _HALF_BITS).sum(dtype=np.int64))
+    # Too large for int64 quanta: exact in Python's integers.
     far = sum(round(Fraction(value) * quanta_per_unit) for value in wide[~near].tolist())
-    return (high << _HALVES) + low + far
+    return (high << _HALF_BITS) + low + far

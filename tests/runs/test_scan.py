@@ -10,7 +10,7 @@ import pytest
 import cmeta
 import cmeta.tools.runs
 from cmeta.tools.runs import store
-from tests.catalogue.conftest import age
+from tests.runs.conftest import age
 
 scan_module = sys.modules["cmeta.tools.runs.scan"]
 

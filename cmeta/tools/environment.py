@@ -1,8 +1,7 @@
-"""`environment`: the stack that a run ran on, as far as it may change a result.
+"""`environment`: the hardware and software that may change a run's results.
 
-It holds no name of a host, a user or a folder. What is not installed or not imported is left out:
-nothing is imported for the sake of being named. What this module itself needs is imported when it
-is asked, so that recording starts without it.
+It names no host, user or folder. A library that is not installed is left out, and none is imported
+only to be listed. Imports are deferred to the call, so that a recorder starts without them.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ _GIT_SECONDS = 5
 
 
 def environment() -> dict[str, Any]:
-    """Return the environment, to be put into a configuration as ``environment``.
+    """Return the environment, to be recorded in a configuration as ``environment``.
 
     Returns
     -------
     dict
-        JSON: Python, system, CPU, packages, BLAS with its threads, GPUs (of an imported torch), git
-        commit and whether the working tree is dirty, determinism flags.
+        JSON values: Python, system, CPU, packages, BLAS with its threads, GPUs (if torch is
+        imported), the git commit and whether the working tree is dirty, determinism flags.
 
     Examples
     --------
@@ -39,7 +38,7 @@ def environment() -> dict[str, Any]:
     """
     import platform
 
-    found = {
+    facts = {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "system": platform.system(),
@@ -51,7 +50,7 @@ def environment() -> dict[str, Any]:
         "flags": {name: os.environ[name] for name in _FLAGS if name in os.environ},
         **_torch(),
     }
-    return {name: value for name, value in found.items() if value not in (None, {}, [])}
+    return {name: value for name, value in facts.items() if value not in (None, {}, [])}
 
 
 def _cpu() -> str | None:
@@ -61,34 +60,34 @@ def _cpu() -> str | None:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return platform.processor() or None
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or None)
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or None)
 
 
 def _packages() -> dict[str, str]:
     from importlib import metadata
 
-    found = {}
+    versions = {}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _blas() -> list[dict[str, Any]]:
-    """Return the libraries that compute, and how many threads each may use."""
+    """Return the numerical libraries that are loaded, with the number of threads of each."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        return _blas_of_numpy()
+        return _numpy_blas()
     keys = ("internal_api", "version", "num_threads", "threading_layer", "architecture")
-    found = [{k: info[k] for k in keys if info.get(k) is not None} for info in threadpool_info()]
-    return sorted(found, key=str)
+    pools = [{k: info[k] for k in keys if info.get(k) is not None} for info in threadpool_info()]
+    return sorted(pools, key=str)
 
 
-def _blas_of_numpy() -> list[dict[str, Any]]:
+def _numpy_blas() -> list[dict[str, Any]]:
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
@@ -97,37 +96,37 @@ def _blas_of_numpy() -> list[dict[str, Any]]:
 
 
 def _git() -> dict[str, Any] | None:
-    commit = _output("git", "rev-parse", "HEAD")
+    commit = _stdout_of("git", "rev-parse", "HEAD")
     if commit is None:
         return None
-    return {"commit": commit, "dirty": bool(_output("git", "status", "--porcelain"))}
+    return {"commit": commit, "dirty": bool(_stdout_of("git", "status", "--porcelain"))}
 
 
-def _output(*command: str) -> str | None:
+def _stdout_of(*command: str) -> str | None:
     import subprocess
 
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def _torch() -> dict[str, Any]:
     torch: Any = sys.modules.get("torch")
     if torch is None:
         return {}
-    found: dict[str, Any] = {"torch_threads": torch.get_num_threads()}
-    found["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
+    facts: dict[str, Any] = {"torch_threads": torch.get_num_threads()}
+    facts["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
-        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(count)]
-        found["cuda"] = torch.version.cuda
-        found["cudnn"] = {
+        facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(count)]
+        facts["cuda"] = torch.version.cuda
+        facts["cudnn"] = {
             "version": torch.backends.cudnn.version(),
             "deterministic": torch.backends.cudnn.deterministic,
             "benchmark": torch.backends.cudnn.benchmark,
         }
-    return found
+    return facts
