@@ -17,8 +17,8 @@ from cmeta.recorder.ranks import place_of, rank_of
 from cmeta.recorder.row_builder import Draft
 from cmeta.recorder.session import Session
 from cmeta.records import seeds
+from cmeta.records.config import as_mapping
 from cmeta.records.record import CycleRecord, flatten
-from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.storage.disk import Disk
@@ -275,7 +275,7 @@ class Recorder:
         self._set_config(config)
 
     def _set_config(self, config: Any) -> None:
-        stated = None if config is None else canonical_json.as_mapping(config)
+        stated = None if config is None else as_mapping(config)
         if self._root is not None and seeds.root_in(stated) != self._root:
             stated = seeds.with_root(stated, self._root)
         body, bit = None, 0

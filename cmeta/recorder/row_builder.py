@@ -15,6 +15,7 @@ import numpy as np
 
 from cmeta.errors import EncodeError
 from cmeta.format.journal_rows import RowLayout
+from cmeta.records.config import config_json
 from cmeta.records.convert import (
     as_array,
     as_array_and_loss,
@@ -22,7 +23,6 @@ from cmeta.records.convert import (
     scalar,
     warn_imprecise,
 )
-from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
 
@@ -291,7 +291,7 @@ class Drafter:
         """
         if self.config_slot is None:
             raise EncodeError("config: the schema has no field of type config")
-        return canonical_json.dumps(canonical_json.as_mapping(config), self._limits, "config")
+        return config_json(config, self._limits)
 
     def _phase_code(self, phase: Any) -> int:
         found = as_array([phase], self.schema[PHASE])

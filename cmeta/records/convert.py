@@ -13,6 +13,7 @@ from cmeta.aliases import Array, Mask
 from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.records.chunk import Chunk, Column
 from cmeta.records.columns import Columns
+from cmeta.records.config import config_json
 from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -464,8 +465,7 @@ class ChunkMaker:
         return as_array(codes, field, given), tuple(places)
 
     def _json(self, config: Any, what: str) -> bytes:
-        stated = canonical_json.as_mapping(config, what)
-        return canonical_json.dumps(stated, self._schema.format.limits, what)
+        return config_json(config, self._schema.format.limits, what)
 
     def _num_records(self, made: dict[Field, Column]) -> int:
         lengths = {f.path: len(c.values) for f, c in made.items()}

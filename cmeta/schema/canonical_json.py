@@ -62,21 +62,6 @@ def dumps(value: object, limits: Limits, what: str) -> bytes:
     return data
 
 
-def as_mapping(config: Any, what: str = "config") -> Mapping[str, Any]:
-    """Return a configuration, given as a mapping, a dataclass or a Namespace, as a mapping.
-
-    Raises
-    ------
-    EncodeError
-        It is none.
-    """
-    found = members_of(config)
-    if found is None:
-        name = type(config).__name__
-        raise EncodeError(f"{what}: found a {name}, expected a mapping, dataclass or Namespace")
-    return found
-
-
 def loads(data: bytes, limits: Limits) -> Any:
     """Return what canonical JSON stands for.
 

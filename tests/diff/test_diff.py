@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.tools.diff.aligned_reader import Side
+from cmeta.tools.diff.aligned_reader import AlignedReader
 from cmeta.tools.diff.diff import diff
 
 
@@ -22,7 +22,7 @@ def changed(name, row, value):
 
 def test_identical_bytes_are_found_without_decoding(chronicle, monkeypatch):
     a, b = chronicle(), chronicle()
-    monkeypatch.setattr(Side, "cells", lambda *args: pytest.fail("decoded"))
+    monkeypatch.setattr(AlignedReader, "cells", lambda *args: pytest.fail("decoded"))
     found = diff(a, b)
     assert (found.verdict, found.same, found.identical) == ("identical", True, True)
     assert found.num_records == (200, 200)
@@ -262,13 +262,13 @@ def test_phases_are_compared_by_name(chronicle, schema):
 
 def test_batches_of_equal_bytes_are_not_decoded(chronicle, monkeypatch):
     windows = []
-    cells = Side.cells
+    cells = AlignedReader.cells
 
     def noting(self, path, begin, end):
         windows.append(begin // 16)
         return cells(self, path, begin, end)
 
-    monkeypatch.setattr(Side, "cells", noting)
+    monkeypatch.setattr(AlignedReader, "cells", noting)
     a, b = chronicle(), chronicle(changed("loss_value", 123, 9))
     assert diff(a, b).first.ordinal == 123
     assert set(windows) == {123 // 16}

@@ -148,7 +148,7 @@ def test_a_class_is_built_once_with_the_first_state(path):
     assert built == [0]
     with pytest.raises(EncodeError, match=r"Counting.__init__ has no parameter of this name"):
         replay(path, Counting, checkpoint=1)
-    with pytest.raises(EncodeError, match="goes with a class"):
+    with pytest.raises(EncodeError, match="checkpoint requires a class"):
         replay(path, exact, checkpoint=1)
 
 
@@ -178,6 +178,14 @@ RETURNS = {
 def test_what_may_be_returned(path, found, num, verdict):
     report = replay(path, lambda state: found)
     assert (report.num_values, report.verdict) == (num, verdict)
+
+
+def test_names_and_phases_are_those_that_log_takes(path):
+    words = {"train": "Training", "validate": "val"}
+    report = replay(path, lambda s: {"loss": s.rng.random(), "phase": words[s.record.phase]})
+    assert (report.verdict, report.num_values) == ("exact", 2 * NUM)
+    with pytest.raises(EncodeError, match="phase"):
+        replay(path, lambda s: {"phase": "test"})  # which the schema does not have
 
 
 REFUSED = {

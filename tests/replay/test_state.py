@@ -41,7 +41,7 @@ def test_a_record_without_a_seed_or_configuration():
     state = replay_cycle(CycleRecord(phase="train"))
     assert (state.config, state.root) == ({}, None)
     for ask in (lambda: state.rng, lambda: state.seed, state.seed_everything):
-        with pytest.raises(EncodeError, match="seed_state: the record has none"):
+        with pytest.raises(EncodeError, match="seed_state: the record has no seed"):
             ask()
     with pytest.raises(EncodeError, match="seed_state: record 4 has none"):
         _ = cmeta.ReplayState(CycleRecord(phase="train"), 4).seed

@@ -1,4 +1,4 @@
-"""Comparing two runs, record by record."""
+"""The comparison of two runs, record by record."""
 
 from cmeta.tools.diff.diff import diff
 from cmeta.tools.diff.diff_report import (

@@ -1,4 +1,4 @@
-"""One chronicle of two: its columns by ordinal, one batch in memory at a time."""
+"""One of two chronicles: its columns by ordinal, one batch in memory at a time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo
 
 
-class Side:
-    """A chronicle, read by the ordinals of a range.
+class AlignedReader:
+    """Reads a range of a chronicle by the ordinals of its records.
 
     Parameters
     ----------
     reader : Reader
     source : Source
-        The same file, for the raw bytes of a batch.
+        The same file, for the bytes of a batch.
     start, end : int or None
         First and last timestamp, both included.
 
@@ -67,7 +67,7 @@ class Side:
         return self._reader
 
     def place_of(self, ordinal: int) -> int:
-        """Return in which batch a record stands."""
+        """Return the batch that holds a record."""
         return int(np.searchsorted(self._starts, ordinal, side="right")) - 1
 
     def begin_of(self, place: int) -> int:
@@ -75,11 +75,11 @@ class Side:
         return int(self._starts[place])
 
     def end_of(self, place: int) -> int:
-        """Return the ordinal behind a batch's last record."""
+        """Return the ordinal after a batch's last record."""
         return int(self._starts[place + 1])
 
     def cells(self, path: str, begin: int, end: int) -> Column | None:
-        """Return a field's values and mask (None: all have it) of records within one batch.
+        """Return a field's column in some records of one batch.
 
         Returns
         -------
@@ -92,26 +92,26 @@ class Side:
             if path not in self._cells:
                 field = self.fields.get(path)
                 self._cells[path] = None if field is None else batch.column(field, 0)
-        found = self._cells[path]
-        if found is None:
+        column = self._cells[path]
+        if column is None:
             return None
         first = self.begin_of(place)
-        values, present = found.rows(slice(begin - first, end - first))
+        values, present = column.rows(slice(begin - first, end - first))
         if present is not None and not present.any():
             return None
         return Column(values, None if present is None or present.all() else present)
 
     def raw(self, place: int) -> bytes:
-        """Return the bytes of a sealed batch; nothing for one that is still in the journal.
+        """Return the bytes of a sealed batch; none for a batch that is still in the journal.
 
-        Nor for one that is no longer there: a file may be replaced while it is read.
+        None either beyond the file's end: a file may be replaced while it is read.
         """
         info = self.infos[place]
-        is_there = info.offset + info.len_block <= self._source.size
-        return self._source.read(info.offset, info.len_block) if is_there else b""
+        exists = info.offset + info.len_block <= self._source.size
+        return self._source.read(info.offset, info.len_block) if exists else b""
 
     def paths_at(self, place: int) -> tuple[str, ...]:
-        """Return the fields that occur in a batch, whose CRC and directory are checked.
+        """Return the fields that occur in a batch, after checking its CRC and directory.
 
         Raises
         ------
@@ -127,21 +127,21 @@ class Side:
         return self._batch
 
     def _before(self, timestamp: int, *, inclusive: bool) -> int:
-        """Return how many records come before a timestamp, or up to it."""
+        """Return how many records come before a timestamp, or up to and including it."""
         for place, info in enumerate(self.infos):
             if info.last_timestamp > timestamp or (
                 info.last_timestamp == timestamp and not inclusive
             ):
-                which = np.uint64(max(timestamp, 0))
+                wanted = np.uint64(max(timestamp, 0))
                 side = "right" if inclusive and timestamp >= 0 else "left"
                 timestamps = self._at(place).timestamps
-                return self.begin_of(place) + int(np.searchsorted(timestamps, which, side))  # type: ignore[call-overload]
+                return self.begin_of(place) + int(np.searchsorted(timestamps, wanted, side))  # type: ignore[call-overload]
         return int(self._starts[-1])
 
 
 @contextmanager
 def naming(name: str | os.PathLike[str]) -> Iterator[None]:
-    """Say of two files which one it is that cannot be read."""
+    """Add the file's name to an error: one of two cannot be read."""
     try:
         yield
     except DecodeError as err:

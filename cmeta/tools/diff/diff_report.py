@@ -1,4 +1,4 @@
-"""What comparing two chronicles has found; it does not grow with their length."""
+"""The report of a comparison; it does not grow with the length of the files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cmeta.tools.replay.replay_report import text_of
 
 Verdict = Literal["identical", "equal", "differs"]
 
-_WIDEST = 60  # characters of one value in a line of text
+_VALUE_MAX = 60  # characters of one value in a line of text
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """A value of a that is another one in b.
+    """A value of a that differs in b.
 
     Attributes
     ----------
@@ -30,8 +30,8 @@ class Deviation:
     a, b : value
         None: absent.
     quanta : int or None
-        How many quanta of the field apart, or floats if it is lossless; None if no number of
-        quanta brings them together, or the field has none.
+        The distance in quanta of the field, or in floats if it is lossless; None if it cannot be
+        measured.
     """
 
     ordinal: int
@@ -50,10 +50,10 @@ class FieldDiff:
     Attributes
     ----------
     num_records : int
-        Records in which it does.
+        Records that differ.
     first : Deviation
     worst : Deviation or None
-        The most quanta apart; None if nothing could be measured.
+        The largest distance; None if none could be measured.
     """
 
     num_records: int
@@ -63,14 +63,14 @@ class FieldDiff:
 
 @dataclass(frozen=True)
 class SchemaDifference:
-    """What the two schemas say differently.
+    """A property in which the two schemas differ.
 
     Attributes
     ----------
     where : str
         Such as ``loss_value.unit``.
     a, b : value
-        None: it is not there.
+        None: absent.
     """
 
     where: str
@@ -80,16 +80,16 @@ class SchemaDifference:
 
 @dataclass(frozen=True)
 class ConfigDifference:
-    """A value of the configurations in force that differs.
+    """A key in which the configurations in force differ.
 
     Attributes
     ----------
     ordinal : int
-        First record of a at which it does.
+        The first record of a at which it differs.
     key : str
         Key path, such as ``optimiser.lr``.
     a, b : JSON value
-        None: it is not there, or null.
+        None: absent or null.
     """
 
     ordinal: int
@@ -100,36 +100,37 @@ class ConfigDifference:
 
 @dataclass
 class DiffReport:
-    """The answer to how two chronicles differ.
+    """How two chronicles differ.
 
     Attributes
     ----------
     a, b : str
         The files.
     identical : bool
-        Whether every byte is the same; then nothing else had to be looked at.
+        Whether all bytes are the same; then nothing else was compared.
     num_records : tuple of int, (2,)
-        Records of a and of b in the range that was asked for.
+        Records of a and of b in the range.
     num_differing : int
-        Records that both have and that differ in a field.
+        Records that both files have and that differ in a field.
     first : Deviation or None
-        The first difference; of fields that both have, and not of their configurations, if there
-        is one.
+        The first difference; preferably in a field that both files have, and not in the
+        configuration.
     worst : Deviation or None
-        The most quanta apart; floats that are stored without loss count if nothing else does.
+        The largest distance in a fixed-point field, or else in a lossless one.
     fields : dict of str to FieldDiff
-        Fields that both have and that differ.
+        Fields that both files have and that differ.
     only_in : tuple of dict of str to int, (2,)
-        Fields that only one has, and in how many of the records that both have.
+        Fields that only one file has, with the number of records that have them, among those that
+        both files have.
     configs : list of ConfigDifference
-        What differs in the configurations in force, each key at its first difference.
+        Differences of the configurations in force, each key at its first one.
     num_config_keys : int
         Keys that differ; `configs` lists the first of them.
     schema : tuple of SchemaDifference
-        What the schemas say differently. Another unit makes the files differ; the rest does not:
-        values are compared as numbers and names, a float at the coarser of two precisions.
+        Differences of the schemas. Only another unit makes the files differ: values are compared
+        as numbers and names, a float at the coarser of two precisions.
     other_units : tuple of str
-        Fields that were recorded in another unit.
+        Fields that were recorded in different units.
     """
 
     a: str
@@ -161,76 +162,76 @@ class DiffReport:
 
     @property
     def num_compared(self) -> int:
-        """How many records both have."""
+        """How many records both files have."""
         return min(self.num_records)
 
     @property
     def num_behind(self) -> tuple[int, int]:
-        """How many records a and b have behind the last one that both have."""
+        """How many records a and b have after the last one that both have."""
         a, b = self.num_records
         return max(0, a - b), max(0, b - a)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        found = dataclasses.asdict(self)
-        names = {"a": found.pop("a"), "b": found.pop("b"), "verdict": self.verdict}
-        only_in = dict(zip("ab", found.pop("only_in"), strict=True))
-        lists = {name: list(found.pop(name)) for name in ("num_records", "schema", "other_units")}
-        return {**names, "num_compared": self.num_compared, **lists, **found, "only_in": only_in}
+        rest = dataclasses.asdict(self)
+        names = {"a": rest.pop("a"), "b": rest.pop("b"), "verdict": self.verdict}
+        only_in = dict(zip("ab", rest.pop("only_in"), strict=True))
+        lists = {name: list(rest.pop(name)) for name in ("num_records", "schema", "other_units")}
+        return {**names, "num_compared": self.num_compared, **lists, **rest, "only_in": only_in}
 
     def lines(self) -> Iterator[str]:
-        """Yield the report as lines of text; one thing a line."""
+        """Yield the report as lines of text."""
         names = zip(("a:", "b:"), (self.a, self.b), map(_count, self.num_records), strict=True)
-        yield from columns(list(names), "", "llr")
+        yield from _aligned(list(names), "", "llr")
         yield self.headline()
-        yield from self._about_first()
-        yield from self._about_fields()
-        for name, found in zip("ab", self.only_in, strict=True):
-            occurrences = [(path, _count(count)) for path, count in found.items()]
-            yield from _section(f"only in {name}", occurrences, "lr")
+        yield from self._first_difference()
+        yield from self._differing_fields()
+        for name, counts in zip("ab", self.only_in, strict=True):
+            rows = [(path, _count(count)) for path, count in counts.items()]
+            yield from _section(f"only in {name}", rows, "lr")
         keys = [(c.key, *_sides(c.a, c.b), f"from record {c.ordinal:,}") for c in self.configs]
         yield from _section("configuration", keys, "llll")
         if more := self.num_config_keys - len(self.configs):
-            yield f"  and {more:,} more keys"
-        facts = [(s.where, *_sides(s.a, s.b)) for s in self.schema]
-        yield from _section("schema", facts, "lll")
+            yield f"  and {more:,} more key{'' if more == 1 else 's'}"
+        properties = [(s.where, *_sides(s.a, s.b)) for s in self.schema]
+        yield from _section("schema", properties, "lll")
 
     def headline(self) -> str:
         """Return the verdict in a line."""
         if self.identical:
             return "identical: every byte is the same"
-        behind = [
+        longer = [
             f"{name} goes on for {count:,} more"
             for name, count in zip("ab", self.num_behind, strict=True)
             if count
         ]
         both = _count(self.num_compared)
         if self.num_differing:
-            found = f"{self.num_differing:,} of {both} differ"
+            summary = f"{self.num_differing:,} of {both} differ"
         elif not self.num_compared:
-            found = "no record in common" if behind else "neither has a record"
+            summary = "no record in common" if longer else "neither has a record"
         else:
-            found = f"the first {both} are equal" if behind else f"all {both} are equal"
+            summary = f"the first {both} are equal" if longer else f"all {both} are equal"
         units = [f"{path} is in another unit" for path in self.other_units]
-        return f"{self.verdict}: {'; '.join([found, *behind, *units])}"
+        return f"{self.verdict}: {'; '.join([summary, *longer, *units])}"
 
-    def _about_first(self) -> Iterator[str]:
+    def _first_difference(self) -> Iterator[str]:
         if (first := self.first) is None:
             return
         yield ""
         yield f"first difference: record {first.ordinal:,}, {first.phase}, at {first.timestamp}"
-        found = (first.field, *_sides(first.a, first.b), _apart(first.quanta))
-        yield from columns([found], "  ", "llll")
+        row = (first.field, *_sides(first.a, first.b), _apart(first.quanta))
+        yield from _aligned([row], "  ", "llll")
 
-    def _about_fields(self) -> Iterator[str]:
+    def _differing_fields(self) -> Iterator[str]:
         rows: list[Sequence[str]] = []
-        for path, found in self.fields.items():
-            worst = found.worst
-            far = "" if worst is None else _short(worst.quanta)
+        for path, one in self.fields.items():
+            worst = one.worst
+            distance = "" if worst is None else _short(worst.quanta)
             at = "" if worst is None else f"at record {worst.ordinal:,}"
             mark = " (worst)" if worst is not None and worst is self.worst else ""
             rows.append(
-                (path, f"{found.num_records:,}", f"{found.first.ordinal:,}", far, at + mark)
+                (path, f"{one.num_records:,}", f"{one.first.ordinal:,}", distance, at + mark)
             )
         if rows:
             rows.insert(0, ("", "records", "from record", "quanta apart", ""))
@@ -240,8 +241,8 @@ class DiffReport:
         return "\n".join(self.lines())
 
 
-def columns(rows: Sequence[Sequence[str]], indent: str, sides: str) -> Iterator[str]:
-    """Yield rows as aligned lines; `sides` says ``l`` or ``r`` for each column."""
+def _aligned(rows: Sequence[Sequence[str]], indent: str, sides: str) -> Iterator[str]:
+    """Yield rows as aligned lines; `sides` has ``l`` or ``r`` for each column."""
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(len(sides))]
     for row in rows:
         cells = [
@@ -255,7 +256,7 @@ def _section(title: str, rows: Sequence[Sequence[str]], sides: str) -> Iterator[
     if rows:
         yield ""
         yield title
-        yield from columns(rows, "  ", sides)
+        yield from _aligned(rows, "  ", sides)
 
 
 def _count(number: int) -> str:
@@ -273,7 +274,7 @@ def _apart(quanta: int | None) -> str:
 
 
 def _short(quanta: int | None) -> str:
-    """Return a number of quanta; beyond what anybody reads, its size."""
+    """Return a number of quanta; a large one by its order of magnitude."""
     if quanta is None:
         return ""
     return f"{quanta:,}" if quanta < 10**9 else f"{quanta:.1e}"
@@ -286,4 +287,4 @@ def _text(value: Any) -> str:
         text = text_of(value)
     else:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+    return text if len(text) <= _VALUE_MAX else f"{text[: _VALUE_MAX - 3]}..."

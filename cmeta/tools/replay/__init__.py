@@ -1,4 +1,4 @@
-"""Replay: running recorded cycles again from their seeds, and comparing what comes out."""
+"""Replay: recorded cycles are run again from their seeds, and the results compared."""
 
 from cmeta.tools.replay.replay import replay
 from cmeta.tools.replay.replay_report import Difference, ReplayReport

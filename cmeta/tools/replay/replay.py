@@ -1,4 +1,4 @@
-"""`replay`: runs recorded cycles again and compares what comes out, cycle by cycle.
+"""`replay`: recorded cycles are run again, and their results compared cycle by cycle.
 
 Memory stays flat: one batch of records at a time, and a report that does not grow with the run.
 """
@@ -14,18 +14,23 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Progress
-from cmeta.errors import EncodeError
+from cmeta.errors import CmetaError, EncodeError
+from cmeta.format.journal_rows import stored
 from cmeta.reader.reader import Reader
+from cmeta.records.chunk import Column
+from cmeta.records.convert import as_array
 from cmeta.records.record import CycleRecord, flatten
+from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.tools.environment import environment
-from cmeta.tools.replay.compare import FAR, distance, shown
+from cmeta.tools.quanta import FAR, distance
 from cmeta.tools.replay.replay_report import Difference, ReplayReport, Verdict
 from cmeta.tools.replay.state import ReplayState
+from cmeta.vocabulary import field_named, phase_named
 
-_ENVIRONMENT = "environment"
-_SHORT = {"loss": "loss_value"}
+ENVIRONMENT = "environment"  # the key of a configuration that states it
+_INPUTS = (TIMESTAMP, PHASE, "seed_state", "config")  # what a cycle is given
 
 
 def replay(
@@ -37,41 +42,42 @@ def replay(
     checkpoint: Any = None,
     progress: Progress | None = None,
 ) -> ReplayReport:
-    """Run recorded cycles again from their seeds, and say whether they come out the same.
+    """Run recorded cycles again from their seeds, and report whether the results are the same.
 
     Parameters
     ----------
     path : path
         The chronicle.
     cycle : callable, or class
-        Called with a `ReplayState` for each cycle, in order; returns the fields that it has
+        Called with a `ReplayState` for each cycle, in order. Returns the fields that it has
         recomputed: a mapping as for `Recorder.log` (``{"loss": ..., "metrics": {...}}``), a
-        `CycleRecord`, of which what is not None counts, or None. A class is built once, with the
-        first state (and with ``checkpoint``, if its ``__init__`` takes one), and its instance is
-        called for every cycle: for training, whose state goes on from cycle to cycle.
+        `CycleRecord`, whose fields other than None count, or None. A class is instantiated once,
+        with the first state (and with ``checkpoint``, if its ``__init__`` takes one), and the
+        instance is called for every cycle: for training, which carries state from cycle to cycle.
     start, end : int, optional
-        First and last timestamp, both included. What is stateful must be brought to `start` by
-        itself: from a checkpoint.
+        First and last timestamp, both included. A stateful class must bring itself to `start`,
+        from a checkpoint.
     checkpoint : any, optional
-        Handed to the class.
+        Passed to the class.
     progress : callable, optional
-        Called with cycles done and cycles in all.
+        Called with the number of cycles done and of all cycles.
 
     Returns
     -------
     ReplayReport
-        A cycle is *exact* if every field that came back equals the recorded one; *within one
-        quantum*; *diverged*; or *inconclusive*, if something differs by more and so does the
-        environment, as far as the configuration has one under ``environment``.
+        A cycle is *exact* if every returned field equals the recorded one, or else *within one
+        quantum*, or *diverged*. It is *inconclusive* instead of diverged if the environment
+        differs from the one that the configuration states under ``environment``.
 
     Raises
     ------
     EncodeError
-        The callable returned a field that the schema does not have, or a value that is none.
+        The callable returned a field that the schema does not have, or a value that does not fit
+        its field.
     DecodeError
         The file is damaged.
     Exception
-        Whatever the callable raises; a note names the record.
+        Whatever the callable raises, with a note that names the record.
 
     Examples
     --------
@@ -86,12 +92,12 @@ def replay(
     """
     with Reader(path) as run:
         comparison = _Comparison(run)
-        step = _Step(cycle, checkpoint)
+        call = _Callable(cycle, checkpoint)
         total = len(run)
         for ordinal, record in _records(run, start, end):
             state = ReplayState(record, ordinal, record.config or {})
             with _noting(ordinal):
-                comparison.take(state, step(state))
+                comparison.add(state, call(state))
             if progress is not None:
                 progress(ordinal + 1, total)
         return comparison.finish()
@@ -111,7 +117,7 @@ def _records(run: Reader, start: int | None, end: int | None) -> Iterator[tuple[
 
 @contextmanager
 def _noting(ordinal: int) -> Iterator[None]:
-    """Say of whatever goes wrong in which cycle it did."""
+    """Add a note to an exception: the record that was being replayed."""
     try:
         yield
     except Exception as err:
@@ -119,8 +125,8 @@ def _noting(ordinal: int) -> Iterator[None]:
         raise
 
 
-class _Step:
-    """The callable; a class is built when the first state is there."""
+class _Callable:
+    """The user's callable; a class is instantiated with the first state."""
 
     def __init__(self, cycle: Any, checkpoint: Any) -> None:
         if not callable(cycle):
@@ -128,16 +134,15 @@ class _Step:
         self._cycle, self._checkpoint = cycle, checkpoint
         self._is_class = inspect.isclass(cycle)
         if checkpoint is not None and not self._is_class:
-            raise EncodeError("checkpoint: goes with a class, which is built with it")
+            raise EncodeError("checkpoint requires a class, which is instantiated with it")
 
     def __call__(self, state: ReplayState) -> Any:
         if self._is_class:
-            self._cycle, self._is_class = self._build(state), False
+            self._cycle, self._is_class = self._instance(state), False
         return self._cycle(state)
 
-    def _build(self, state: ReplayState) -> Any:
-        takes = "checkpoint" in inspect.signature(self._cycle).parameters
-        if takes:
+    def _instance(self, state: ReplayState) -> Any:
+        if "checkpoint" in inspect.signature(self._cycle).parameters:
             return self._cycle(state, checkpoint=self._checkpoint)
         if self._checkpoint is not None:
             name = self._cycle.__name__
@@ -146,24 +151,24 @@ class _Step:
 
 
 class _Comparison:
-    """Compares cycle by cycle, and keeps what the report says."""
+    """Compares cycle by cycle, and fills in the report."""
 
     def __init__(self, run: Reader) -> None:
         self._schema: Schema = run.schema
         self._report = ReplayReport(run.name)
         self._recorded: dict[str, None] = {}
         self._returned: set[str] = set()
-        self._fields: dict[str, Field] = {f.path: f for f in run.schema.fields}
-        self._first_diverged = False
+        self._fields: dict[str, Field] = {}
+        self._has_diverged = False
         self._worst = -1
-        self._now: Mapping[str, Any] | None = None
-        self._seen: object = None
+        self._environment: Mapping[str, Any] | None = None
+        self._config: object = None
 
-    def take(self, state: ReplayState, returned: Any) -> None:
+    def add(self, state: ReplayState, returned: Any) -> None:
         """Compare one cycle."""
-        self._look_at_environment(state.config)
+        self._compare_environment(state.config)
         recorded = flatten(state.record, self._schema)
-        replayed = self._flat(returned)
+        replayed = self._flattened(returned)
         self._recorded.update(dict.fromkeys(recorded))
         self._returned |= replayed.keys()
         worst = 0
@@ -172,7 +177,7 @@ class _Comparison:
             quanta = distance(field, recorded.get(path), value)
             self._report.num_values += 1
             if quanta:
-                self._note(state, field, recorded.get(path), value, quanta)
+                self._add_difference(state, field, recorded.get(path), value, quanta)
             worst = max(worst, quanta)
         self._report.num_cycles += 1
         self._report.counts[self._verdict(worst)] += 1
@@ -180,8 +185,7 @@ class _Comparison:
     def finish(self) -> ReplayReport:
         """Return the report."""
         missing = [path for path in self._recorded if path not in self._returned]
-        own = {"timestamp", "phase", "seed_state", "config"}  # what a cycle is given
-        self._report.not_replayed = tuple(path for path in missing if path not in own)
+        self._report.not_replayed = tuple(path for path in missing if path not in _INPUTS)
         return self._report
 
     def _verdict(self, quanta: int) -> Verdict:
@@ -191,41 +195,44 @@ class _Comparison:
             return "within one quantum"
         return "inconclusive" if self._report.environment else "diverged"
 
-    def _note(
+    def _add_difference(
         self, state: ReplayState, field: Field, recorded: Any, value: Any, quanta: int
     ) -> None:
         report, record = self._report, state.record
         report.fields[field.path] = report.fields.get(field.path, 0) + 1
-        is_first = report.first is None or (quanta > 1 and not self._first_diverged)
-        # Digests say nothing of how far, and quanta of a lossless field are of many sizes.
+        is_first = report.first is None or (quanta > 1 and not self._has_diverged)
+        # A digest has no distance, and the quanta of a lossless field are of many sizes.
         weight = quanta if quanta < FAR and field.quanta_per_unit else 0
         if not is_first and weight <= self._worst:
             return
-        found = Difference(
+        difference = Difference(
             state.ordinal or 0, record.timestamp or 0, record.phase, field.path, recorded,
-            shown(field, value), quanta if quanta < FAR else None,
+            _as_stored(value, field), quanta if quanta < FAR else None,
         )  # fmt: skip
         if is_first:
-            report.first, self._first_diverged = found, quanta > 1
+            report.first, self._has_diverged = difference, quanta > 1
         if weight > self._worst:
-            report.worst, self._worst = found, weight
+            report.worst, self._worst = difference, weight
 
-    def _flat(self, returned: Any) -> dict[str, Any]:
-        """Return what the callable gave, by dotted name."""
+    def _flattened(self, returned: Any) -> dict[str, Any]:
+        """Return the callable's result by dotted name; names and phases as `log` takes them."""
         if returned is None:
             return {}
         if isinstance(returned, CycleRecord):
-            every = flatten(returned, self._schema)
-            return {path: value for path, value in every.items() if value is not None}
-        if not isinstance(returned, Mapping):
-            found = type(returned).__name__
-            raise EncodeError(f"cycle: returned a {found}, expected a mapping or a CycleRecord")
-        flat: dict[str, Any] = {}
-        for name, value in returned.items():
-            if name in self._schema.groups and isinstance(value, Mapping):
-                flat.update({f"{name}.{key}": inner for key, inner in value.items()})
-            else:
-                flat[name if name in self._schema else _SHORT.get(str(name), str(name))] = value
+            values = flatten(returned, self._schema)
+            flat = {path: value for path, value in values.items() if value is not None}
+        elif isinstance(returned, Mapping):
+            flat = {}
+            for name, value in returned.items():
+                if name in self._schema.groups and isinstance(value, Mapping):
+                    flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+                else:
+                    flat[field_named(str(name), self._schema)] = value
+        else:
+            name = type(returned).__name__
+            raise EncodeError(f"cycle: returned a {name}, expected a mapping or a CycleRecord")
+        if isinstance(phase := flat.get(PHASE), str):
+            flat[PHASE] = phase_named(phase, self._schema.phases) or phase
         return flat
 
     def _field(self, path: str) -> Field:
@@ -233,20 +240,31 @@ class _Comparison:
             self._fields[path] = self._schema.field(path)
         return self._fields[path]
 
-    def _look_at_environment(self, config: Mapping[str, Any]) -> None:
-        """Compare the recorded environment with this one, where it is another than before."""
-        if config is self._seen:
+    def _compare_environment(self, config: Mapping[str, Any]) -> None:
+        """Compare the recorded environment with the present one, once for each configuration."""
+        if config is self._config:
             return
-        self._seen = config
-        recorded = config.get(_ENVIRONMENT)
+        self._config = config
+        recorded = config.get(ENVIRONMENT)
         if not isinstance(recorded, Mapping):
             self._report.environment = {}
             return
-        if self._now is None:
-            self._now = environment()
-        names = dict.fromkeys([*recorded, *self._now])
+        if self._environment is None:
+            self._environment = environment()
+        present = self._environment
         self._report.environment = {
-            name: (recorded.get(name), self._now.get(name))
-            for name in names
-            if recorded.get(name) != self._now.get(name)
+            name: (recorded.get(name), present.get(name))
+            for name in dict.fromkeys([*recorded, *present])
+            if recorded.get(name) != present.get(name)
         }
+
+
+def _as_stored(value: Any, field: Field) -> Any:
+    """Return a replayed value as a file would give it back, for the report."""
+    if value is None or field.type == "config":
+        return value
+    try:
+        kept = stored(Column(as_array([value], field).values, None), field).values[0].tolist()
+    except CmetaError:
+        return value
+    return field.labels[kept] if field.labels else tuple(kept) if field.num_components else kept

@@ -1,4 +1,4 @@
-"""What a replay has found."""
+"""The report of a replay: verdict, counts, and the first and the worst difference."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-_SHOWN_MOST = 10  # fields
+_FIELDS_SHOWN_MAX = 10
 Verdict = Literal["exact", "within one quantum", "diverged", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "within one quantum", "diverged", "inconclusive")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A value that came out differently.
+    """A value that differs from the recorded one.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Difference:
     recorded, replayed : value
         None: absent.
     quanta : int or None
-        How many quanta apart; None if no number of quanta brings them together.
+        The distance in quanta; None if it cannot be measured.
     """
 
     ordinal: int
@@ -49,24 +49,24 @@ class Difference:
 
 @dataclass
 class ReplayReport:
-    """The verdict on a replay.
+    """The result of a replay.
 
     Attributes
     ----------
     name : str
         The file.
     num_cycles, num_values : int
-        Cycles that were run again, and values that were compared.
+        Cycles that were run again, values that were compared.
     counts : dict of str to int
         Cycles by verdict.
     first : Difference or None
-        The first divergence; of a replay within one quantum, the first difference.
+        The first divergence; within one quantum, the first difference.
     worst : Difference or None
         The value that is the most quanta away.
     fields : dict of str to int
-        Differing cycles by field.
+        Number of differing cycles by field.
     environment : dict of str to tuple
-        What differs between the recorded environment and this one: recorded, present.
+        Where the recorded environment differs from the present one: recorded, present.
     not_replayed : tuple of str
         Recorded fields that the callable never returned.
     """
@@ -83,7 +83,7 @@ class ReplayReport:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the whole replay: that of its worst cycle."""
+        """The verdict on the worst cycle; "inconclusive" if nothing was compared."""
         for verdict in ("diverged", "inconclusive", "within one quantum"):
             if self.counts[verdict]:
                 return verdict
@@ -91,7 +91,7 @@ class ReplayReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the run is reproducible: exact, or within one quantum."""
+        """Whether the run is reproducible: exact or within one quantum."""
         return self.verdict in ("exact", "within one quantum")
 
     def as_json(self) -> dict[str, Any]:
@@ -110,8 +110,9 @@ class ReplayReport:
         }
 
     def __str__(self) -> str:
-        cycles = f"{self.num_cycles:,} cycles, {self.num_values:,} values compared"
-        lines = [f"{self.name}: {self.verdict}: {cycles}"]
+        cycles = f"{self.num_cycles:,} cycle{'' if self.num_cycles == 1 else 's'}"
+        values = f"{self.num_values:,} value{'' if self.num_values == 1 else 's'} compared"
+        lines = [f"{self.name}: {self.verdict}: {cycles}, {values}"]
         if not self.num_values:
             lines.append("  nothing was compared: the callable returned no field")
         by_verdict = [f"{self.counts[v]:,} {v}" for v in VERDICTS if self.counts[v]]
@@ -121,7 +122,7 @@ class ReplayReport:
             lines.append(f"  first difference: {self.first}")
         if self.worst is not None and self.worst != self.first:
             lines.append(f"  worst: {self.worst}")
-        lines += counts_by_field(self.fields)
+        lines += _lines_by_field(self.fields)
         for name, (recorded, present) in self.environment.items():
             lines.append(f"  environment, {name}: recorded {recorded!r}, now {present!r}")
         if self.not_replayed:
@@ -129,19 +130,19 @@ class ReplayReport:
         return "\n".join(lines)
 
 
-def counts_by_field(fields: Mapping[str, int]) -> list[str]:
-    """Return lines that say in how many records each field differs, the most frequent first."""
+def _lines_by_field(fields: Mapping[str, int]) -> list[str]:
+    """Return lines with the number of differing records of each field, largest first."""
     ordered = sorted(fields.items(), key=lambda item: -item[1])
     lines = ["  differing records by field:"] if ordered else []
     width = max((len(name) for name in fields), default=0)
-    lines += [f"    {name:{width}} {count:>9,}" for name, count in ordered[:_SHOWN_MOST]]
-    if len(ordered) > _SHOWN_MOST:
-        lines.append(f"    and {len(ordered) - _SHOWN_MOST} fields more")
+    lines += [f"    {name:{width}} {count:>9,}" for name, count in ordered[:_FIELDS_SHOWN_MAX]]
+    if len(ordered) > _FIELDS_SHOWN_MAX:
+        lines.append(f"    and {len(ordered) - _FIELDS_SHOWN_MAX} more fields")
     return lines
 
 
 def text_of(value: Any) -> str:
-    """Return a value as text; a float32 as the shortest decimal that reads back as it."""
+    """Return a value as text; a float32 as the shortest decimal that reads back as the same."""
     if value is None:
         return "nothing"
     if isinstance(value, tuple | list):

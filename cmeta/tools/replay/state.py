@@ -1,7 +1,7 @@
-"""`ReplayState`: all that a record says about how its cycle began.
+"""`ReplayState`: what a record tells about the start of its cycle.
 
-A seed restores the start of a generator's stream: never weights, an optimiser, or a place in the
-data. A cycle that depends on those needs a checkpoint, or to be replayed from the beginning.
+A seed restores the start of a generator's stream: never weights, an optimiser, or a position in the
+data. A cycle that depends on those needs a checkpoint, or a replay from the beginning.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _HALF = 2**32
 
 @dataclass(frozen=True, eq=False)
 class ReplayState:
-    """What a cycle gets when it is run again.
+    """The argument of a cycle that is run again.
 
     Attributes
     ----------
     record : CycleRecord
         As it was recorded.
     ordinal : int or None
-        Its place in the file, if it comes from one.
+        Its place in the file, if it was read from one.
     config : mapping
         The configuration that was in force; empty if none was.
     """
@@ -41,7 +41,7 @@ class ReplayState:
 
     @property
     def seed(self) -> int:
-        """The seed that was in force, u64.
+        """The seed of the cycle, u64.
 
         Raises
         ------
@@ -50,17 +50,17 @@ class ReplayState:
         """
         if self.record.seed_state is None:
             where = "the record" if self.ordinal is None else f"record {self.ordinal}"
-            raise EncodeError(f"seed_state: {where} has none, so there is nothing to seed from")
+            raise EncodeError(f"seed_state: {where} has no seed")
         return self.record.seed_state
 
     @property
     def root(self) -> int | None:
-        """The root of all seeds of the run, u64, as the configuration states it."""
+        """The root of all seeds of the run, u64; None if the configuration does not state it."""
         return seeds.root_in(self.config)
 
     @cached_property
     def rng(self) -> np.random.Generator:
-        """A generator as `Recorder.cycle` gave it: ``numpy.random.default_rng(seed)``."""
+        """The generator that `Recorder.cycle` gave: ``numpy.random.default_rng(seed)``."""
         return np.random.default_rng(self.seed)
 
     def seed_everything(self) -> None:
@@ -68,7 +68,7 @@ class ReplayState:
         seeds.put_in_force(self.seed)
 
     def torch_generator(self, device: str = "cpu") -> Any:
-        """Return a generator of torch with this seed; on a CPU its low 32 bits count.
+        """Return a torch generator with this seed; on a CPU only the low 32 bits count.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class ReplayState:
         return generator
 
     def jax_key(self) -> Any:
-        """Return a key of JAX; all 64 bits count.
+        """Return a JAX key; all 64 bits count.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class ReplayState:
 
 
 def replay_cycle(record: CycleRecord) -> ReplayState:
-    """Return the state from which a record's cycle began.
+    """Return the state in which a record's cycle began.
 
     Examples
     --------
@@ -108,4 +108,4 @@ def _module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as err:
-        raise ImportError(f"{name} is not installed, so there is no generator of it") from err
+        raise ImportError(f"{name} is not installed") from err
