@@ -43,7 +43,7 @@ def test_a_record_without_a_seed_or_configuration():
     for ask in (lambda: state.rng, lambda: state.seed, state.seed_everything):
         with pytest.raises(EncodeError, match="seed_state: the record has no seed"):
             ask()
-    with pytest.raises(EncodeError, match="seed_state: record 4 has none"):
+    with pytest.raises(EncodeError, match="seed_state: record 4 has no seed"):
         _ = cmeta.ReplayState(CycleRecord(phase="train"), 4).seed
 
 
