@@ -12,7 +12,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 # of their own, and counting would only double their time.
 UNCOUNTED := properties hostile spec examples crash docs bench test_wheel.py
 
-.PHONY: demo quick test lint types coverage nightly pythons fixtures spec fuzz bench soak clean
+.PHONY: demo quick test lint types coverage nightly pythons fixtures spec docs fuzz bench soak clean
 
 demo: $(VENV)/.example
 	$(BIN)/python examples/demo.py
@@ -59,6 +59,10 @@ fixtures: $(VENV)/.nightly
 spec: $(VENV)/.dev
 	$(BIN)/python -m tools.specgen
 
+# The documentation site, in out/site.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m fuzz.fuzz_reader --seconds 60
 	$(BIN)/python -m fuzz.fuzz_roundtrip --seconds 60
@@ -85,6 +89,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.nightly: pyproject.toml | $(BIN)/python
 	$(BIN)/python $(PIP) -e '.[nightly]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python $(PIP) -e '.[docs]'
 	touch $@
 
 clean:
