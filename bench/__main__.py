@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import bench
-from bench import head, large, matrix, tables
+from bench import head, large, matrix, quote, tables
 from bench.contestants import ENTRIES, OWN
 from bench.kinds import KINDS
-from bench.quote import README, in_step
 from bench.report import Section
 from bench.results import OPERATIONS, PARTIAL, STORED, Results, load
 from bench.telemetry import NUM_CYCLES_QUICK
@@ -174,8 +173,9 @@ def _render(source: Path) -> int:
     RESULTS.write_text(text, "utf-8")
     print(f"written to {RESULTS}", file=sys.stderr)
     if results.complete and source == STORED:
-        README.write_text(in_step(README.read_text("utf-8"), text), "utf-8")
-        print(f"quoted in {README}", file=sys.stderr)
+        quote.PAGE.write_text(quote.in_step(quote.PAGE.read_text("utf-8"), text), "utf-8")
+        quote.SIZES.write_text(quote.picture(text), "utf-8")
+        print(f"quoted in {quote.PAGE} and {quote.SIZES}", file=sys.stderr)
     try:
         from bench import picture
 

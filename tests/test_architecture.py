@@ -201,3 +201,12 @@ def test_the_bytes_have_one_truth():
         tree = ast.parse(path.read_text("utf-8"))
         constants = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
         assert not {c for c in constants if type(c) is int} & numbers, path
+
+
+def test_architecture_md_names_the_rooms_there_are_in_their_order():
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    tree = re.search(r"^```\ncmeta/\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    named = re.findall(r"^  (\w+)  ", tree, re.MULTILINE)
+    there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert set(named) == there - {"__init__", "__main__", "__pycache__"}
+    assert [name for name in named if name in HEIGHT] == [n for n in ROOMS if n != "__main__"]

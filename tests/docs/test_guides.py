@@ -1,9 +1,9 @@
-"""Every block of the guides is run, and says what the page says that it says.
+"""Every block of code in the README and the guides runs, and its output is what the page shows.
 
-On a page, blocks of Python share one namespace and one folder. A ``text`` block behind a block of
-Python is what that prints; in a ``console`` block, what follows a line with ``$`` is what the
-command prints, on stdout and stderr. ``...`` stands for anything. A command must end with exit code
-0, unless ``echo $?`` follows.
+On a page, blocks of Python share one namespace and one folder. A ``text`` block after a block of
+Python is its output; in a ``console`` block, the lines after a line with ``$`` are the output of
+that command, on stdout and stderr. ``...`` matches anything. A command must end with exit code 0,
+unless ``echo $?`` follows.
 """
 
 import doctest
@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-GUIDES = sorted(DOCS.glob("*.md"))
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+GUIDES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 RUNNABLE = {"python", "console", "text"}
 DATA = {"json", "toml", "csv", ""}  # shown, not run
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -34,44 +36,46 @@ class Block:
 
 def blocks_of(page):
     text = page.read_text("utf-8")
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Block(m[1], m[2], text.count("\n", 0, m.start()) + 2) for m in found]
+    fences = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(m[1], m[2], text.count("\n", 0, m.start()) + 2) for m in fences]
 
 
-def require_same(want, got, where):
-    same = doctest.OutputChecker().check_output(want.strip() + "\n", got.strip() + "\n", FLAGS)
-    assert same, f"{where} prints\n{got}\nand the page says\n{want}"
+def require_same(expected, output, where):
+    same = doctest.OutputChecker().check_output(
+        expected.strip() + "\n", output.strip() + "\n", FLAGS
+    )
+    assert same, f"{where} prints\n{output}\nbut the page shows\n{expected}"
 
 
 def environment():
-    """Return an environment in which a command prints what it prints into a pipe."""
+    """Return an environment in which a command prints as it does into a pipe."""
     kept = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "FORCE_COLOR"}}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "PYTHONPATH": str(DOCS.parent), "WANDB_MODE": "offline"}
+    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
 
 
 def run_console(block, page):
     code = 0
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        command, _, said = part.partition("\n")
+        command, _, expected = part.partition("\n")
         while command.endswith("\\"):
-            more, _, said = said.partition("\n")
+            more, _, expected = expected.partition("\n")
             command = command[:-1] + more
         where = f"{page.name}:{block.line}: {command}"
         if command == "echo $?":
-            require_same(said, str(code), where)
+            require_same(expected, str(code), where)
             code = 0
             continue
-        assert code == 0, f"{where}: the command before it ended with {code}"
+        assert code == 0, f"{where}: the previous command ended with {code}"
         done = subprocess.run(
             command, shell=True, env=environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as shells say
-        last = done.stdout
-        if said.strip():
-            require_same(said, last, where)
-    assert code == 0, f"{page.name}:{block.line}: ended with {code}: {last}"
+        code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as in a shell
+        output = done.stdout
+        if expected.strip():
+            require_same(expected, output, where)
+    assert code == 0, f"{page.name}:{block.line}: ended with {code}: {output}"
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
@@ -98,7 +102,13 @@ def test_a_guide_has_only_blocks_that_are_run_or_are_data(page):
     assert page.read_text("utf-8").startswith("# ")
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
-def test_links_of_a_guide_lead_somewhere(page):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_of_a_page_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+        assert target.startswith("https://") or (page.parent / target).is_file(), target
+
+
+def test_the_first_screen_is_short():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert len(readme.splitlines()) <= 110
+    assert {block.kind for block in blocks_of(ROOT / "README.md")} >= {"python", "text", "console"}
