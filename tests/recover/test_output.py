@@ -19,7 +19,7 @@ from cmeta.storage.disk import Disk
 from cmeta.tools.recover import output
 from cmeta.tools.recover.recover import Meter, recover
 from tests.hostile.reseal import BATCH, bounds_of
-from tests.salvager.test_damage import flip
+from tests.recover.test_damage import flip
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -19,7 +19,7 @@ from tests.hostile.reseal import (
     bounds_of,
     take_apart,
 )
-from tests.salvager.test_damage import flip
+from tests.recover.test_damage import flip
 
 
 def blocks_of(data):

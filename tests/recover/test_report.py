@@ -4,7 +4,7 @@ import json
 
 from cmeta.tools.recover.recovery_report import Lost, RecoveryReport
 from tests.hostile.reseal import BATCH, bounds_of
-from tests.salvager.test_damage import flip
+from tests.recover.test_damage import flip
 
 
 def test_a_complete_recovery(salvage, original):

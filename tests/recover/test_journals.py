@@ -14,7 +14,7 @@ from cmeta.storage.file_state import journal_path
 from cmeta.tools.recover.recover import recover
 from tests.hostile.reseal import BATCH, CONFIG, HEADER, NAME, bounds_of
 from tests.journal.conftest import Forger
-from tests.salvager.test_damage import flip
+from tests.recover.test_damage import flip
 
 GRAMMAR = grammar_of(shipped_format())
 SCHEMA = cmeta.default_schema().with_batch_records(16)

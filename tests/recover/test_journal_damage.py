@@ -5,8 +5,8 @@ import pytest
 import cmeta
 from cmeta.format.journal import read_journal
 from tests.hostile.reseal import BATCH, bounds_of
-from tests.salvager.test_damage import flip
-from tests.salvager.test_journals import (  # noqa: F401
+from tests.recover.test_damage import flip
+from tests.recover.test_journals import (  # noqa: F401
     GRAMMAR,
     NUM,
     SCHEMA,
