@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
-from cmeta.errors import MissingExtraError
+from cmeta.errors import CmetaError, MissingExtraError
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -38,3 +40,32 @@ def require(module: str, extra: str) -> ModuleType:
         if (err.name or "").partition(".")[0] != top:
             raise
         raise MissingExtraError(f"needs {top}: pip install 'cmeta-format[{extra}]'") from err
+
+
+def protobuf_parser(
+    module: str, name: str, extra: str
+) -> tuple[Callable[[bytes], Any], type[Exception]]:
+    """Return the function that decodes a library's protobuf message, and its error.
+
+    Parameters
+    ----------
+    module, name : str
+        Of the class of the message.
+    extra : str
+        The extra of this distribution that installs the library.
+
+    Raises
+    ------
+    MissingExtraError
+        The library is not installed.
+    CmetaError
+        It does not work with the protobuf that is installed.
+    """
+    try:
+        message = getattr(require(module, extra), name)
+        error: type[Exception] = require("google.protobuf.message", extra).DecodeError
+    except MissingExtraError:
+        raise
+    except (ImportError, TypeError, AttributeError) as err:
+        raise CmetaError(f"{extra}: the version installed cannot be used: {err}") from err
+    return message.FromString, error

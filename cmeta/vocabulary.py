@@ -11,6 +11,7 @@ Recorder, reader, query, replay, import, runs and command line all ask here.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Container, Iterable
 
 _PHASE_WORDS = {
@@ -21,6 +22,7 @@ _PHASE_WORDS = {
     "test": ("test", "testing"),
 }  # fmt: skip
 _PHASES = {word: phase for phase, words in _PHASE_WORDS.items() for word in words}
+PHASES = tuple(_PHASE_WORDS)  # the phases that have synonyms
 _FIELDS = {"loss": "loss_value"}
 _LOSS = "loss"
 _FIRST_WORD = re.compile(r"([^/_.\-\s]+)[/_.\-\s]+(.*)", re.DOTALL)
@@ -50,6 +52,25 @@ def new_phase_named(word: str) -> str:
     ('test', 'warmup')
     """
     return _PHASES.get(word.lower(), word)
+
+
+def phases_named(words: Iterable[str], phases: Collection[str]) -> dict[str, str]:
+    """Return the phase for each word in a table, one of `phases` or one to append to them.
+
+    Two different words never become one phase: both then stay as they are, so that nothing is
+    merged silently.
+
+    Examples
+    --------
+    >>> phases = ("dream", "train", "validate")
+    >>> phases_named(["train", "val", "Testing"], phases)
+    {'Testing': 'test', 'train': 'train', 'val': 'validate'}
+    >>> phases_named(["val", "eval"], phases)
+    {'eval': 'eval', 'val': 'val'}
+    """
+    named = {w: phase_named(w, phases) or new_phase_named(w) for w in sorted({*words})}
+    count = Counter(named.values())
+    return {w: phase if phase == w or count[phase] == 1 else w for w, phase in named.items()}
 
 
 def phase_synonyms(phases: Collection[str]) -> dict[str, str]:

@@ -34,7 +34,7 @@ from cmeta.cli.values import EXACT, JSON, SHOWN, Style, json_line, json_string, 
 from cmeta.extras import require
 from cmeta.reader.reader import Reader
 from cmeta.schema.types import Field
-from cmeta.tools.imports.tables import preamble_of
+from cmeta.tools.imports.native import preamble_of
 
 _NOTHING = '""'
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')

@@ -76,7 +76,7 @@ def test_an_error_in_a_pipe_names_it(process):
     running = process("import", "-", "-", stdin=-1)
     data, errors = running.communicate(b'{"x": 1}\n{"x"}\n{}\n', timeout=60)
     assert (running.returncode, data) == (2, b"")
-    assert errors.startswith(b"Error: <stdin>, line 2, column 5: no JSON")
+    assert errors.startswith(b"Error: <stdin>, line 2, column 5: not JSON")
 
 
 def test_a_schema_and_a_configuration_from_files(cm, log, out, tmp_path):

@@ -86,11 +86,11 @@ def test_text_is_said_and_labels_are_kept(imported, rows):
     ("text", "message"),
     [
         ("a,b\n1,2\n1,2,3\n", "line 3: found 3 cells, expected 2"),
-        ("a,b\n1,2\n\n1\n", "line 4: found 1 cells, expected 2"),
-        ("a,a\n1,2\n", "line 1: two columns 'a', expected one"),
-        ('a,b\n1,"2\n', "line 2: no CSV: unexpected end of data"),
-        (b"a,b\n1,\xff\n", "line 2, byte 3: no UTF-8"),
-        (b"a,\xff\n1,2\n", "line 1, byte 3: no UTF-8"),
+        ("a,b\n1,2\n\n1\n", "line 4: found 1 cell, expected 2"),
+        ("a,a\n1,2\n", "line 1: found two columns 'a', expected one"),
+        ('a,b\n1,"2\n', "line 2: not CSV: unexpected end of data"),
+        (b"a,b\n1,\xff\n", "line 2, byte 3: not UTF-8"),
+        (b"a,\xff\n1,2\n", "line 1, byte 3: not UTF-8"),
     ],
 )
 def test_what_is_no_csv(imported, tmp_path, text, message):

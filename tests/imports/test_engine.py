@@ -8,8 +8,8 @@ import pytest
 import cmeta
 from cmeta.errors import EncodeError, ExistsError
 from cmeta.testing.oracle import expected, identical
-from cmeta.tools.imports.exact import settle, stored, wide_column
-from cmeta.tools.imports.formats import FORMATS, detect, source_of
+from cmeta.tools.imports.exact import make_exact, stored, wide_column
+from cmeta.tools.imports.formats import FORMATS, detect, load_importer
 from cmeta.tools.imports.import_run import import_run
 
 
@@ -36,7 +36,9 @@ def test_formats_are_found_by_what_a_file_holds(text, name, lines, format_):
 def test_what_is_none_of_them(tmp_path, content):
     path = tmp_path / "thing"
     path.write_bytes(content)
-    with pytest.raises(EncodeError, match=r"expected a file of one of: .*jsonl, csv; state which"):
+    with pytest.raises(
+        EncodeError, match=r"expected a file of one of: .*jsonl, csv; state the format"
+    ):
         import_run(path, tmp_path / "out.cmeta")
     assert not (tmp_path / "out.cmeta").exists()
 
@@ -54,7 +56,7 @@ def test_an_unknown_format_names_those_that_are(log, tmp_path):
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_every_format_has_a_source(format_, tmp_path):
-    source = source_of(format_)
+    source = load_importer(format_)
     assert callable(source.read)
     (tmp_path / "thing").write_bytes(b"\x00\x01\x02")
     assert not source.looks_like(tmp_path / "thing")
@@ -113,7 +115,7 @@ def test_the_report(text, tmp_path):
         "source": str(source), "out": str(tmp_path / "out.cmeta"), "format": "jsonl",
         "num_records": 1, "fields": list(report.fields), "lost": list(report.lost), "notes": [], "damage": [],
     }  # fmt: skip
-    assert str(report).splitlines()[0].endswith("1 records of 4 fields imported from jsonl, to "
+    assert str(report).splitlines()[0].endswith("1 record of 4 fields imported from jsonl, to "
                                                 f"{tmp_path / 'out.cmeta'}")  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def test_stored_is_what_the_format_promises(options):
 def test_a_field_is_made_exact_only_where_it_must(values, type_):
     schema = cmeta.default_schema()
     column = wide_column(np.array(values, float), schema["loss_value"])
-    found = settle({schema["loss_value"]: column}, schema, is_stated=False)
+    found = make_exact({schema["loss_value"]: column}, schema, is_stated=False)
     assert not found.lost
     if type_ is None:
         assert found.schema == schema

@@ -71,7 +71,9 @@ def test_what_a_given_schema_rounds_is_said(imported, text):
     found = imported(source, schema=cmeta.default_schema())
     assert found.schema == cmeta.default_schema()
     (lost,) = found.report.lost
-    assert lost.startswith("loss_value: 1 value rounded, as the schema says; the furthest from")
+    assert lost.startswith(
+        "loss_value: 1 value rounded, as the schema requires; the largest change is from"
+    )
     assert not found.report.ok
 
 
@@ -213,7 +215,7 @@ def test_records_are_sorted_stably_and_that_is_said(imported, text):
     assert found.values("timestamp") == [1, 1, 1, 1, 2]
     assert found.values("metrics.x") == [2, 3, 4, 1, 0]
     assert "sorted by (timestamp, phase): 2 records came after a later one" in found.report.notes
-    assert "1 record without step: that of the one before is taken" in found.report.notes
+    assert "1 record without step: that of the record before is used" in found.report.notes
 
 
 def test_a_last_line_that_was_cut_off(imported, text):
@@ -226,11 +228,11 @@ def test_a_last_line_that_was_cut_off(imported, text):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{'loss': 1}", "line 2, column 2: no JSON"),
-        ("[1, 2]", r"line 2: found a list, expected a JSON object a line; .*jq"),
-        ("17", "line 2: found a number, expected a JSON object a line"),
-        ('{"a/b": 1, "a": {"b": 2}}', "line 2: 'a/b' twice"),
-        ("[" * 100000, "line 2: no JSON: nested too deeply"),
+        ("{'loss': 1}", "line 2, column 2: not JSON"),
+        ("[1, 2]", r"line 2: found a list, expected one JSON object a line; .*jq"),
+        ("17", "line 2: found a number, expected one JSON object a line"),
+        ('{"a/b": 1, "a": {"b": 2}}', "line 2: found 'a/b' twice"),
+        ("[" * 100000, "line 2: not JSON: nested too deeply"),
         ('{"a":' * 40 + "1" + "}" * 40, "line 2: nested beyond 32 levels"),
         ('{"config": {"x": ' + "[" * 40 + "]" * 40 + "}}", "line 2, config.*nested too deeply"),
     ],
@@ -245,7 +247,7 @@ def test_a_line_that_is_no_record(imported, text, line, message):
 def test_bytes_that_are_no_utf8(imported, tmp_path):
     source = tmp_path / "log.jsonl"
     source.write_bytes(b'{"loss": 1}\n{"l\xff": 1}\n')
-    with pytest.raises(cmeta.EncodeError, match="line 2, byte 4: no UTF-8"):
+    with pytest.raises(cmeta.EncodeError, match="line 2, byte 4: not UTF-8"):
         imported(source)
 
 

@@ -73,7 +73,7 @@ def test_a_file_that_is_cut(imported, tmp_path):
     source = tmp_path / "log.parquet"
     pq.write_table(pa.table({"step": [1, 2, 3]}), source)
     source.write_bytes(source.read_bytes()[:-9])
-    with pytest.raises(cmeta.EncodeError, match="no Parquet, or damaged") as caught:
+    with pytest.raises(cmeta.EncodeError, match="not Parquet, or damaged") as caught:
         imported(source)
     assert str(source) in str(caught.value)
 

@@ -5,11 +5,9 @@ import pytest
 
 import cmeta
 from cmeta.errors import EncodeError
-from cmeta.tools.imports import scalar_log as points_module
-from cmeta.tools.imports import tensorboard
-from cmeta.tools.imports.formats import detect
+from cmeta.tools.imports import scalar_log, tensorboard
+from cmeta.tools.imports.formats import ImportOptions, detect
 from cmeta.tools.imports.import_run import import_run
-from cmeta.tools.imports.model import ImportOptions
 from tests.fixtures.make import CLOCK, FLOATS
 
 
@@ -141,15 +139,16 @@ def test_names_that_the_schema_has_otherwise_are_changed_and_said(log, tmp_path)
     assert any("1 to 255 bytes of UTF-8" in lost for lost in report.lost)
 
 
-def test_one_bare_loss_is_the_loss_and_several_are_none(log):
+def test_a_bare_loss_is_the_loss_and_each_phase_has_its_own(log):
     found = read(log("bare_loss"))
     assert rows(found, "loss_value") == [("train", 0, 1.0)]
     assert rows(found, "metrics.train/loss") == [("train", 0, 2.0)]
-    assert "loss_value" not in read(log("two_losses")).columns
+    found = read(log("two_losses"))  # several of one phase: see test_phase_words
+    assert rows(found, "loss_value") == [("validate", 0, 1.0), ("test", 0, 2.0)]
 
 
 def test_a_table_of_nothing_is_refused_before_it_is_made(log, monkeypatch):
-    monkeypatch.setattr(points_module, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(scalar_log, "_BYTES_MAX", 1000)
     with pytest.raises(EncodeError, match="20 records of 20 metrics"):
         read(log("twenty_tags"))
 

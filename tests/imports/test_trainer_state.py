@@ -9,9 +9,8 @@ import pytest
 import cmeta
 from cmeta.errors import EncodeError
 from cmeta.tools.imports import trainer_state
-from cmeta.tools.imports.formats import detect
+from cmeta.tools.imports.formats import ImportOptions, detect
 from cmeta.tools.imports.import_run import import_run
-from cmeta.tools.imports.model import ImportOptions
 from tests.fixtures.load import load
 
 
@@ -142,7 +141,7 @@ def test_huge_whole_numbers_become_what_float64_has(tmp_path):
         ('{"log_history": [\n{"step": 1,', r"line 2, column 12: not JSON, or cut short"),
         ('{"log_history": 1}', "found no list log_history"),
         ("[]", "found no list log_history"),
-        ('{"log_history": [3]}', r"log_history\[0\]: found a int, expected an object"),
+        ('{"log_history": [3]}', r"log_history\[0\]: found type int, expected an object"),
         ('{"log_history": [{"loss": 1}]}', r"log_history\[0\].step: found None"),
         ('{"log_history": [{"step": 1.5}]}', r"log_history\[0\].step: found 1.5"),
         ("[" * 100_000, "not JSON"),

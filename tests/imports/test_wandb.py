@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import cmeta
+from cmeta import extras
 from cmeta.errors import CmetaError, EncodeError, MissingExtraError
-from cmeta.tools.imports import tensorboard_events, wandb
-from cmeta.tools.imports.formats import detect
+from cmeta.tools.imports import wandb
+from cmeta.tools.imports.formats import ImportOptions, detect
 from cmeta.tools.imports.import_run import import_run
-from cmeta.tools.imports.model import ImportOptions
 from cmeta.tools.imports.wandb import read_records
 from tests.fixtures.load import load
 from tests.fixtures.make import LONG
@@ -161,7 +161,7 @@ def test_parts_out_of_order_are_found(log, kinds):
     log.write_bytes(log.read_bytes()[:7] + parts)
     said = []
     assert list(read_records(log, said.append)) == []
-    assert f"out of its order at byte 7 of {7 + len(parts)}" in said[0]
+    assert f"out of order at byte 7 of {7 + len(parts)}" in said[0]
 
 
 @pytest.mark.parametrize("len_padding", range(1, 7))
@@ -189,7 +189,7 @@ def test_detection_and_the_choice_of_a_run(folder, log, tmp_path):
         read(tmp_path / "none")
     log.write_bytes(b"something else")
     assert not wandb.looks_like(log)
-    with pytest.raises(EncodeError, match="not the log of a W&B run"):
+    with pytest.raises(EncodeError, match="not a W&B log: bad file header"):
         read(log)
 
 
@@ -211,6 +211,6 @@ def test_a_version_that_cannot_be_used_is_said(log, monkeypatch):
     def require(module, extra):
         raise ImportError("only works with protobuf 5")
 
-    monkeypatch.setattr(tensorboard_events, "require", require)
+    monkeypatch.setattr(extras, "require", require)
     with pytest.raises(CmetaError, match="wandb: the version installed cannot be used: only works"):
         read(log)

@@ -7,7 +7,7 @@ import pytest
 from wandb.proto.wandb_internal_pb2 import Record
 
 from cmeta.tools.imports import wandb
-from cmeta.tools.imports.model import ImportOptions
+from cmeta.tools.imports.formats import ImportOptions
 
 HEADER = b":W&B\xe1\xbe\x00"
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_said(read):
     )  # fmt: skip
     assert found.columns["metrics.x"].tolist() == [1, 2]
     assert any("record 1 is no message" in said for said in found.damage)
-    assert "what is not JSON cannot be read: 3 of y, z, config a" in found.lost
+    assert "invalid JSON cannot be read: 3 of y, z, config a" in found.lost
 
 
 def test_a_step_that_was_logged_twice_is_two_records(read):

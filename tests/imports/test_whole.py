@@ -80,7 +80,7 @@ def change(number, old, new):
         (change(1, '"config":0', '"config":-1'), r"line 2, config: found -1, expected config"),
         (change(1, "loss_value", "loss_vaule"), r"field 'loss_vaule' is not in the schema"),
         (lambda lines: lines.pop(), r"found 2 records, but its first line says 3: it is not compl"),
-        (change(3, "}", ""), r"line 4, column \d+: no JSON"),
+        (change(3, "}", ""), r"line 4, column \d+: not JSON"),
         (change(0, '"type":"f32"', '"type":"f16"'), r"line 1, cmeta.schema: not a schema: .*f16"),
         (change(0, '"batch_records":4096', '"batch_records":1'), r"line 1, cmeta.schema: .*1"),
         (change(0, '"configs":[', '"configs":[3,'), r"line 1, cmeta.configs\[0\]: expected an obj"),
@@ -103,7 +103,7 @@ def test_values_that_the_schema_rounds_are_said(imported, text, whole):
     change(1, '"loss_value":0.1', '"loss_value":0.12345678')(whole)
     (lost,) = imported(text("whole.jsonl", *whole)).report.lost
     assert lost.startswith("loss_value: ")
-    assert "rounded, as the schema says" in lost
+    assert "rounded, as the schema requires" in lost
 
 
 def test_jsonl_and_csv_that_hold_no_schema_give_the_same_values(tmp_path, cm):

@@ -31,8 +31,7 @@ from cmeta.cli.values import json_line
 from cmeta.errors import EncodeError
 from cmeta.schema.schema import Schema
 from cmeta.tools.imports.formats import FORMATS
-from cmeta.tools.imports.import_run import import_run
-from cmeta.tools.imports.model import ImportReport
+from cmeta.tools.imports.import_run import ImportReport, import_run
 
 
 @click.command(

@@ -1,6 +1,5 @@
-"""Importing what other tools have written: a file for each format."""
+"""Imports from other tools: one module for each format."""
 
-from cmeta.tools.imports.import_run import import_run
-from cmeta.tools.imports.model import ImportReport
+from cmeta.tools.imports.import_run import ImportReport, import_run
 
 __all__ = ["ImportReport", "import_run"]

@@ -1,7 +1,7 @@
-"""CSV: a line of names, then a line a record; comma, tab or semicolon, whatever the first line has.
+"""CSV: a line of names, then one line for each record, separated by comma, tab or semicolon.
 
 An empty cell is absent. ``NaN`` and the infinities are recognised in the spellings of Python, numpy
-and pandas, ``True`` and ``False`` are booleans, and a column that means an enumeration stays text.
+and pandas, ``True`` and ``False`` are booleans, and a column of an enumeration stays text.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import IO, Any
 
 from cmeta.errors import EncodeError
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.tools.imports.infer import PHASE_COLUMNS, field_meant
-from cmeta.tools.imports.model import Imported, ImportOptions
-from cmeta.tools.imports.tables import ROWS_AT_ONCE, RawTable, TableBuilder
-from cmeta.tools.imports.text import head_of, imported_of
+from cmeta.tools.imports.columns import ROWS_AT_ONCE, SourceTable, TableBuilder
+from cmeta.tools.imports.exact import counted
+from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
+from cmeta.tools.imports.infer import PHASE_COLUMNS, infer, inferred_field
 
 _DELIMITERS = ",\t;"
 _SUFFIXES = (".csv", ".tsv")
@@ -30,8 +30,8 @@ _WORDS: dict[str, Any] = {"true": True, "false": False, "nan": float("nan")} | {
 
 
 def looks_like(path: Path) -> bool:
-    """Return whether a file's first line is one of several names, and its second as long."""
-    head, is_all = head_of(path)
+    """Return whether a file's first line has several names, and its second line as many cells."""
+    head, is_all = text_head(path)
     try:
         lines = head.decode().splitlines()
     except UnicodeDecodeError as err:
@@ -47,16 +47,16 @@ def looks_like(path: Path) -> bool:
     is_head = len(names) > 1 and all(name and not _FLOAT.fullmatch(name) for name in names[1:])
     if len(rows) > 1:
         return is_head and len(rows[1]) == len(names)
-    return is_head and any(field_meant(name, default_schema(), ()) for name in names)
+    return is_head and any(inferred_field(name, default_schema(), ()) for name in names)
 
 
 def read(source: Path, options: ImportOptions) -> Imported:
-    """Return what a CSV file holds.
+    """Read a CSV file.
 
     Raises
     ------
     EncodeError
-        A line with more or fewer cells than names; two equal names; text that is not UTF-8.
+        A line has more or fewer cells than names, two names are equal, or text is not UTF-8.
     """
     schema = options.schema or default_schema()
     builder, numbers = TableBuilder(), array("Q")
@@ -71,11 +71,11 @@ def read(source: Path, options: ImportOptions) -> Imported:
                 if name
             }
             builder.add_block(parsed, len(block))
-    table = RawTable(
+    table = SourceTable(
         str(source), builder.num_records, builder.finish(), lambda row: f"line {numbers[row]}",
         is_text=True, lost=_nameless(rows.names),
     )  # fmt: skip
-    return imported_of(table, options)
+    return infer(table, options)
 
 
 class _Rows:
@@ -85,22 +85,22 @@ class _Rows:
         self._source, self._options, self._file = source, options, file
         first = self._first_line()
         self._reader = csv.reader(file, delimiter=_delimiter_of(first), strict=True)
-        self.names = next(self._plain(), [])
+        self.names = next(self._cells(), [])
         named = [name for name in self.names if name]
-        twice = next((name for name in named if named.count(name) > 1), None)
-        if twice is not None:
-            raise EncodeError(f"{source}, line 1: two columns {twice!r}, expected one")
+        duplicate = next((name for name in named if named.count(name) > 1), None)
+        if duplicate is not None:
+            raise EncodeError(f"{source}, line 1: found two columns {duplicate!r}, expected one")
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         size = self._source.stat().st_size
-        for row in self._plain():
+        for row in self._cells():
             number = self._reader.line_num
             if not row:
                 continue
             if len(row) != len(self.names):
                 raise EncodeError(
-                    f"{self._source}, line {number}: found {len(row)} cells, expected "
-                    f"{len(self.names)}, as the first line has names"
+                    f"{self._source}, line {number}: found {counted(len(row), 'cell')}, expected "
+                    f"{len(self.names)}, one for each name in the first line"
                 )
             if number % ROWS_AT_ONCE == 0:
                 self._options.progress(min(self._file.buffer.tell(), size), size)  # type: ignore[attr-defined]
@@ -111,33 +111,33 @@ class _Rows:
         try:
             first = self._file.readline()
         except UnicodeDecodeError as err:
-            raise EncodeError(_no_utf8(self._source)) from err
+            raise EncodeError(_not_utf8(self._source)) from err
         self._file.seek(0)
         return first
 
-    def _plain(self) -> Iterator[list[str]]:
+    def _cells(self) -> Iterator[list[str]]:
         while True:
             try:
                 row = next(self._reader, None)
             except UnicodeDecodeError as err:
-                raise EncodeError(_no_utf8(self._source)) from err
+                raise EncodeError(_not_utf8(self._source)) from err
             except csv.Error as err:
                 number = self._reader.line_num
-                raise EncodeError(f"{self._source}, line {number}: no CSV: {err}") from err
+                raise EncodeError(f"{self._source}, line {number}: not CSV: {err}") from err
             if row is None:
                 return
             yield row
 
 
-def _no_utf8(source: Path) -> str:
-    """Return where a file is no UTF-8; the decoder itself is ahead of the lines."""
+def _not_utf8(source: Path) -> str:
+    """Return where a file is not UTF-8; the decoder itself reads ahead of the lines."""
     with source.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode()
             except UnicodeDecodeError as err:
-                return f"{source}, line {number}, byte {err.start + 1}: no UTF-8"
-    return f"{source}: no UTF-8"
+                return f"{source}, line {number}, byte {err.start + 1}: not UTF-8"
+    return f"{source}: not UTF-8"
 
 
 def _delimiter_of(line: str) -> str:
@@ -157,7 +157,7 @@ def _blocks(rows: _Rows, numbers: array[int]) -> Iterator[list[list[str]]]:
 
 
 def _parser_of(name: str, schema: Schema) -> Callable[[str], Any]:
-    field = field_meant(name, schema, ())
+    field = inferred_field(name, schema, ())
     is_text = name in PHASE_COLUMNS or (field is not None and field.labels)
     return _text if is_text else _value
 
@@ -167,7 +167,7 @@ def _text(cell: str) -> str | None:
 
 
 def _value(cell: str) -> Any:
-    """Return a cell as the simplest thing that it may be.
+    """Return a cell as the simplest value that it may be.
 
     Examples
     --------

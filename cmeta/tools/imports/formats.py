@@ -1,37 +1,109 @@
-"""The formats that can be imported, and which of them a file is of.
+"""The formats that can be imported: what an importer gets and returns, and which one a file needs.
 
-Each is a module of `cmeta.tools.imports` with ``looks_like(path) -> bool`` and
-``read(path, options) -> Imported``, imported when it is needed. They are asked in turn, those that
-know their files by a signature first.
+An importer is a module of `cmeta.tools.imports` with the functions of `Importer`, loaded when it is
+needed. A new one takes three files: the module, its name in `FORMATS`, and a line in the help of
+``cmeta import``; and its library, if it needs one, as an extra of the distribution.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
+from cmeta.aliases import Progress
 from cmeta.errors import EncodeError
-from cmeta.tools.imports.model import Imported, ImportOptions
+from cmeta.schema.schema import Schema
 
+# In the order in which they are tried: those with a signature first.
 FORMATS = ("parquet", "trainer_state", "wandb", "tensorboard", "jsonl", "csv")
+# The words for the numbers that JSON does not have.
+NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _LEN_SHOWN = 16  # bytes of an unknown file in an error
+_LEN_HEAD = 1 << 16
+_BOM = b"\xef\xbb\xbf"
 
 
-class Source(Protocol):
-    """A module that reads a format."""
+def _ignore(done: int, size: int) -> None:
+    """Take progress, and do nothing."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """The options of an import that matter to its importer.
+
+    Attributes
+    ----------
+    phase : str or None
+        The phase of records that do not state theirs; None: "train".
+    run : str or None
+        The run to import from a source that holds several.
+    schema : Schema or None
+        The schema that the user gave; None: `default_schema`, or the one in the source.
+    progress : callable
+        Called with bytes done and bytes in all; optional for an importer.
+    """
+
+    phase: str | None = None
+    run: str | None = None
+    schema: Schema | None = None
+    progress: Progress = _ignore
+
+    @property
+    def default_phase(self) -> str:
+        """The phase of records that do not state theirs."""
+        return self.phase or "train"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A run read from another tool's file, ready to be written.
+
+    Attributes
+    ----------
+    columns : mapping of str to array, (n_records,) or (n_records, k)
+        By dotted name, masked where a value is absent; records in any order: they are sorted by
+        (timestamp, phase) before they are written. Phases by name or code.
+    schema : Schema
+        Declared floats become exact later where their values would be rounded.
+    configs : sequence of mapping
+        The configurations that a column ``config`` of indices refers to; without that column, one
+        configuration for every record.
+    lost : sequence of str
+        What the source holds and a chronicle cannot, one sentence each.
+    notes : sequence of str
+        What was interpreted or changed without loss, one sentence each.
+    damage : sequence of str
+        Where the source is cut off or corrupt, so that records may be missing, one sentence each.
+    is_schema_stated : bool
+        The schema came from the source or the user and stays as it is.
+    """
+
+    columns: Mapping[str, Any]
+    schema: Schema
+    configs: Sequence[Mapping[str, Any]] = ()
+    lost: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    damage: Sequence[str] = ()
+    is_schema_stated: bool = False
+
+
+class Importer(Protocol):
+    """A module that reads one format."""
 
     def looks_like(self, path: Path) -> bool:
         """Return whether a file or folder seems to be of this format."""
         ...
 
     def read(self, source: Path, options: ImportOptions) -> Imported:
-        """Return what a file holds."""
+        """Return the run in a file or folder."""
         ...
 
 
-def source_of(format_: str) -> Source:
-    """Return the module of a format.
+def load_importer(format_: str) -> Importer:
+    """Return the module that reads a format.
 
     Raises
     ------
@@ -40,7 +112,7 @@ def source_of(format_: str) -> Source:
     """
     if format_ not in FORMATS:
         raise EncodeError(f"found format {format_!r}, expected one of: {', '.join(FORMATS)}")
-    return cast(Source, import_module(f"cmeta.tools.imports.{format_}"))
+    return cast(Importer, import_module(f"cmeta.tools.imports.{format_}"))
 
 
 def detect(path: Path) -> str:
@@ -49,21 +121,30 @@ def detect(path: Path) -> str:
     Raises
     ------
     EncodeError
-        None fits; says what was found.
+        No format fits; the message shows how the file begins.
     """
     for format_ in FORMATS:
-        if source_of(format_).looks_like(path):
+        if load_importer(format_).looks_like(path):
             return format_
     known = ", ".join(FORMATS)
     raise EncodeError(
-        f"{path}: {_found(path)}, expected a file of one of: {known}; state which with "
-        "format=... (--format)"
+        f"{path}: found {_described(path)}, expected a file of one of: {known}; state the format "
+        "with format=... (--format)"
     )
 
 
-def _found(path: Path) -> str:
+def _described(path: Path) -> str:
     if path.is_dir():
-        return "found a folder without event files or an offline run"
+        return "a folder without event files or an offline run"
     with path.open("rb") as file:
         head = file.read(_LEN_SHOWN)
-    return f"found a file that begins with {head!r}" if head else "found an empty file"
+    return f"a file that begins with {head!r}" if head else "an empty file"
+
+
+def text_head(path: Path) -> tuple[bytes, bool]:
+    """Return how a text file begins, without BOM and blanks, and whether that is all of it."""
+    if not path.is_file():
+        return b"", True
+    with path.open("rb") as file:
+        head = file.read(_LEN_HEAD)
+        return head.removeprefix(_BOM).lstrip(), not file.read(1)

@@ -2,44 +2,94 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import replace as changed
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cmeta.aliases import Progress
 from cmeta.errors import ExistsError, PrecisionWarning
 from cmeta.records.chunk import Column
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.tools.imports.exact import counted, settle, wide_column
-from cmeta.tools.imports.formats import detect, source_of
-from cmeta.tools.imports.model import Imported, ImportOptions, ImportReport
+from cmeta.tools.imports.exact import counted, make_exact, wide_column
+from cmeta.tools.imports.formats import Imported, ImportOptions, detect, load_importer
 from cmeta.write import write
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """The result of an import.
+
+    Attributes
+    ----------
+    source, out : str
+        The file that was read, and the chronicle.
+    format : str
+        Format of the source, such as ``csv``.
+    num_records : int
+    fields : tuple of str
+        Dotted names of the fields that have a value, declared ones first.
+    lost : tuple of str
+        What the source holds and the chronicle does not, one sentence each.
+    notes : tuple of str
+        What was changed without loss, one sentence each.
+    damage : tuple of str
+        Where the source was cut off or corrupt, so that records may be missing, one sentence each.
+    """
+
+    source: str
+    out: str
+    format: str
+    num_records: int
+    fields: tuple[str, ...]
+    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was kept."""
+        return not self.lost and not self.damage
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        values = dataclasses.asdict(self)
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+
+    def __str__(self) -> str:
+        num_fields = counted(len(self.fields), "field")
+        contents = f"{counted(self.num_records, 'record')} of {num_fields}"
+        lines = [f"{self.source}: {contents} imported from {self.format}, to {self.out}"]
+        lines += [f"  note  {note}" for note in self.notes]
+        lines += [f"  lost  {lost}" for lost in self.lost]
+        lines += [f"  damaged  {damage}" for damage in self.damage]
+        return "\n".join(lines)
 
 
 def import_run(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    format: str | None = None,  # noqa: A002  (as the command line calls it)
+    format: str | None = None,  # noqa: A002  (the name on the command line)
     schema: Schema | None = None,
     config: Mapping[str, Any] | None = None,
     phase: str | None = None,
     run: str | None = None,
     replace: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ImportReport:
-    r"""Write what another tool has kept as a chronicle.
+    r"""Write another tool's file as a chronicle.
 
     No value is rounded: a declared float field whose values would not come back bit for bit is
-    made exact in the chronicle's schema, as float32 or float64, and that is noted. What a chronicle
-    cannot hold is said in the report. Records that go back in (timestamp, phase) are sorted,
-    stably.
+    made exact in the chronicle's schema, as float32 or float64, and that is noted. The report lists
+    what a chronicle cannot hold. Records that go back in (timestamp, phase) are sorted, stably.
 
     Parameters
     ----------
@@ -49,18 +99,18 @@ def import_run(
     out : path
         The chronicle; it appears when it is complete and on disk.
     format : str, optional
-        ``jsonl``, ``csv``, ``parquet``, ``tensorboard``, ``wandb`` or ``trainer_state``. Default:
-        what the source looks like.
+        The format of the source, a member of `cmeta.tools.imports.formats.FORMATS`; default:
+        detected.
     schema : Schema, optional
-        Default: the one that the source carries, else `default_schema`, extended by what the source
-        needs. A schema that is given stays as it is; what it rounds is reported as lost.
+        Default: the schema in the source, or `default_schema` extended by what the source needs. A
+        schema that is given stays as it is; the values that it rounds are reported as lost.
     config : mapping, optional
         The configuration of every record that has none of its own. If the source has a single
-        one for all of them, its keys are added to that.
+        one for all of them, these keys are added to it.
     phase : str, optional
         The phase of records that do not state theirs; default: train.
     run : str, optional
-        Which run, of a source that holds several.
+        The run to import, from a source that holds several.
     replace : bool
         Write over an existing file.
     progress : callable, optional
@@ -73,7 +123,7 @@ def import_run(
     Raises
     ------
     EncodeError
-        The source is not what it should be, or no format fits; names line and column.
+        The source is invalid, or no format fits; names line and column.
     ExistsError
         `out` exists, and `replace` is not given.
     MissingExtraError
@@ -92,11 +142,12 @@ def import_run(
         raise ExistsError(f"{out} exists; replace=True (--replace) writes over it")
     if not source.exists():
         raise FileNotFoundError(2, "No such file or directory", str(source))
-    found = format or detect(source)
-    given = {} if progress is None else {"progress": progress}
-    options = ImportOptions(phase=phase, run=run, schema=schema, **given)
-    imported = source_of(found).read(source, options)
-    return _write(imported, source, out, found, config)
+    format_ = format or detect(source)
+    options = ImportOptions(phase=phase, run=run, schema=schema)
+    if progress is not None:
+        options = dataclasses.replace(options, progress=progress)
+    imported = load_importer(format_).read(source, options)
+    return _write(imported, source, out, format_, config)
 
 
 def _write(
@@ -104,39 +155,39 @@ def _write(
 ) -> ImportReport:
     imported, configs = _configured(imported, config)
     columns = _typed(imported)
-    settled = settle(columns, imported.schema, is_stated=imported.is_schema_stated)
-    columns, sorted_ = _in_order(columns, imported.schema)
+    exact = make_exact(columns, imported.schema, is_stated=imported.is_schema_stated)
+    columns, sort_notes = _sorted(columns, imported.schema)
     arrays = {field.path: column.values for field, column in columns.items()}
     present = {f.path: c.present for f, c in columns.items() if c.present is not None}
-    with warnings.catch_warnings():  # what is rounded has been said
+    with warnings.catch_warnings():  # rounded values are in the report
         warnings.simplefilter("ignore", PrecisionWarning)
-        num_records = write(out, arrays, settled.schema, configs, present=present)
+        num_records = write(out, arrays, exact.schema, configs, present=present)
     return ImportReport(
         source=str(source),
         out=str(out),
         format=format_,
         num_records=num_records,
-        fields=_occurring(columns, settled.schema, bool(configs)),
-        lost=(*imported.lost, *settled.lost),
-        notes=(*imported.notes, *settled.notes, *sorted_),
+        fields=_fields(columns, exact.schema, bool(configs)),
+        lost=(*imported.lost, *exact.lost),
+        notes=(*imported.notes, *exact.notes, *sort_notes),
         damage=tuple(imported.damage),
     )
 
 
 def _configured(imported: Imported, config: Mapping[str, Any] | None) -> tuple[Imported, Any]:
-    """Return what `write` takes as configurations: the list of a column, or one for all."""
+    """Return the configurations for `write`: the list for a column, or one for all records."""
     field, configs = imported.schema.config_field, imported.configs
     if field is not None and field.path in imported.columns:
         if config is None:
             return imported, configs
-        places = np.ma.asarray(imported.columns[field.path])
-        filled = np.ma.filled(places, len(configs))
+        indices = np.ma.asarray(imported.columns[field.path])
+        filled = np.ma.filled(indices, len(configs))
         columns = {**imported.columns, field.path: filled}
-        return changed(imported, columns=columns), (*configs, config)
+        return dataclasses.replace(imported, columns=columns), (*configs, config)
     own = configs[0] if configs else None
     if own is not None and field is None:
         lost = (*imported.lost, "the configuration: the schema has no field of type config")
-        return changed(imported, lost=lost), config
+        return dataclasses.replace(imported, lost=lost), config
     return imported, own if config is None else {**(own or {}), **config}
 
 
@@ -151,10 +202,10 @@ def _typed(imported: Imported) -> dict[Field, Column]:
     return columns
 
 
-def _in_order(
+def _sorted(
     columns: dict[Field, Column], schema: Schema
 ) -> tuple[dict[Field, Column], tuple[str, ...]]:
-    """Return the columns sorted by (timestamp, phase), stably, and what to say of it."""
+    """Return the columns sorted by (timestamp, phase), stably, and a note if that changed them."""
     if schema[TIMESTAMP] not in columns:
         return columns, ()
     timestamps, phases = columns[schema[TIMESTAMP]].values, columns[schema[PHASE]].values
@@ -165,14 +216,13 @@ def _in_order(
     order = np.lexsort((phases, timestamps))
     ordered = {field: column.rows(order) for field, column in columns.items()}
     num_back = counted(int(back.sum()), "record")
-    said = f"sorted by (timestamp, phase): {num_back} came after a later one"
-    return ordered, (said,)
+    return ordered, (f"sorted by (timestamp, phase): {num_back} came after a later one",)
 
 
-def _occurring(columns: dict[Field, Column], schema: Schema, has_config: bool) -> tuple[str, ...]:
-    """Return the fields that have a value, in the schema's order; then the metrics."""
-    found = {TIMESTAMP, *(field.path for field in columns)}
+def _fields(columns: dict[Field, Column], schema: Schema, has_config: bool) -> tuple[str, ...]:
+    """Return the fields that have a value, in the schema's order; then the undeclared metrics."""
+    paths = {TIMESTAMP, *(field.path for field in columns)}
     if has_config and schema.config_field is not None:
-        found.add(schema.config_field.path)
-    declared = [field.path for field in schema.fields if field.path in found]
+        paths.add(schema.config_field.path)
+    declared = [field.path for field in schema.fields if field.path in paths]
     return (*declared, *(field.path for field in columns if not field.declared))

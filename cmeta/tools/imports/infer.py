@@ -1,4 +1,17 @@
-"""Times: wall times in seconds, and records that state no time of their own."""
+"""Tables of other tools: the fields of their columns, inferred from names and values.
+
+- The dotted name of a field, or its name without the group, is that field (``entropy`` is
+  ``metrics.entropy``); so are a few short names (``loss``, ``seed``, ``_step``, ``global_step``).
+  Under any other name, and if a value does not fit the field, the column is a metric. Booleans
+  become 0 and 1; a metric with integers beyond 2^53 is declared with an integer type.
+- `timestamp` is a column of that name if it holds integers from 0 on, otherwise the step, otherwise
+  the index of the record. Floats and dates under that name, ``_timestamp`` of W&B, and dates under
+  some other names are wall times: the metric ``wall_time``, in seconds since 1970.
+- The phase is a column ``phase``, or ``split``, ``mode`` or ``stage`` of a few words, with the
+  meaning that `cmeta.vocabulary` gives them; new phases are appended to the schema.
+- In a text whose names are all as cmeta writes them, the shortest decimal of a float32 is that
+  float32, as cmeta prints it; any other decimal is a float64.
+"""
 
 from __future__ import annotations
 
@@ -15,65 +28,314 @@ from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
-from cmeta.tools.imports.exact import as_printed, counted
-from cmeta.tools.imports.model import Imported, ImportOptions
-from cmeta.tools.imports.native import as_masked
-from cmeta.tools.imports.tables import (
+from cmeta.tools.imports.columns import (
     FLOAT_SAFE,
-    Misfit,
-    RawColumn,
-    RawTable,
-    as_field,
-    as_raw,
-    numbers,
+    Mismatch,
+    SourceColumn,
+    SourceTable,
+    column_of,
+    parsed_numbers,
+    values_of,
 )
+from cmeta.tools.imports.exact import as_printed, counted
+from cmeta.tools.imports.formats import Imported, ImportOptions
+from cmeta.vocabulary import field_named, phases_named
+
+PHASE_COLUMNS = ("phase", "split", "mode", "stage")
+STEP, WALL_TIME = "step", "wall_time"
+_SHORT_NAMES = {"seed": "seed_state", "_step": STEP, "global_step": STEP}
+_CLOCKS = (TIMESTAMP, "_timestamp", WALL_TIME)  # numbers in these are seconds since 1970
+_DATES = ("time", "datetime", "date", "created_at")  # text in these may be dates
+_PHASE_WORDS_MAX = 16  # in a column that is not called phase
 
 
-def as_seconds(column: RawColumn) -> Array | None:
-    """Return wall times as seconds since 1970, or None if they are none.
+def infer(table: SourceTable, options: ImportOptions) -> Imported:
+    """Return a table of another tool as the columns of fields.
 
-    Numbers are taken as they are; text must be dates of ISO 8601, in UTC unless it says otherwise.
+    Raises
+    ------
+    EncodeError
+        The user's schema does not have a phase, or there are too many of them.
+    """
+    return _Inference(table, options).imported()
+
+
+class _Inference:
+    """A table while the fields of its columns are being found."""
+
+    def __init__(self, table: SourceTable, options: ImportOptions) -> None:
+        self._table, self._options = table, options
+        self._is_stated = options.schema is not None
+        self._schema: Schema = options.schema or default_schema()
+        self._left = dict(table.columns)
+        self._columns: dict[str, Any] = {}
+        self._configs: tuple[Mapping[str, Any], ...] = ()
+        self._lost, self._notes = list(table.lost), list(table.notes)
+        self._is_own_text = table.is_text and _has_own_names(table, self._schema)
+
+    def imported(self) -> Imported:
+        self._take_phase()
+        self._take_config()
+        self._join_vectors()
+        self._take_timestamp()
+        # A field's own name precedes a short one for it.
+        for name in sorted(self._left, key=lambda name: name not in self._schema):
+            self._take(name, self._left[name])
+        self._take_step_as_timestamp()
+        return Imported(
+            self._columns, self._schema, self._configs, tuple(self._lost), tuple(self._notes),
+            tuple(self._table.damage), self._is_stated,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------- phases
+
+    def _take_phase(self) -> None:
+        name = next((name for name in PHASE_COLUMNS if self._is_phase(name)), None)
+        column = self._left.pop(name) if name else None
+        default = self._options.default_phase
+        words = [] if column is None else [str(word) for word in column.values[column.present]]
+        is_incomplete = column is None or not column.present.all()
+        phases = phases_named([*words, *([default] if is_incomplete else [])], self._schema.phases)
+        self._append_phases(phases)
+        codes = {word: self._schema.phases.index(phase) for word, phase in phases.items()}
+        values = np.full(self._table.num_records, codes.get(default, 0), np.uint8)
+        if column is not None:
+            values[column.present] = [codes[word] for word in words]
+        self._notes += [f"{word} is the phase {p}" for word, p in phases.items() if word != p]
+        self._columns[PHASE] = values
+
+    def _is_phase(self, name: str) -> bool:
+        column = self._left.get(name)
+        if column is None or column.values.dtype != object:
+            return False
+        values = column.values[column.present]
+        if not all(isinstance(value, str) and value for value in values):
+            return False
+        return name == PHASE or 0 < len(set(values)) <= _PHASE_WORDS_MAX
+
+    def _append_phases(self, phases: Mapping[str, str]) -> None:
+        new = {phase: word for word, phase in phases.items() if phase not in self._schema.phases}
+        num_max = self._schema.format.limits.enumeration_max
+        if new and (self._is_stated or len(self._schema.phases) + len(new) > num_max):
+            known = ", ".join(self._schema.phases)
+            raise EncodeError(
+                f"{self._table.name}: found the phase {next(iter(new))!r}, expected one of: "
+                f'{known}; append it with schema.with_phases("...") (of at most {num_max})'
+            )
+        if new:
+            self._schema = self._schema.with_phases(*new)
+        self._notes += [
+            f"the phase {phase} was appended to the schema"
+            for phase, word in new.items()
+            if word != self._options.phase
+        ]
+
+    # ---------------------------------------------------------------- configurations, vectors
+
+    def _take_config(self) -> None:
+        """Take a column of configurations: in JSON lines, an object of each record."""
+        field = self._schema.config_field
+        column = self._left.get(field.path) if field else None
+        if field is None or column is None:
+            return
+        if all(isinstance(value, Mapping) for value in column.values[column.present]):
+            del self._left[field.path]
+            indices: dict[bytes, int] = {}
+            values = np.zeros(len(column.values), np.uint32)
+            for row in np.flatnonzero(column.present).tolist():
+                where = f"{self._table.name}, {self._table.where(row)}, {field.path}"
+                body = canonical_json.dumps(column.values[row], self._schema.format.limits, where)
+                values[row] = indices.setdefault(body, len(indices))
+                if values[row] == len(self._configs):
+                    self._configs = (*self._configs, column.values[row])
+            self._columns[field.path] = column.masked(values)
+        elif column.values.dtype.kind in "iuf":
+            del self._left[field.path]
+            self._lost.append(
+                f"{field.path}: numbers of configurations that this file does not hold; full JSON "
+                "lines hold them (cmeta cat --format jsonl --full)"
+            )
+
+    def _join_vectors(self) -> None:
+        """Join the components ``name[0]``, ``name[1]``, ... of a CSV."""
+        for field in self._schema.fields:
+            names = [f"{field.path}[{i}]" for i in range(field.num_components)]
+            if not names or not all(name in self._left for name in names):
+                continue
+            parts = [self._left[name] for name in names]
+            is_same = all((part.present == parts[0].present).all() for part in parts)
+            if is_same and all(part.values.dtype.kind in "iuf" for part in parts):
+                stacked = np.stack([part.values for part in parts], axis=1)
+                self._left = {n: c for n, c in self._left.items() if n not in names}
+                self._left[field.path] = SourceColumn(stacked, parts[0].present)
+
+    # --------------------------------------------------------------------------------- time
+
+    def _take_timestamp(self) -> None:
+        column = self._left.get(TIMESTAMP)
+        if column is None:
+            return
+        try:
+            values = values_of(column, self._schema[TIMESTAMP])
+        except Mismatch:
+            return  # a wall time
+        del self._left[TIMESTAMP]
+        self._columns[TIMESTAMP] = self._filled(TIMESTAMP, values, column.present)
+
+    def _take_step_as_timestamp(self) -> None:
+        """Take the steps as timestamps if there are no others; without steps they are counted."""
+        if TIMESTAMP not in self._columns and STEP in self._columns:
+            steps = self._columns[STEP]
+            present = ~np.ma.getmaskarray(steps)
+            self._columns[TIMESTAMP] = self._filled(STEP, np.asarray(steps), present)
+
+    def _filled(self, name: str, values: Array, present: Mask) -> Array:
+        num_absent = int((~present).sum())
+        if num_absent:
+            self._notes.append(
+                f"{counted(num_absent, 'record')} without {name}: that of the record before is used"
+            )
+        return forward_filled(values.astype(np.uint64), present)
+
+    def _take_time(self, name: str, column: SourceColumn) -> bool:
+        is_clock = name in _CLOCKS or (name in _DATES and column.values.dtype.kind == "O")
+        seconds = as_seconds(column) if is_clock else None
+        path = f"{self._schema.open_group}.{WALL_TIME}"
+        if seconds is None or path in self._columns or self._schema.open_group is None:
+            return False
+        if name != WALL_TIME:
+            self._notes.append(f"{name} is the metric {WALL_TIME}, in seconds")
+        self._columns[path] = column.masked(seconds)
+        return True
+
+    # --------------------------------------------------------------------- fields and metrics
+
+    def _take(self, name: str, column: SourceColumn) -> None:
+        field = inferred_field(name, self._schema, {*self._columns, TIMESTAMP})
+        if field is not None and self._take_field(name, column, field):
+            return
+        if not self._take_time(name, column):
+            self._take_metric(name, column)
+
+    def _take_field(self, name: str, column: SourceColumn, field: Field) -> bool:
+        try:
+            values = values_of(column, field)
+        except Mismatch as err:
+            expected = ", ".join(field.labels) or field.type_name
+            self._notes.append(
+                f"{name} is a metric and not the field {field.path}: {self._table.where(err.row)} "
+                f"has {err.value!r:.40}, expected {expected}"
+            )
+            return False
+        if self._is_own_text:
+            values = as_printed(values, column.present, field)
+        self._columns[field.path] = column.masked(values)
+        return True
+
+    def _take_metric(self, name: str, column: SourceColumn) -> None:
+        group = self._schema.open_group
+        name = name.removeprefix(f"{group}.") or name
+        if reason := _why_no_metric(name, self._schema):
+            self._lost.append(f"{name[:40]!r}: {reason}")
+            return
+        while f"{group}.{name}" in self._columns or f"{group}.{name}" in self._schema:
+            name += "_"
+        metric = as_metric(name, column, self._table.where)
+        self._lost += metric.lost
+        self._notes += metric.notes
+        if metric.values is None:
+            return
+        if metric.type != "f64" and self._is_stated:
+            self._lost.append(f"{name}: integers beyond 2^53, which the schema does not declare")
+            return
+        if metric.type != "f64":
+            self._schema = self._schema.with_metrics(**{name: {"type": metric.type}})
+        kept = SourceColumn(metric.values, metric.present)
+        self._columns[f"{group}.{name}"] = kept.masked(metric.values)
+
+
+def _has_own_names(table: SourceTable, schema: Schema) -> bool:
+    """Return whether all names are as cmeta writes them."""
+    bases = {name.partition("[")[0] if name not in schema else name for name in table.columns}
+    group = f"{schema.open_group}."
+    is_known = all(base in schema or base.startswith(group) for base in bases)
+    return is_known and {TIMESTAMP, PHASE} <= bases
+
+
+# -------------------------------------------------------------------------------------- names
+
+
+def inferred_field(name: str, schema: Schema, taken: Collection[str]) -> Field | None:
+    """Return the declared field that a name means, unless it is taken.
 
     Examples
     --------
-    >>> from cmeta.tools.imports.tables import as_raw
-    >>> as_seconds(as_raw(["1970-01-01T00:01:00", "1970-01-02"])).tolist()
+    >>> schema = default_schema()
+    >>> [inferred_field(name, schema, ()).path for name in ("loss", "entropy", "step")]
+    ['loss_value', 'metrics.entropy', 'step']
+    """
+    path = name if name in schema else field_named(_SHORT_NAMES.get(name, name), schema)
+    if path not in schema:
+        paths = [field.path for field in schema.fields if field.name == name]
+        path = paths[0] if len(paths) == 1 else ""
+    return schema[path] if path and path not in taken else None
+
+
+def _why_no_metric(name: str, schema: Schema) -> str:
+    """Return why a name cannot be a metric's; "" if it can."""
+    len_max = schema.format.limits.name_bytes_max
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if not 1 <= length <= len_max:
+        return f"a name must have 1 to {len_max} bytes, and has {length}"
+    return "the schema takes no undeclared metrics" if schema.open_group is None else ""
+
+
+# -------------------------------------------------------------------------------------- times
+
+
+def as_seconds(column: SourceColumn) -> Array | None:
+    """Return wall times as seconds since 1970, or None if a value is no time.
+
+    Numbers are taken as they are; text must be dates of ISO 8601, in UTC unless it has an offset.
+
+    Examples
+    --------
+    >>> as_seconds(column_of(["1970-01-01T00:01:00", "1970-01-02"])).tolist()
     [60.0, 86400.0]
     """
     if column.values.dtype != object:
-        return _plain_seconds(column)
-    found = np.zeros(len(column.values))
+        try:
+            return values_of(column, Field("seconds", "f64"))
+        except Mismatch:
+            return None
+    times = np.zeros(len(column.values))
     for row in np.flatnonzero(column.present).tolist():
-        seconds = _of_text(column.values[row])
+        seconds = _seconds_of_date(column.values[row])
         if seconds is None:
             return None
-        found[row] = seconds
-    return found
+        times[row] = seconds
+    return times
 
 
-def _plain_seconds(column: RawColumn) -> Array | None:
+def _seconds_of_date(text: object) -> float | None:
     try:
-        return as_field(column, Field("seconds", "f64"))
-    except Misfit:
-        return None
-
-
-def _of_text(text: object) -> float | None:
-    try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+        date = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    if found is None:
+    if date is None:
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
-def carried_on(values: Array, present: Mask) -> Array:
-    """Return values with those of the record before where absent; 0 before the first.
+def forward_filled(values: Array, present: Mask) -> Array:
+    """Return values, those of the record before where absent, and 0 before the first.
 
     Examples
     --------
-    >>> carried_on(np.array([0, 5, 0, 7]), np.array([False, True, False, True])).tolist()
+    >>> forward_filled(np.array([0, 5, 0, 7]), np.array([False, True, False, True])).tolist()
     [0, 5, 5, 7]
     """
     if present.all():
@@ -82,93 +344,14 @@ def carried_on(values: Array, present: Mask) -> Array:
     return np.where(last >= 0, values[np.maximum(last, 0)], values.dtype.type(0))
 
 
-ALIASES = {
-    "loss": "loss_value",
-    "seed": "seed_state",
-    "_step": "step",
-    "global_step": "step",
-}
-PHASE_COLUMNS = ("phase", "split", "mode", "stage")
-CLOCKS = ("timestamp", "_timestamp", "wall_time")  # numbers of these are seconds since 1970
-DATES = ("time", "datetime", "date", "created_at")  # and text of these may be dates
-PHASES = {
-    "training": "train",
-    "val": "validate",
-    "valid": "validate",
-    "validation": "validate",
-    "eval": "validate",
-    "evaluation": "validate",
-}
-
-
-def field_meant(name: str, schema: Schema, taken: Collection[str]) -> Field | None:
-    """Return the declared field that a name means, unless it is taken.
-
-    Examples
-    --------
-    >>> from cmeta.schema import default_schema
-    >>> schema = default_schema()
-    >>> [field_meant(name, schema, ()).path for name in ("loss", "entropy", "step")]
-    ['loss_value', 'metrics.entropy', 'step']
-    """
-    path = name if name in schema else ALIASES.get(name, "")
-    if path not in schema:
-        same = [field.path for field in schema.fields if field.name == name]
-        path = same[0] if len(same) == 1 else ""
-    return schema[path] if path and path not in taken else None
-
-
-def metric_name(name: str, schema: Schema) -> str:
-    """Return a metric's own name, without the open group's in front.
-
-    Examples
-    --------
-    >>> from cmeta.schema import default_schema
-    >>> metric_name("metrics.lr", default_schema()), metric_name("train/lr", default_schema())
-    ('lr', 'train/lr')
-    """
-    return name.removeprefix(f"{schema.open_group}.") or name
-
-
-def why_no_name(name: str, schema: Schema) -> str:
-    """Return why a name cannot be a metric's; "" if it can."""
-    most = schema.format.limits.name_bytes_max
-    try:
-        length = len(name.encode())
-    except UnicodeEncodeError:
-        return "its name is no UTF-8"
-    if not 1 <= length <= most:
-        return f"a name must have 1 to {most} bytes, and has {length}"
-    return "the schema takes no undeclared metrics" if schema.open_group is None else ""
-
-
-def understood_phases(found: Collection[str], known: Collection[str]) -> dict[str, str]:
-    """Return the phase that each word for a phase means; two words never become one phase.
-
-    Examples
-    --------
-    >>> understood_phases({"train", "val"}, ("dream", "train", "validate"))["val"]
-    'validate'
-    >>> understood_phases({"val", "eval"}, ("dream", "train", "validate"))["val"]
-    'val'
-    """
-    meant = {}
-    for word in sorted(found):
-        phase = word if word in known else PHASES.get(word.lower(), word)
-        meant[word] = phase if phase in known else word
-    counts = [*meant.values()]
-    return {
-        word: phase if phase == word or counts.count(phase) == 1 else word
-        for word, phase in meant.items()
-    }
-
+# ------------------------------------------------------------------------------------ metrics
 
 _KINDS = {str: "text", list: "list", dict: "object", bytes: "bytes", bool: "boolean"}
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a column is as a metric.
+    """A column as a metric.
 
     Attributes
     ----------
@@ -187,64 +370,61 @@ class Metric:
     notes: tuple[str, ...] = ()
 
 
-def as_metric(name: str, column: RawColumn, where: Callable[[int], str]) -> Metric:
-    """Return what a column is as a metric.
+def as_metric(name: str, column: SourceColumn, where: Callable[[int], str]) -> Metric:
+    """Return a column as a metric, every number exact.
 
     Examples
     --------
-    >>> found = as_metric("note", as_raw(["warm-up", 1.5]), "line {}".format)
-    >>> found.values.tolist(), found.lost
+    >>> metric = as_metric("note", column_of(["warm-up", 1.5]), "line {}".format)
+    >>> metric.values.tolist(), metric.lost
     ([0.0, 1.5], ("note: text of 1 record is not kept, such as 'warm-up' (line 0)",))
     """
-    column = numbers(column)
-    if column.values.ndim == 2:
-        return _without(name, column, column.present, "list", where)
-    if column.values.dtype == object:
-        return _of_objects(name, column, where)
-    kind = column.values.dtype.kind
+    column = parsed_numbers(column)
+    values, present = column.values, column.present
+    if values.ndim == 2:
+        sentence = [_not_kept(name, values, present, "list", where)] if present.any() else []
+        return Metric(None, present, lost=tuple(sentence))
+    kind = values.dtype.kind
+    if kind == "O":
+        return _numbers_among(name, column, where)
     if kind == "b":
         notes = (f"{name}: true and false are kept as 1 and 0",)
-        return Metric(column.values.astype(np.float64), column.present, notes=notes)
+        return Metric(values.astype(np.float64), present, notes=notes)
     if kind == "f":
-        return Metric(column.values.astype(np.float64), column.present)
-    there = column.values[column.present]
-    is_safe = not there.size or (int(there.min()) >= -FLOAT_SAFE and int(there.max()) <= FLOAT_SAFE)
-    if is_safe:
-        return Metric(np.where(column.present, column.values, 0).astype(np.float64), column.present)
+        return Metric(values.astype(np.float64), present)
+    used = values[present]
+    if not used.size or (int(used.min()) >= -FLOAT_SAFE and int(used.max()) <= FLOAT_SAFE):
+        return Metric(np.where(present, values, 0).astype(np.float64), present)
     type_ = "i64" if kind == "i" else "u64"
     notes = (f"{name} is declared {type_}: it has integers beyond 2^53",)
-    return Metric(column.values.astype(type_.replace("64", "8")), column.present, type_, (), notes)
+    return Metric(values.astype(type_.replace("64", "8")), present, type_, (), notes)
 
 
-def _of_objects(name: str, column: RawColumn, where: Callable[[int], str]) -> Metric:
-    """Keep the numbers among other things."""
+def _numbers_among(name: str, column: SourceColumn, where: Callable[[int], str]) -> Metric:
+    """Keep the numbers among other objects."""
     lost: list[str] = []
     left = column.present.copy()
-    for kind, word in _KINDS.items():
-        found = np.array([type(value) is kind for value in column.values], bool) & column.present
-        if kind is not bool and found.any():
-            lost += _without(name, column, found, word, where).lost
-            left &= ~found
+    for type_, kind in _KINDS.items():
+        mask = np.array([type(value) is type_ for value in column.values], bool) & column.present
+        if type_ is not bool and mask.any():
+            lost.append(_not_kept(name, column.values, mask, kind, where))
+            left &= ~mask
     if not left.any():
         return Metric(None, left, lost=tuple(lost))
-    there = zip(column.values, left.tolist(), strict=True)
-    kept: list[Any] = [value if is_there else None for value, is_there in there]
-    plain = as_raw([int(value) if isinstance(value, bool) else value for value in kept])
+    cells = zip(column.values, left.tolist(), strict=True)
+    kept: list[Any] = [value if is_left else None for value, is_left in cells]
+    plain = column_of([int(value) if isinstance(value, bool) else value for value in kept])
     if plain.values.dtype != object:
-        found_ = as_metric(name, plain, where)
-        return Metric(found_.values, left, found_.type, (*lost, *found_.lost), found_.notes)
-    return _rounded(name, kept, left, lost, where)
-
-
-def _rounded(
-    name: str, kept: list[Any], left: Mask, lost: list[str], where: Callable[[int], str]
-) -> Metric:
-    """Keep what float64 holds of integers that no one type does."""
-    bad = np.array([type(v) is int and not _is_float(v) for v in kept], bool)
-    sentence = _sentence(name, kept, bad, "an integer that no 64 bits hold with the others", where)
-    fine = left & ~bad
-    values = np.array([float(v) if ok else 0.0 for v, ok in zip(kept, fine.tolist(), strict=True)])
-    return Metric(values if fine.any() else None, fine, lost=(*lost, sentence))
+        metric = as_metric(name, plain, where)
+        return Metric(metric.values, left, metric.type, (*lost, *metric.lost), metric.notes)
+    # Integers that no single type holds: those that float64 has.
+    bad = np.array([type(value) is int and not _is_float(value) for value in kept], bool)
+    kind = "an integer that no 64 bits hold with the others"
+    lost.append(_not_kept(name, kept, bad, kind, where))
+    good = left & ~bad
+    cells = zip(kept, good.tolist(), strict=True)
+    values = np.array([float(value) if is_good else 0.0 for value, is_good in cells])
+    return Metric(values if good.any() else None, good, lost=tuple(lost))
 
 
 def _is_float(value: int) -> bool:
@@ -254,235 +434,11 @@ def _is_float(value: int) -> bool:
         return False
 
 
-def _without(
-    name: str, column: RawColumn, found: Mask, word: str, where: Callable[[int], str]
-) -> Metric:
-    lost = (_sentence(name, column.values, found, word, where),) if found.any() else ()
-    return Metric(None, column.present, lost=lost)
-
-
-def _sentence(name: str, values: Any, found: Mask, word: str, where: Callable[[int], str]) -> str:
-    row, count = int(np.argmax(found)), int(found.sum())
+def _not_kept(name: str, values: Any, mask: Mask, kind: str, where: Callable[[int], str]) -> str:
+    row, count = int(np.argmax(mask)), int(mask.sum())
     value = values[row]
-    shown = repr(value.tolist() if isinstance(value, np.ndarray) else value)
-    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+    text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
+    text = text if len(text) <= 40 else f"{text[:37]}..."
     return (
-        f"{name}: {word} of {counted(count, 'record')} is not kept, such as {shown} ({where(row)})"
+        f"{name}: {kind} of {counted(count, 'record')} is not kept, such as {text} ({where(row)})"
     )
-
-
-_PHASES_MOST = 16  # words of a column that is not called phase
-STEP, WALL_TIME = "step", "wall_time"
-
-
-def import_foreign(table: RawTable, options: ImportOptions) -> Imported:
-    """Return a table of another tool as columns.
-
-    Raises
-    ------
-    EncodeError
-        A phase that a stated schema does not have, or too many of them.
-    """
-    return _Foreign(table, options).imported()
-
-
-class _Foreign:
-    """A table while its columns are being understood."""
-
-    def __init__(self, table: RawTable, options: ImportOptions) -> None:
-        self._table, self._options = table, options
-        self._is_stated = options.schema is not None
-        self._schema: Schema = options.schema or default_schema()
-        self._left = dict(table.columns)
-        self._columns: dict[str, Any] = {}
-        self._configs: tuple[Mapping[str, Any], ...] = ()
-        self._lost, self._notes = list(table.lost), list(table.notes)
-        self._is_own = table.is_text and _is_own_form(table, self._schema)
-
-    def imported(self) -> Imported:
-        self._take_phase()
-        self._take_config()
-        self._take_vectors()
-        self._take_timestamp()
-        # A field's own name comes before another one for it.
-        for name in sorted(self._left, key=lambda name: name not in self._schema):
-            self._take(name, self._left[name])
-        self._stamp()
-        return Imported(
-            self._columns, self._schema, self._configs, tuple(self._lost), tuple(self._notes),
-            tuple(self._table.damage), self._is_stated,
-        )  # fmt: skip
-
-    # ---------------------------------------------------------------------------- what leads
-
-    def _take_phase(self) -> None:
-        name = next((n for n in PHASE_COLUMNS if self._is_phase(n)), None)
-        column = self._left.pop(name) if name else None
-        default = self._options.default_phase
-        words = [] if column is None else [str(word) for word in column.values[column.present]]
-        is_missing = column is None or not column.present.all()
-        meant = understood_phases({*words, *([default] if is_missing else [])}, self._schema.phases)
-        self._know_phases(meant)
-        codes = {word: self._schema.phases.index(phase) for word, phase in meant.items()}
-        found = np.full(self._table.num_records, codes.get(default, 0), np.uint8)
-        if column is not None:
-            found[column.present] = [codes[word] for word in words]
-        for word, phase in meant.items():
-            if word != phase:
-                self._notes.append(f"{word} is the phase {phase}")
-        self._columns[PHASE] = found
-
-    def _is_phase(self, name: str) -> bool:
-        column = self._left.get(name)
-        if column is None or column.values.dtype != object:
-            return False
-        there = column.values[column.present]
-        if not all(isinstance(value, str) and value for value in there):
-            return False
-        return name == PHASE or 0 < len(set(there)) <= _PHASES_MOST
-
-    def _know_phases(self, meant: Mapping[str, str]) -> None:
-        new = [phase for phase in dict.fromkeys(meant.values()) if phase not in self._schema.phases]
-        most = self._schema.format.limits.enumeration_max
-        if new and (self._is_stated or len(self._schema.phases) + len(new) > most):
-            known = ", ".join(self._schema.phases)
-            raise EncodeError(
-                f"{self._table.name}: found the phase {new[0]!r}, expected one of: {known}; append "
-                f'it with schema.with_phases("...") (of at most {most})'
-            )
-        self._schema = self._schema.with_phases(*new) if new else self._schema
-
-    def _take_config(self) -> None:
-        """Take a column of configurations: objects of JSON lines, each record's own."""
-        field = self._schema.config_field
-        column = self._left.get(field.path) if field else None
-        if field is None or column is None:
-            return
-        there = column.values[column.present]
-        if all(isinstance(value, Mapping) for value in there):
-            del self._left[field.path]
-            places: dict[bytes, int] = {}
-            numbers = np.zeros(len(column.values), np.uint32)
-            for row in np.flatnonzero(column.present).tolist():
-                where = f"{self._table.name}, {self._table.where(row)}, {field.path}"
-                body = canonical_json.dumps(column.values[row], self._schema.format.limits, where)
-                numbers[row] = places.setdefault(body, len(places))
-                if numbers[row] == len(self._configs):
-                    self._configs = (*self._configs, column.values[row])
-            self._columns[field.path] = as_masked(column, numbers)
-        elif column.values.dtype.kind in "iuf":
-            del self._left[field.path]
-            self._lost.append(
-                f"{field.path}: numbers of configurations that this file does not hold; full JSON "
-                "lines hold them (cmeta cat --format jsonl --full)"
-            )
-
-    def _take_vectors(self) -> None:
-        """Put the components ``name[0]``, ``name[1]``, ... of a CSV together."""
-        for field in self._schema.fields:
-            names = [f"{field.path}[{i}]" for i in range(field.num_components)]
-            if not names or not all(name in self._left for name in names):
-                continue
-            parts = [self._left[name] for name in names]
-            same = all((part.present == parts[0].present).all() for part in parts)
-            if same and all(part.values.dtype.kind in "iuf" for part in parts):
-                stacked = np.stack([part.values for part in parts], axis=1)
-                self._left = {n: c for n, c in self._left.items() if n not in names}
-                self._left[field.path] = RawColumn(stacked, parts[0].present)
-
-    # ---------------------------------------------------------------------------------- time
-
-    def _take_timestamp(self) -> None:
-        column = self._left.get(TIMESTAMP)
-        if column is None:
-            return
-        try:
-            values = as_field(column, self._schema[TIMESTAMP])
-        except Misfit:
-            return  # a wall time, as any other column of such a name may be
-        del self._left[TIMESTAMP]
-        self._columns[TIMESTAMP] = self._carried(TIMESTAMP, values, column)
-
-    def _stamp(self) -> None:
-        """Take the steps as timestamps if there is nothing better; else they are counted."""
-        if TIMESTAMP in self._columns or STEP not in self._columns:
-            return
-        steps = self._columns[STEP]
-        column = RawColumn(np.asarray(steps), ~np.ma.getmaskarray(steps))
-        self._columns[TIMESTAMP] = self._carried(STEP, column.values, column)
-
-    def _carried(self, name: str, values: Array, column: RawColumn) -> Array:
-        num_missing = int((~column.present).sum())
-        if num_missing:
-            self._notes.append(
-                f"{counted(num_missing, 'record')} without {name}: that of the one before is taken"
-            )
-        return carried_on(values.astype(np.uint64), column.present)
-
-    def _take_time(self, name: str, column: RawColumn) -> bool:
-        is_clock = name in CLOCKS or (name in DATES and column.values.dtype.kind == "O")
-        seconds = as_seconds(column) if is_clock else None
-        path = f"{self._schema.open_group}.{WALL_TIME}"
-        if seconds is None or path in self._columns or self._schema.open_group is None:
-            return False
-        if name != WALL_TIME:
-            self._notes.append(f"{name} is the metric {WALL_TIME}, in seconds")
-        self._columns[path] = as_masked(column, seconds)
-        return True
-
-    # ------------------------------------------------------------------------- everything else
-
-    def _take(self, name: str, column: RawColumn) -> None:
-        field = field_meant(name, self._schema, {*self._columns, TIMESTAMP})
-        if field is not None and self._take_field(name, column, field):
-            return
-        if not self._take_time(name, column):
-            self._take_metric(name, column)
-
-    def _take_field(self, name: str, column: RawColumn, field: Field) -> bool:
-        try:
-            values = as_field(column, field)
-        except Misfit as misfit:
-            where = self._table.where(misfit.row)
-            expected = ", ".join(field.labels) or field.type_name
-            self._notes.append(
-                f"{name} is a metric and not the field {field.path}: {where} has "
-                f"{misfit.found!r:.40}, expected {expected}"
-            )
-            return False
-        if self._is_own:
-            values = as_printed(values, column.present, field)
-        self._columns[field.path] = as_masked(column, values)
-        return True
-
-    def _take_metric(self, name: str, column: RawColumn) -> None:
-        plain = metric_name(name, self._schema)
-        if why := why_no_name(plain, self._schema):
-            self._lost.append(f"{plain[:40]!r}: {why}")
-            return
-        while f"{self._schema.open_group}.{plain}" in {*self._columns, *self._declared}:
-            plain += "_"
-        found = as_metric(plain, column, self._table.where)
-        self._lost += found.lost
-        self._notes += found.notes
-        if found.values is None:
-            return
-        if found.type != "f64" and self._is_stated:
-            self._lost.append(f"{plain}: integers beyond 2^53, which the schema does not declare")
-            return
-        if found.type != "f64":
-            self._schema = self._schema.with_metrics(**{plain: {"type": found.type}})
-        path = f"{self._schema.open_group}.{plain}"
-        self._columns[path] = as_masked(RawColumn(found.values, found.present), found.values)
-
-    @property
-    def _declared(self) -> tuple[str, ...]:
-        return tuple(field.path for field in self._schema.fields)
-
-
-def _is_own_form(table: RawTable, schema: Schema) -> bool:
-    """Return whether all names are as cmeta writes them."""
-    bases = {name.partition("[")[0] if name not in schema else name for name in table.columns}
-    group = f"{schema.open_group}."
-    known = all(base in schema or base.startswith(group) for base in bases)
-    return known and {TIMESTAMP, PHASE} <= bases

@@ -1,8 +1,8 @@
-"""JSON lines: an object a record, of whatever tool; or a whole chronicle, by `cmeta cat --full`.
+"""JSON lines: one object for each record, of any tool; or a full chronicle of `cmeta cat --full`.
 
-Nested objects are flattened: a member of a group of the schema gets its dotted name, anything else
-a name with slashes. Python's bare NaN and Infinity are taken as well as the strings that stand for
-them. A last line that is cut off, as a killed process leaves it, is left out and reported.
+Nested objects are flattened: a member of a group of the schema gets its dotted name, any other a
+name with slashes. Python's bare NaN and Infinity are accepted, and so are the strings for them. A
+last line that is cut off, as a killed process leaves it, is left out and reported.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 from cmeta.errors import EncodeError
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.tools.imports.model import Imported, ImportOptions
-from cmeta.tools.imports.tables import RawTable, TableBuilder, is_preamble, parse_preamble
-from cmeta.tools.imports.text import head_of, imported_of
+from cmeta.tools.imports.columns import SourceTable, TableBuilder
+from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
+from cmeta.tools.imports.infer import infer
+from cmeta.tools.imports.native import import_native, is_preamble, parse_preamble
 
 _DEPTH_MAX = 32
 _PROGRESS_LINES = 4096
@@ -26,12 +27,12 @@ _KINDS = {list: "a list", str: "a string", type(None): "null", bool: "a boolean"
 
 def looks_like(path: Path) -> bool:
     """Return whether a file begins with a line that is a JSON object."""
-    head, is_all = head_of(path)
+    head, is_all = text_head(path)
     line, newline, _ = head.partition(b"\n")
     if not line.startswith(b"{"):
         return False
     if not newline and not is_all:
-        return True  # the line goes on: that of a large schema
+        return True  # a long line, such as that of a large schema
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
@@ -39,34 +40,34 @@ def looks_like(path: Path) -> bool:
 
 
 def read(source: Path, options: ImportOptions) -> Imported:
-    """Return what a file of JSON lines holds.
+    """Read a file of JSON lines.
 
     Raises
     ------
     EncodeError
-        A line is no JSON object; names line and column.
+        A line is not a JSON object; names line and column.
     """
     lines = _Lines(source, options)
     schema, preamble = options.schema or default_schema(), None
     builder, numbers = TableBuilder(), array("Q")
     flatten: _Flatten | None = None
-    for number, plain in lines:
+    for number, value in lines:
         if flatten is None:
-            if is_preamble(plain):
-                preamble = parse_preamble(plain, f"{source}, line {number}")
+            if is_preamble(value):
+                preamble = parse_preamble(value, f"{source}, line {number}")
                 schema = options.schema or preamble.schema
             flatten = _Flatten(schema, str(source))
             if preamble is not None:
-                lines.is_whole = True
+                lines.is_full = True
                 continue
-        builder.add_row(flatten(plain, number))
+        builder.add_row(flatten(value, number))
         numbers.append(number)
     columns = builder.finish()
-    table = RawTable(
+    table = SourceTable(
         str(source), builder.num_records, columns, lambda row: f"line {numbers[row]}",
-        is_text=True, preamble=preamble, damage=lines.damage,
+        is_text=True, damage=lines.damage,
     )  # fmt: skip
-    return imported_of(table, options)
+    return infer(table, options) if preamble is None else import_native(table, preamble, options)
 
 
 class _Lines:
@@ -74,14 +75,14 @@ class _Lines:
 
     Attributes
     ----------
-    is_whole : bool
-        The file says that it is a whole chronicle: a torn line is an error.
+    is_full : bool
+        The file has a preamble, so a torn line is an error.
     damage : list of str
     """
 
     def __init__(self, source: Path, options: ImportOptions) -> None:
         self._source, self._options = source, options
-        self.is_whole = False
+        self.is_full = False
         self.damage: list[str] = []
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -95,46 +96,46 @@ class _Lines:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 if not line.strip():
                     continue
-                found = self._parse(line, number)
-                if found is not None:
-                    yield number, found
+                value = self._parse(line, number)
+                if value is not None:
+                    yield number, value
         self._options.progress(size, size)
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any] | None:
         where = f"{self._source}, line {number}"
         try:
-            found = json.loads(line)
+            value = json.loads(line)
         except (ValueError, RecursionError) as err:
-            if not line.endswith(b"\n") and number > 1 and not self.is_whole:
+            if not line.endswith(b"\n") and number > 1 and not self.is_full:
                 self.damage.append(f"line {number} is cut off: {len(line):,} bytes")
                 return None
-            raise EncodeError(f"{where}{_reason(err)}; expected a JSON object a line") from err
-        if isinstance(found, dict):
-            return found
-        kind = _KINDS.get(type(found), "a number")
-        hint = "; a list becomes lines with `jq -c '.[]'`" if isinstance(found, list) else ""
-        raise EncodeError(f"{where}: found {kind}, expected a JSON object a line{hint}")
+            raise EncodeError(f"{where}{_reason(err)}; expected one JSON object a line") from err
+        if isinstance(value, dict):
+            return value
+        kind = _KINDS.get(type(value), "a number")
+        hint = "; `jq -c '.[]'` makes lines of a list" if isinstance(value, list) else ""
+        raise EncodeError(f"{where}: found {kind}, expected one JSON object a line{hint}")
 
 
 def _reason(err: Exception) -> str:
     if isinstance(err, json.JSONDecodeError):
-        return f", column {err.colno}: no JSON: {err.msg}"
+        return f", column {err.colno}: not JSON: {err.msg}"
     if isinstance(err, UnicodeDecodeError):
-        return f", byte {err.start + 1}: no UTF-8"
-    return f": no JSON: {'nested too deeply' if isinstance(err, RecursionError) else err}"
+        return f", byte {err.start + 1}: not UTF-8"
+    return f": not JSON: {'nested too deeply' if isinstance(err, RecursionError) else err}"
 
 
 class _Flatten:
-    """Makes one level of an object's levels."""
+    """Flattens nested objects to one level."""
 
     def __init__(self, schema: Schema, name: str) -> None:
         self._groups = set(schema.groups)
         self._config = schema.config_field.path if schema.config_field else None
         self._name = name
 
-    def __call__(self, plain: Mapping[str, Any], number: int) -> dict[str, Any]:
+    def __call__(self, record: Mapping[str, Any], number: int) -> dict[str, Any]:
         flat: dict[str, Any] = {}
-        for key, value in plain.items():
+        for key, value in record.items():
             if type(value) is dict and key != self._config:
                 self._nested(value, f"{key}{'.' if key in self._groups else '/'}", flat, number)
             else:
@@ -142,12 +143,12 @@ class _Flatten:
         return flat
 
     def _nested(
-        self, plain: Mapping[str, Any], prefix: str, flat: dict[str, Any], number: int,
+        self, inner: Mapping[str, Any], prefix: str, flat: dict[str, Any], number: int,
         depth: int = 1,
     ) -> None:  # fmt: skip
         if depth > _DEPTH_MAX:
             raise EncodeError(f"{self._name}, line {number}: nested beyond {_DEPTH_MAX} levels")
-        for key, value in plain.items():
+        for key, value in inner.items():
             if type(value) is dict:
                 self._nested(value, f"{prefix}{key}/", flat, number, depth + 1)
             else:
@@ -155,5 +156,7 @@ class _Flatten:
 
     def _put(self, name: str, value: Any, flat: dict[str, Any], number: int) -> None:
         if name in flat:
-            raise EncodeError(f"{self._name}, line {number}: {name!r} twice, expected it once")
+            raise EncodeError(
+                f"{self._name}, line {number}: found {name!r} twice, expected it once"
+            )
         flat[name] = value

@@ -1,41 +1,137 @@
-"""Tables that cmeta itself wrote whole: schema and configurations came along, so every name and
-every value must fit, and what does not is an error that names the line.
+"""Tables that cmeta itself exported in full: schema and configurations precede the records.
+
+They are a preamble of one JSON object, in the first line of full JSON lines. Schema and
+configurations are the JSON of their blocks; with the records they determine every byte of a file,
+so that an import gives the identical one. Every name and every value must fit: a mismatch is an
+error that names the line.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cmeta.errors import EncodeError
+from cmeta.errors import CmetaError, DecodeError, EncodeError
+from cmeta.schema import canonical_json
+from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.tools.imports.columns import Mismatch, SourceColumn, SourceTable, values_of
 from cmeta.tools.imports.exact import as_printed
-from cmeta.tools.imports.model import Imported, ImportOptions
-from cmeta.tools.imports.tables import Misfit, Preamble, RawColumn, RawTable, as_field
+from cmeta.tools.imports.formats import Imported, ImportOptions
+
+KEY = "cmeta"
 
 
-def import_stated(table: RawTable, preamble: Preamble, options: ImportOptions) -> Imported:
+@dataclass(frozen=True)
+class Preamble:
+    """A preamble.
+
+    Attributes
+    ----------
+    schema : Schema
+    configs : tuple of mapping
+        By number.
+    num_records : int or None
+        The number of records that must follow; None: not known when it was written.
+    notes : tuple of str
+    """
+
+    schema: Schema
+    configs: tuple[Mapping[str, Any], ...]
+    num_records: int | None
+    notes: tuple[str, ...] = ()
+
+
+def preamble_of(
+    schema: Schema, configs: Sequence[Mapping[str, Any]], num_records: int | None
+) -> dict[str, Any]:
+    """Return a preamble as JSON values.
+
+    Examples
+    --------
+    >>> from cmeta.schema import default_schema
+    >>> list(preamble_of(default_schema(), [{"lr": 0.1}], 3)["cmeta"])
+    ['version', 'num_records', 'schema', 'configs']
+    """
+    count = {} if num_records is None else {"num_records": num_records}
+    return {
+        KEY: {
+            "version": _version(),
+            **count,
+            "schema": canonical_json.loads(schema.embedded, schema.format.limits),
+            "configs": [dict(config) for config in configs],
+        }
+    }
+
+
+def is_preamble(value: Any) -> bool:
+    """Return whether a JSON value is a preamble and not a record."""
+    inner = value.get(KEY) if isinstance(value, Mapping) and len(value) == 1 else None
+    return isinstance(inner, Mapping) and {"version", "schema", "configs"} <= inner.keys()
+
+
+def parse_preamble(value: Mapping[str, Any], where: str) -> Preamble:
+    """Return a preamble.
+
+    Parameters
+    ----------
+    where : str
+        Its place, for errors: ``line 1``.
+
+    Raises
+    ------
+    EncodeError
+        The schema or a configuration is invalid.
+    """
+    inner = value[KEY]
+    configs, num_records = inner["configs"], inner.get("num_records")
+    for i, config in enumerate(configs if isinstance(configs, list) else [None]):
+        if not isinstance(config, Mapping):
+            raise EncodeError(f"{where}, {KEY}.configs[{i}]: expected an object for each of a list")
+    if num_records is not None and (type(num_records) is not int or num_records < 0):
+        raise EncodeError(f"{where}, {KEY}.num_records: found {num_records!r}, expected a count")
+    version, own = inner["version"], _version()
+    note = f"the file was written as format {version}; it is written again as {own}"
+    schema = _parse_schema(inner["schema"], where)
+    return Preamble(schema, tuple(configs), num_records, () if version == own else (note,))
+
+
+def _parse_schema(value: Any, where: str) -> Schema:
+    format_ = shipped_format()
+    try:
+        return Schema.from_embedded(canonical_json.dumps(value, format_.limits, "schema"), format_)
+    except CmetaError as err:
+        reason = err.message if isinstance(err, DecodeError) else str(err)
+        raise EncodeError(f"{where}, {KEY}.schema: {reason}") from err
+
+
+def _version() -> str:
+    facts = shipped_format().format
+    return f"{facts.major}.{facts.minor}"
+
+
+def import_native(table: SourceTable, preamble: Preamble, options: ImportOptions) -> Imported:
     """Return a table as the chronicle that it was.
 
     Raises
     ------
     EncodeError
-        A name or value that the schema does not take, or records that are missing.
+        The schema does not take a name or value, or records are missing.
     """
-    expected = preamble.num_records
-    if expected not in (None, table.num_records):
+    if preamble.num_records not in (None, table.num_records):
         raise EncodeError(
             f"{table.name}: found {table.num_records:,} records, but its first line says "
-            f"{expected:,}: it is not complete; export it again, or remove num_records to import "
-            "what is there"
+            f"{preamble.num_records:,}: it is not complete; export it again, or remove num_records "
+            "to import the records that it has"
         )
     schema = options.schema or preamble.schema
-    for name in table.columns:
-        _require_known(name, schema, table)
+    fields = {name: _known_field(name, schema, table) for name in table.columns}
     columns = {
-        name: as_masked(column, _values(table, name, column, schema, len(preamble.configs)))
+        name: column.masked(_values(table, column, fields[name], len(preamble.configs)))
         for name, column in table.columns.items()
     }
     if not table.num_records:
@@ -44,43 +140,29 @@ def import_stated(table: RawTable, preamble: Preamble, options: ImportOptions) -
     return Imported(columns, schema, preamble.configs, tuple(table.lost), notes, (), True)
 
 
-def as_masked(column: RawColumn, values: Any) -> Any:
-    """Return values as a masked array, masked where the column is absent."""
-    if column.present.all():
-        return values
-    absent = ~column.present
-    mask = absent if values.ndim == 1 else np.repeat(absent[:, None], values.shape[1], 1)
-    return np.ma.MaskedArray(values, mask)
-
-
-def _values(table: RawTable, name: str, column: RawColumn, schema: Schema, num_configs: int) -> Any:
-    field = schema.field(name)
+def _values(table: SourceTable, column: SourceColumn, field: Field, num_configs: int) -> Any:
     try:
-        values = as_field(column, field)
+        values = values_of(column, field)
         if field.type == "config":
             _require_configs(values, column, num_configs)
         return as_printed(values, column.present, field) if table.is_text else values
-    except Misfit as misfit:
-        raise _misfit_error(table, name, field, misfit) from None
+    except Mismatch as err:
+        expected = "one of: " + ", ".join(field.labels) if field.labels else field.type_name
+        raise EncodeError(
+            f"{table.name}, {table.where(err.row)}, {field.path}: found {err.value!r:.80}, "
+            f"expected {expected}"
+        ) from None
 
 
-def _require_known(name: str, schema: Schema, table: RawTable) -> None:
-    try:
-        schema.field(name)
-    except EncodeError as err:
-        raise EncodeError(f"{table.name}: {err}") from err
-
-
-def _require_configs(values: Any, column: RawColumn, num_configs: int) -> None:
+def _require_configs(values: Any, column: SourceColumn, num_configs: int) -> None:
     bad = column.present & (values >= num_configs)
     if bad.any():
         row = int(np.argmax(bad))
-        raise Misfit(row, f"configuration {values[row]} of {num_configs}")
+        raise Mismatch(row, f"configuration {values[row]} of {num_configs}")
 
 
-def _misfit_error(table: RawTable, name: str, field: Field, misfit: Misfit) -> EncodeError:
-    where = table.where(misfit.row)
-    expected = "one of: " + ", ".join(field.labels) if field.labels else field.type_name
-    return EncodeError(
-        f"{table.name}, {where}, {name}: found {misfit.found!r:.80}, expected {expected}"
-    )
+def _known_field(name: str, schema: Schema, table: SourceTable) -> Field:
+    try:
+        return schema.field(name)
+    except EncodeError as err:
+        raise EncodeError(f"{table.name}: {err}") from err

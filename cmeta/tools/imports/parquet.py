@@ -1,8 +1,8 @@
-"""Parquet, of whatever tool, or as `cmeta convert` writes it: then the metadata hold schema and
-configurations, and the chronicle comes back as it was.
+"""Parquet of any tool.
 
 Numbers keep their type, null is absent, NaN is NaN. Members of a struct get names with slashes;
-dates and times become seconds since 1970.
+dates and times become seconds since 1970. In the files of `cmeta convert`, schema and
+configurations are in the metadata, and the chronicle comes back as it was.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from cmeta.aliases import Array
 from cmeta.errors import EncodeError
 from cmeta.extras import require
 from cmeta.records.columns import Columns
-from cmeta.tools.imports.infer import import_foreign
-from cmeta.tools.imports.model import Imported, ImportOptions
-from cmeta.tools.imports.tables import RawColumn, RawTable, as_raw
+from cmeta.tools.imports.columns import SourceColumn, SourceTable, column_of
+from cmeta.tools.imports.formats import Imported, ImportOptions
+from cmeta.tools.imports.infer import infer
 
 _MAGIC = b"PAR1"
 _SCHEMA_KEY = b"cmeta.schema"
@@ -34,7 +34,7 @@ def looks_like(path: Path) -> bool:
 
 
 def read(source: Path, options: ImportOptions) -> Imported:
-    """Return what a Parquet file holds.
+    """Read a Parquet file.
 
     Raises
     ------
@@ -48,63 +48,58 @@ def read(source: Path, options: ImportOptions) -> Imported:
         with parquet.ParquetFile(source) as file:
             table = file.read()
     except (arrow.ArrowException, OSError) as err:
-        raise EncodeError(f"{source}: no Parquet, or damaged: {err}") from err
+        raise EncodeError(f"{source}: not Parquet, or damaged: {err}") from err
     options.progress(*[source.stat().st_size] * 2)
     if _SCHEMA_KEY in (table.schema.metadata or {}):
-        return _stated(table, source, options)
-    return import_foreign(_raw_table(table, source), options)
+        return _read_native(table, source, options)
+    return infer(_source_table(table, source), options)
 
 
-def _stated(table: Any, source: Path, options: ImportOptions) -> Imported:
+def _read_native(table: Any, source: Path, options: ImportOptions) -> Imported:
+    """Return a table of `cmeta convert` as the chronicle that it was."""
     try:
-        found = Columns.from_arrow(table, options.schema, codes=True)
+        columns = Columns.from_arrow(table, options.schema, codes=True)
     except EncodeError as err:
         raise EncodeError(f"{source}: {err}") from err
-    columns = {name: found.masked(name) for name in found}
-    return Imported(columns, found.schema, found.configs, is_schema_stated=True)
+    masked = {name: columns.masked(name) for name in columns}
+    return Imported(masked, columns.schema, columns.configs, is_schema_stated=True)
 
 
-def _raw_table(table: Any, source: Path) -> RawTable:
-    raw = RawTable(str(source), table.num_rows, {}, lambda row: f"row {row}")
-    columns: dict[str, RawColumn] = {}
-    for name, array in _flat(table):
-        if name in columns:
-            raw.lost.append(f"{name}: a second column of this name is left out")
-            continue
-        columns[name] = _column(array)
-    raw.columns = columns
-    return raw
+def _source_table(table: Any, source: Path) -> SourceTable:
+    columns: dict[str, SourceColumn] = {}
+    lost = []
+    for name, chunked in zip(table.column_names, table.columns, strict=True):
+        for path, array in _flattened(name, chunked.combine_chunks()):
+            if path in columns:
+                lost.append(f"{path}: a second column of this name is left out")
+            else:
+                columns[path] = _column(array)
+    return SourceTable(str(source), table.num_rows, columns, lambda row: f"row {row}", lost=lost)
 
 
-def _flat(table: Any) -> Iterator[tuple[str, Any]]:
-    """Yield columns by name, structs opened."""
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        yield from _opened(name, column.combine_chunks())
-
-
-def _opened(name: str, array: Any) -> Iterator[tuple[str, Any]]:
+def _flattened(name: str, array: Any) -> Iterator[tuple[str, Any]]:
+    """Yield an array, or the members of a struct one by one."""
     types = require("pyarrow.types", "arrow")
     if not types.is_struct(array.type):
         yield name, array
         return
     members = [array.type.field(i).name for i in range(array.type.num_fields)]
     for member, inner in zip(members, array.flatten(), strict=True):
-        yield from _opened(f"{name}/{member}", inner)
+        yield from _flattened(f"{name}/{member}", inner)
 
 
-def _column(array: Any) -> RawColumn:
+def _column(array: Any) -> SourceColumn:
     types = require("pyarrow.types", "arrow")
     present: Array = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
     kind = array.type
     if types.is_dictionary(kind):
         return _column(array.cast(kind.value_type))
     if types.is_timestamp(kind) or types.is_date(kind):
-        return RawColumn(_seconds(array), present)
+        return SourceColumn(_seconds(array), present)
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
         filled = array.fill_null(False if types.is_boolean(kind) else 0)
-        return RawColumn(_widest(filled.to_numpy(zero_copy_only=False)), present)
-    plain = as_raw(array.to_pylist())
-    return RawColumn(plain.values, present)
+        return SourceColumn(_widest(filled.to_numpy(zero_copy_only=False)), present)
+    return SourceColumn(column_of(array.to_pylist()).values, present)
 
 
 def _widest(values: Array) -> Array:

@@ -1,40 +1,41 @@
-"""TensorBoard event files, written by PyTorch, TensorFlow, Keras, JAX or any other.
+"""TensorBoard logs, written by PyTorch, TensorFlow, Keras, JAX or any other tool.
 
-- A record is one (step, phase); a step that was logged twice, as by a run that was restarted, is
-  two records of equal timestamp. Nothing is purged. See `cmeta.tools.imports.scalar_log`.
-- A tag becomes a metric under its own name. The phase is that of the run's folder or of the tag's
-  first word (``val/acc``), else the given one. If several folders have a tag in one phase, each
-  but the run's own puts its name before it.
-- Scalars are kept, in the old form and in the new one (a tensor of the plugin ``scalars``).
-  Hyperparameters go into the configuration, without the plugin's own definitions. Histograms,
-  images, audio, text, graphs and the rest are named in what is lost.
+- A folder with event files is a run, together with all folders below it (PyTorch's ``add_scalars``
+  and ``add_hparams`` write into such ones). Folders named after a phase (Keras: ``train`` and
+  ``validation``) belong to the run of their parent. Any other folder is a run of its own.
+- A tag becomes a metric under its own name. Its phase is that of the folder or of the tag's first
+  word (``val/acc``), otherwise the default one. If several folders have a tag in one phase, the
+  name of the folder precedes it, except in the run's own folder.
+- Scalars are kept, in the old form and in the new one (a tensor of the plugin ``scalars``); nothing
+  is purged after a restart. Hyperparameters go into the configuration, without the plugin's own
+  definitions. Histograms, images, audio, text, graphs and others are reported as lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from cmeta.errors import EncodeError
-from cmeta.schema.schema import Schema
 from cmeta.tools.imports import tensorboard_events as events
-from cmeta.tools.imports.model import Imported, ImportOptions
-from cmeta.tools.imports.scalar_log import Points, assemble, base_schema, phase_of
-from cmeta.tools.imports.tensorboard_events import TOP, EventFile, find_run, is_event_file
+from cmeta.tools.imports.formats import Imported, ImportOptions
+from cmeta.tools.imports.scalar_log import ScalarLog, listed
+from cmeta.tools.imports.tensorboard_events import is_event_file
 
-TOOL = "tensorboard"
-_NO_DATA = {"file_version", "source_metadata", None}  # of an event: nothing to keep
+_NO_DATA = {"file_version", "source_metadata", None}  # kinds of event without anything to keep
+_ROOT = PurePosixPath(".")
 _Key = tuple[str, str]  # folder and tag
 
 
 def looks_like(path: Path) -> bool:
     """Return whether a path is an event file, or a folder with one anywhere below it."""
     if path.is_dir():
-        return any(is_event_file(found) for found in path.rglob("*tfevents*"))
+        return any(is_event_file(file) for file in path.rglob("*tfevents*"))
     return events.begins_like_events(path) or (is_event_file(path) and not path.stat().st_size)
 
 
@@ -46,8 +47,8 @@ def read(source: Path, options: ImportOptions) -> Imported:
     source : Path
         A file, or a folder.
     options : ImportOptions
-        `phase`: that of tags and folders which tell none; default train. `run`: path of the run
-        below the folder, if there are several.
+        `phase`: that of tags and folders without one; default train. `run`: path of the run below
+        the folder, if there are several.
 
     Raises
     ------
@@ -56,32 +57,109 @@ def read(source: Path, options: ImportOptions) -> Imported:
     EncodeError
         There is no run, or more than one to choose from, or a file is no event file.
     """
-    schema, default = base_schema(options)
-    name, files = find_run(source, options.run, schema.phases)
-    found = _Run()
-    for number, file in enumerate(files, 1):
-        _read_file(file, found)
-        options.progress(*_share(files, number))
-    points = _named(found, schema, default)
-    about = {"source": TOOL} | ({"run": name} if name != "." else {})
-    return assemble(points, schema, options, about, [found.config()], found.damage)
-
-
-def _share(files: list[EventFile], number: int) -> tuple[int, int]:
-    """Return the bytes of the first `number` files, and of all."""
+    run = _Run(ScalarLog(options))
+    name, files = _find_run(source, options.run, run.log)
     sizes = [file.path.stat().st_size for file in files]
-    return sum(sizes[:number]), sum(sizes)
+    for number, file in enumerate(files, 1):
+        _read_file(file, run)
+        options.progress(sum(sizes[:number]), sum(sizes))
+    _name_metrics(run)
+    about = {"source": "tensorboard"} | ({"run": name} if name != "." else {})
+    return run.log.imported(about, [run.config()], run.damage)
+
+
+# ---------------------------------------------------------------------------- the files of a run
+
+
+@dataclass(frozen=True)
+class _EventFile:
+    """An event file and its place in its run.
+
+    Attributes
+    ----------
+    path : Path
+    folder : PurePosixPath
+        Relative to the folder of the run.
+    phase : str or None
+        The phase that the folder is named after.
+    """
+
+    path: Path
+    folder: PurePosixPath
+    phase: str | None
+
+
+def _find_run(source: Path, run: str | None, log: ScalarLog) -> tuple[str, list[_EventFile]]:
+    """Return a run's name and its files, in the order in which TensorBoard reads them.
+
+    Raises
+    ------
+    EncodeError
+        There is no event file, no such run, or more than one to choose from.
+    """
+    if not source.is_dir():
+        return ".", [_EventFile(source, _ROOT, None)]
+    paths = sorted(path for path in source.rglob("*") if is_event_file(path) and path.is_file())
+    folders = {path: PurePosixPath(path.parent.relative_to(source).as_posix()) for path in paths}
+    if not folders:
+        raise EncodeError(
+            f"{source}: found no event file, expected one with 'tfevents' in its name"
+        )
+    root = _choose(source, run, {*folders.values()}, log)
+    files = [
+        _EventFile(path, folder.relative_to(root), _phase_of_folder(folder, root, log))
+        for path, folder in sorted(folders.items(), key=lambda item: (item[1], item[0]))
+        if folder.is_relative_to(root)
+    ]
+    return str(root), files
+
+
+def _choose(
+    source: Path, run: str | None, folders: Collection[PurePosixPath], log: ScalarLog
+) -> PurePosixPath:
+    roots = _roots(folders, log)
+    if run is None and len(roots) == 1:
+        return roots[0]
+    names = listed(map(str, roots))
+    if run is None:
+        raise EncodeError(f"{source}: found {len(roots)} runs, expected one; choose a run: {names}")
+    chosen = PurePosixPath(run)
+    if not any(folder.is_relative_to(chosen) for folder in folders):
+        raise EncodeError(f"{source}: found no run {run!r}; there are: {names}")
+    return chosen
+
+
+def _roots(folders: Iterable[PurePosixPath], log: ScalarLog) -> list[PurePosixPath]:
+    """Return the folders of runs, none of which is within another."""
+    roots: list[PurePosixPath] = []
+    likely = {f.parent if log.phase_of_word(f.name) else f for f in folders}
+    for folder in sorted(likely):  # a folder comes before those in it
+        if not any(folder.is_relative_to(root) for root in roots):
+            roots.append(folder)
+    return roots
+
+
+def _phase_of_folder(folder: PurePosixPath, root: PurePosixPath, log: ScalarLog) -> str | None:
+    """Return the phase of a folder; also that of the run's own, if it was chosen by that name."""
+    name = folder.name if folder == root else folder.relative_to(root).parts[0]
+    return log.phase_of_word(name)
+
+
+# ------------------------------------------------------------------------------------ events
 
 
 @dataclass
 class _Run:
-    """What the files of a run hold; the points' names are keys of folder and tag."""
+    """The contents of a run's files.
 
-    points: Points = field(default_factory=Points)
+    While they are read, the names in the log are the keys of folder and tag.
+    """
+
+    log: ScalarLog
     keys: dict[_Key, int] = field(default_factory=dict)
     phases: dict[str, str | None] = field(default_factory=dict)  # by folder
     hparams: dict[str, dict[str, Any]] = field(default_factory=dict)  # by folder
-    plugins: dict[_Key, str] = field(default_factory=dict)  # a tag's first value names it
+    plugins: dict[_Key, str] = field(default_factory=dict)  # named by a tag's first value
     damage: list[str] = field(default_factory=list)
 
     def config(self) -> dict[str, Any]:
@@ -91,67 +169,65 @@ class _Run:
         return {"hparams": self.hparams} if self.hparams else {}
 
 
-def _read_file(file: EventFile, run: _Run) -> None:
-    """Add the scalars of a file; a million of them is common, so the loop is flat."""
+def _read_file(file: _EventFile, run: _Run) -> None:
+    """Add the scalars of a file; it may well have a million, so the loop is flat."""
     if file.path.stat().st_size and not events.begins_like_events(file.path):
-        raise EncodeError(f"{file.path}: not an event file: no record begins it")
+        raise EncodeError(f"{file.path}: not an event file: bad record header")
     folder = str(file.folder)
     run.phases[folder] = file.phase
-    parse, no_event = events.event_parser()
-    points, keys, take_other = run.points, run.keys, _other_taker(folder, run)
-    add_name, add_step = points.name.append, points.step.append
-    add_value, add_time = points.value.append, points.wall_time.append
-    for place, data in enumerate(events.read_records(file.path, run.damage.append)):
+    parse, invalid = events.event_parser()
+    log, keys, read_other = run.log, run.keys, _other_reader(folder, run)
+    add_name, add_step = log.name.append, log.step.append
+    add_value, add_time = log.value.append, log.wall_time.append
+    for number, data in enumerate(events.read_records(file.path, run.damage.append)):
         try:
             event = parse(data)
-        except no_event:
-            run.damage.append(f"{file.path.name}: record {place:,} is no event; it was passed over")
+        except invalid:
+            run.damage.append(f"{file.path.name}: record {number:,} is no event and was skipped")
             continue
         values = event.summary.value
         if not values:
-            _take_event(event, points)
+            kind = event.WhichOneof("what")
+            if kind not in _NO_DATA and kind != "summary":
+                log.lost.add("a record holds numbers only", kind)
             continue
         step, wall_time = event.step, event.wall_time
         for value in values:
-            plain = step >= 0 and value.HasField("simple_value")
-            number = value.simple_value if plain else take_other(value, step)
-            if number is None:
+            is_plain = step >= 0 and value.HasField("simple_value")
+            scalar = value.simple_value if is_plain else read_other(value, step)
+            if scalar is None:
                 continue
             key = (folder, value.tag)
             add_name(keys.setdefault(key, len(keys)))
             add_step(step)
-            add_value(number)
+            add_value(scalar)
             add_time(wall_time)
 
 
-def _take_event(event: Any, points: Points) -> None:
-    kind = event.WhichOneof("what")
-    if kind not in _NO_DATA and kind != "summary":
-        points.lost.add("a record holds numbers only", kind)
+def _other_reader(folder: str, run: _Run) -> Callable[[Any, int], float | None]:
+    """Return a function that reads a value other than a plain scalar: its number, or None."""
+    lost = run.log.lost
 
-
-def _other_taker(folder: str, run: _Run) -> Callable[[Any, int], float | None]:
-    """Return a function that takes a value which is no plain scalar: the number, or None."""
-    lost = run.points.lost
-
-    def take(value: Any, step: int) -> float | None:
+    def read_other(value: Any, step: int) -> float | None:
         tag: str = value.tag
         plugin = run.plugins.setdefault((folder, tag), value.metadata.plugin_data.plugin_name)
         if plugin == "hparams":
-            _take_hparams(value, folder, run)
+            hparams = events.hparams_of(value)
+            if hparams is not None:
+                run.hparams[folder] = run.hparams.get(folder, {}) | hparams
             return None
         number = events.scalar_of(value, plugin)
         if number is None:
             kind = value.WhichOneof("value") or "empty values"
-            what = _PLURALS.get(plugin) or _PLURALS.get(kind, kind)
-            lost.add(f"a record holds numbers only, no {what}", tag)
+            plural = _PLURALS.get(plugin) or _PLURALS.get(kind, kind)
+            lost.add(f"a record holds numbers only, no {plural}", tag)
             return None
         if step < 0:
             lost.add("a step below 0 is no timestamp", tag)
             return None
-        return run.points.number(tag, number)
+        return run.log.number(tag, number)
 
-    return take
+    return read_other
 
 
 _PLURALS = {
@@ -161,40 +237,32 @@ _PLURALS = {
 }  # fmt: skip
 
 
-def _take_hparams(value: Any, folder: str, run: _Run) -> None:
-    found = events.hparams_of(value)
-    if found is not None:
-        run.hparams[folder] = run.hparams.get(folder, {}) | found
+# ------------------------------------------------------------------------------------- names
 
 
-def _named(run: _Run, schema: Schema, default: str) -> Points:
-    """Return the points with the names of metrics in place of keys, and with their phases."""
-    phases = [_phase(key, run, schema, default) for key in run.keys]
-    names = _names(zip(run.keys, phases, strict=True))
-    points = run.points
+def _name_metrics(run: _Run) -> None:
+    """Replace the keys in the log by the names of metrics, and add their phases."""
+    log = run.log
+    phases = [
+        run.phases[folder] or log.phase_of_name(tag) or log.default_phase
+        for folder, tag in run.keys
+    ]
+    names = _names([*run.keys], phases)
     for name in names:
-        points.names.setdefault(name, len(points.names))
-    places = np.array([points.names[name] for name in names], np.int64)
-    codes = np.array([schema.phases.index(phase) for phase in phases], np.uint8)
-    keys = np.array(points.name, np.int64)
+        log.names.setdefault(name, len(log.names))
+    indices = np.array([log.names[name] for name in names], np.int64)
+    codes = np.array([log.code_of(phase) for phase in phases], np.uint8)
+    keys = np.array(log.name, np.int64)
     if len(keys):
-        points.name = type(points.name)("q", places[keys].tobytes())
-        points.phase = type(points.phase)("B", codes[keys].tobytes())
-    return points
+        log.name = type(log.name)("q", indices[keys].tobytes())
+        log.phase = type(log.phase)("B", codes[keys].tobytes())
 
 
-def _phase(key: _Key, run: _Run, schema: Schema, default: str) -> str:
-    folder, tag = key
-    return run.phases[folder] or phase_of(tag, schema.phases) or default
-
-
-def _names(keys: Iterable[tuple[_Key, str]]) -> list[str]:
+def _names(keys: Sequence[_Key], phases: Sequence[str]) -> list[str]:
     """Return the name of each key: the tag, with its folder where that would be ambiguous."""
-    every = list(keys)
-    folders: dict[tuple[str, str], int] = {}
-    for (_, tag), phase in every:
-        folders[tag, phase] = folders.get((tag, phase), 0) + 1
+    tags = [tag for _, tag in keys]
+    num_folders = Counter(zip(tags, phases, strict=True))
     return [
-        tag if folder == str(TOP) or folders[tag, phase] == 1 else f"{folder}/{tag}"
-        for (folder, tag), phase in every
+        tag if folder == str(_ROOT) or num_folders[tag, phase] == 1 else f"{folder}/{tag}"
+        for (folder, tag), phase in zip(keys, phases, strict=True)
     ]

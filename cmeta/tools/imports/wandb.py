@@ -1,11 +1,20 @@
-"""Reading the log of a W&B run (``run-ID.wandb``): a LevelDB log of `Record` messages.
+"""Offline runs of Weights & Biases: ``offline-run-*/run-ID.wandb``.
 
-After a header of 7 bytes the file is cut into blocks of 32 KiB. A chunk has a CRC-32 of its type
-and data (u32), its length (u16) and its type (u8): the whole of a record, or its first, a middle,
-its last part. Fewer than 7 bytes at the end of a block are padding. The messages are decoded by
-W&B's own classes; recent versions have no reader of the frames in Python.
+- A row of the history is one record for each phase that its keys name (``val/acc``). A key without
+  a phase goes with the others if they name one phase, otherwise into the default one. ``_step`` is
+  the timestamp, ``_timestamp`` the metric `wall_time`; ``_runtime`` stays a metric.
+- Nested keys are joined with a dot, as W&B itself does. Media, text and lists are reported as lost,
+  as are system metrics and console output, which have no step.
+- A record has the configuration that was in force at its row. Facts about the run are in it under
+  ``imported``, with all entries of the summary that are not simply the last value of a key.
+- W&B's own bookkeeping (``_wandb``, telemetry, requests) is ignored.
 
-Reading ends at the first chunk that is cut short or whose checksum does not match, and says so.
+The file is a LevelDB log of `Record` messages. After a header of 7 bytes it consists of blocks of
+32 KiB. A chunk has a CRC-32 of its type and data (u32), its length (u16) and its type (u8): a full
+record, or the first, a middle, or the last part of one. Fewer than 7 bytes at the end of a block
+are padding. The messages are decoded by W&B's own classes; recent versions have no reader of the
+framing in Python. Reading ends at the first chunk that is cut short or whose checksum does not
+match, and reports it.
 """
 
 from __future__ import annotations
@@ -20,61 +29,120 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
-from cmeta.schema.schema import Schema
-from cmeta.tools.imports.model import Imported, ImportOptions
-from cmeta.tools.imports.scalar_log import Points, assemble, base_schema, listed, phase_of
-from cmeta.tools.imports.tensorboard_events import parser
+from cmeta.extras import protobuf_parser
+from cmeta.tools.imports.formats import NON_FINITE, Imported, ImportOptions
+from cmeta.tools.imports.scalar_log import ScalarLog, listed
+
+EXTRA = "wandb"
+_STEP, _TIME, _OWN = "_step", "_timestamp", "_wandb"
+_RUN_FACTS = ("run_id", "entity", "project", "display_name", "run_group", "job_type", "notes")
+_BOOKKEEPING = {"header", "footer", "final", "exit", "telemetry", "request", "use_artifact", None}
+_KINDS = {str: "text", list: "lists", type(None): "null"}
+_Path = tuple[str, ...]
+
+
+def looks_like(path: Path) -> bool:
+    """Return whether a path is the log of a run, or a folder with one anywhere below it."""
+    if path.is_dir():
+        return next(path.rglob("run-*.wandb"), None) is not None
+    return _has_header(path)
+
+
+def read(source: Path, options: ImportOptions) -> Imported:
+    """Read a run from its log or its folder.
+
+    Parameters
+    ----------
+    source : Path
+        A ``.wandb`` file, the folder of a run, or one with several runs.
+    options : ImportOptions
+        `phase`: that of rows whose keys name none; default train. `run`: the run's id or the name
+        of its folder, if there are several.
+
+    Raises
+    ------
+    CmetaError
+        W&B is not installed.
+    EncodeError
+        There is no run, or more than one to choose from, or the file is no log.
+    """
+    run = _Run(ScalarLog(options))
+    path = _find(source, options.run)
+    if not _has_header(path):
+        raise EncodeError(f"{path}: not a W&B log: bad file header")
+    _read_file(path, run)
+    about = {"source": "wandb"} | run.about | run.new_in_summary()
+    return run.log.imported(about, run.configs or [run.config], run.damage)
+
+
+def _find(source: Path, run: str | None) -> Path:
+    """Return the log of the chosen run."""
+    if not source.is_dir():
+        return source
+    logs = sorted(source.rglob("run-*.wandb"))
+    names = listed(path.parent.name or path.stem for path in logs)
+    if run is not None:
+        chosen = [p for p in logs if run in (p.parent.name, p.stem, p.stem.removeprefix("run-"))]
+        if len(chosen) != 1:
+            raise EncodeError(f"{source}: found {len(chosen)} runs {run!r}; there are: {names}")
+        return chosen[0]
+    if not logs:
+        raise EncodeError(f"{source}: found no run, expected a file run-ID.wandb")
+    if len(logs) > 1:
+        raise EncodeError(f"{source}: found {len(logs)} runs, expected one; choose a run: {names}")
+    return logs[0]
+
+
+# ------------------------------------------------------------------------------------- framing
 
 _FILE_HEADER = struct.Struct("<4sHB")
 _BEGIN = (b":W&B", 0xBEE1, 0)  # identification, magic number, version
 _CHUNK = struct.Struct("<IHB")
 _LEN_BLOCK = 32 * 1024
 _FULL_OR_FIRST, _MIDDLE_OR_LAST, _ENDS = (1, 2), (3, 4), (1, 4)  # types of a chunk
+_CUT = "the file ends within a record"
 
 
-def begins_like_log(path: Path) -> bool:
+def _has_header(path: Path) -> bool:
     """Return whether a file has the header of a log."""
     with open(path, "rb") as file:
         head = file.read(_FILE_HEADER.size)
     return len(head) == _FILE_HEADER.size and _FILE_HEADER.unpack(head) == _BEGIN
 
 
-def read_records(path: Path, said: Callable[[str], None]) -> Iterator[bytes]:
+def read_records(path: Path, report_damage: Callable[[str], None]) -> Iterator[bytes]:
     """Yield the data of every intact record.
 
     Parameters
     ----------
     path : Path
-    said : callable
-        Is given a sentence if the file does not end with an intact record.
+    report_damage : callable
+        Called with a sentence if the file does not end with an intact record.
     """
     parts: list[bytes] = []
-    begun = num_records = 0
+    start = num_records = 0
     try:
         for offset, kind, data in _chunks(path):
             if kind not in (_MIDDLE_OR_LAST if parts else _FULL_OR_FIRST):
-                raise _Broken(offset, "a part of a record is out of its order")
-            begun = begun if parts else offset
+                raise _BadChunk(offset, "the parts of a record are out of order")
+            start = start if parts else offset
             parts.append(data)
             if kind in _ENDS:
                 yield b"".join(parts)
                 num_records += 1
                 parts = []
         if parts:
-            raise _Broken(begun, _CUT)
-    except _Broken as err:
-        offset = begun if parts else err.offset
-        said(
+            raise _BadChunk(start, _CUT)
+    except _BadChunk as err:
+        offset = start if parts else err.offset
+        report_damage(
             f"{path.name}: {err.problem} at byte {offset:,} of {path.stat().st_size:,}; the "
             f"{num_records:,} records before it were read, nothing after it"
         )
 
 
-_CUT = "the file ends within a record"
-
-
-class _Broken(Exception):  # noqa: N818  (never leaves this module)
-    """Where reading ends, and why."""
+class _BadChunk(Exception):  # noqa: N818  (never leaves this module)
+    """Reading ends here."""
 
     def __init__(self, offset: int, problem: str) -> None:
         super().__init__(problem)
@@ -95,82 +163,21 @@ def _chunks(path: Path) -> Iterator[tuple[int, int, bytes]]:
             crc, len_data, kind = _CHUNK.unpack(head.ljust(_CHUNK.size, b"\0"))
             data = file.read(len_data)
             if len(head) < _CHUNK.size or len(data) < len_data:
-                raise _Broken(offset, _CUT)
+                raise _BadChunk(offset, _CUT)
             if zlib.crc32(data, zlib.crc32(head[-1:])) != crc:
-                raise _Broken(offset, "the checksum of a record does not match")
+                raise _BadChunk(offset, "the checksum of a record does not match")
             yield offset, kind, data
             offset += _CHUNK.size + len_data
 
 
-EXTRA = "wandb"
-_STEP, _TIME, _OWN = "_step", "_timestamp", "_wandb"
-_RUN_FACTS = ("run_id", "entity", "project", "display_name", "run_group", "job_type", "notes")
-_BOOKKEEPING = {"header", "footer", "final", "exit", "telemetry", "request", "use_artifact", None}
-_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-
-_Path = tuple[str, ...]
-
-
-def looks_like(path: Path) -> bool:
-    """Return whether a path is the log of a run, or a folder with one anywhere below it."""
-    if path.is_dir():
-        return next(path.rglob("run-*.wandb"), None) is not None
-    return begins_like_log(path)
-
-
-def read(source: Path, options: ImportOptions) -> Imported:
-    """Read a run from its log or its folder.
-
-    Parameters
-    ----------
-    source : Path
-        A ``.wandb`` file, the folder of a run, or one with several runs.
-    options : ImportOptions
-        `phase`: that of rows whose keys tell none; default train. `run`: the run's id or the name
-        of its folder, if there are several.
-
-    Raises
-    ------
-    CmetaError
-        W&B is not installed.
-    EncodeError
-        There is no run, or more than one to choose from, or the file is no log.
-    """
-    schema, default = base_schema(options)
-    path = _find(source, options.run)
-    if not begins_like_log(path):
-        raise EncodeError(f"{path}: not the log of a W&B run: it begins otherwise")
-    run = _Run(schema, default)
-    _read_file(path, run)
-    about = {"source": EXTRA} | run.about | run.told_by_summary()
-    return assemble(run.points, schema, options, about, run.configs or [run.config], run.damage)
-
-
-def _find(source: Path, run: str | None) -> Path:
-    """Return the log of the run that is meant."""
-    if not source.is_dir():
-        return source
-    found = sorted(source.rglob("run-*.wandb"))
-    names = listed(path.parent.name or path.stem for path in found)
-    if run is not None:
-        chosen = [p for p in found if run in (p.parent.name, p.stem, p.stem.removeprefix("run-"))]
-        if len(chosen) != 1:
-            raise EncodeError(f"{source}: found {len(chosen)} runs {run!r}; there are: {names}")
-        return chosen[0]
-    if not found:
-        raise EncodeError(f"{source}: found no run, expected a file run-ID.wandb")
-    if len(found) > 1:
-        raise EncodeError(f"{source}: found {len(found)} runs, expected one; choose a run: {names}")
-    return found[0]
+# ------------------------------------------------------------------------------------- messages
 
 
 @dataclass
 class _Run:
-    """What a log has told so far."""
+    """The contents of a log so far."""
 
-    schema: Schema
-    default: str
-    points: Points = field(default_factory=Points)
+    log: ScalarLog
     config: dict[str, Any] = field(default_factory=dict)
     configs: list[dict[str, Any]] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
@@ -179,65 +186,62 @@ class _Run:
     step: int = -1
     damage: list[str] = field(default_factory=list)
 
-    def place_of_config(self) -> int:
-        """Return the place of the configuration in force."""
+    def index_of_config(self) -> int:
+        """Return the index of the configuration in force."""
         if not self.configs or self.configs[-1] != self.config:
             self.configs.append(copy.deepcopy(self.config))
         return len(self.configs) - 1
 
-    def told_by_summary(self) -> dict[str, Any]:
+    def new_in_summary(self) -> dict[str, Any]:
         """Return the entries of the summary that the history does not hold anyway."""
-        own = {
+        new = {
             name: value
             for name, value in sorted(self.summary.items())
             if not name.startswith("_") and repr(self.last.get(name)) != repr(value)
         }
-        return {"summary": own} if own else {}
+        return {"summary": new} if new else {}
 
 
 def _read_file(path: Path, run: _Run) -> None:
-    parse, no_record = parser("wandb.proto.wandb_internal_pb2", "Record", EXTRA)
-    for place, data in enumerate(read_records(path, run.damage.append)):
+    parse, invalid = protobuf_parser("wandb.proto.wandb_internal_pb2", "Record", EXTRA)
+    for number, data in enumerate(read_records(path, run.damage.append)):
         try:
             record = parse(data)
-        except no_record:
-            run.damage.append(f"{path.name}: record {place:,} is no message; it was passed over")
+        except invalid:
+            run.damage.append(f"{path.name}: record {number:,} is no message and was skipped")
             continue
         kind = record.WhichOneof("record_type")
         if kind == "history":
-            _take_row(record.history, run)
+            _read_row(record.history, run)
         elif kind == "run":
-            _take_run(record.run, run)
+            _read_run(record.run, run)
         elif kind == "config":
-            _take_config(record.config, run)
+            _read_config(record.config, run)
         elif kind == "summary":
-            _take_summary(record.summary, run)
+            _read_summary(record.summary, run)
         elif kind not in _BOOKKEEPING:
-            run.points.lost.add("what has no step or is no metric is not kept", kind)
+            run.log.lost.add("records without a step, or of no metric, are not kept", kind)
 
 
-# -------------------------------------------------------------------------------------- history
-
-
-def _take_row(history: Any, run: _Run) -> None:
+def _read_row(history: Any, run: _Run) -> None:
     items = dict(_items(history.item, run))
     numbers = dict(_numbers(items, run))
     run.last |= {".".join(path): value for path, value in items.items()}
     run.step = _step(numbers.pop(_STEP, None), history, run)
     wall_time = float(numbers.pop(_TIME, float("nan")))
-    place = run.place_of_config()
-    points, phases = run.points, run.schema.phases
-    told = {name: phase_of(name, phases) for name in numbers}
-    distinct = {phase for phase in told.values() if phase}
-    neutral = distinct.pop() if len(distinct) == 1 else run.default
+    config = run.index_of_config()
+    log = run.log
+    phases = {name: log.phase_of_name(name) for name in numbers}
+    named = {phase for phase in phases.values() if phase}
+    neutral = named.pop() if len(named) == 1 else log.default_phase
     for name, number in numbers.items():
-        if points.add(name, phases.index(told[name] or neutral), run.step, number):
-            points.wall_time.append(wall_time)
-            points.config.append(place)
+        if log.add(name, phases[name] or neutral, run.step, number):
+            log.wall_time.append(wall_time)
+            log.config.append(config)
 
 
 def _step(stated: Any, history: Any, run: _Run) -> int:
-    """Return the step of a row: as a key, beside the keys, or the next."""
+    """Return the step of a row: one of its keys, a member of the message, or the next step."""
     if isinstance(stated, int):
         return stated
     return int(history.step.num) if history.HasField("step") else run.step + 1
@@ -246,31 +250,28 @@ def _step(stated: Any, history: Any, run: _Run) -> int:
 def _numbers(items: Mapping[_Path, Any], run: _Run) -> Iterator[tuple[str, float]]:
     """Yield the numbers of a row by joined key."""
     media = {path[:-1]: value for path, value in items.items() if path[-1] == "_type"}
-    for where, kind in media.items():
-        run.points.lost.add(f"a record holds numbers only, no {kind}", ".".join(where))
+    for path, kind in media.items():
+        run.log.lost.add(f"a record holds numbers only, no {kind}", ".".join(path))
     for path, value in items.items():
         name = ".".join(path)
         if any(path[:length] in media for length in range(len(path))):
             continue
-        number = _NON_FINITE.get(value, value) if isinstance(value, str) else value
+        number = NON_FINITE.get(value, value) if isinstance(value, str) else value
         if isinstance(number, int | float):
             yield name, number
         else:
-            what = _KINDS.get(type(value), "other values")
-            run.points.lost.add(f"a record holds numbers only, no {what}", name)
-
-
-_KINDS = {str: "text", list: "lists", type(None): "null"}
+            kind = _KINDS.get(type(value), "other values")
+            run.log.lost.add(f"a record holds numbers only, no {kind}", name)
 
 
 def _items(items: Iterable[Any], run: _Run) -> Iterator[tuple[_Path, Any]]:
-    """Yield path and value of each item, objects resolved into theirs."""
+    """Yield path and value of each item, members of objects one by one."""
     for item in items:
         path = tuple(item.nested_key) or (item.key,)
         try:
             leaves = list(_leaves(path, json.loads(item.value_json)))
         except (ValueError, RecursionError):
-            run.points.lost.add("what is not JSON cannot be read", ".".join(path))
+            run.log.lost.add("invalid JSON cannot be read", ".".join(path))
             continue
         yield from leaves
 
@@ -283,19 +284,16 @@ def _leaves(path: _Path, value: Any) -> Iterator[tuple[_Path, Any]]:
         yield from _leaves((*path, key), inner)
 
 
-# ------------------------------------------------------------------- what is known beside the rows
-
-
-def _take_run(message: Any, run: _Run) -> None:
-    run.about |= {name: found for name in _RUN_FACTS if (found := getattr(message, name))}
+def _read_run(message: Any, run: _Run) -> None:
+    run.about |= {name: value for name in _RUN_FACTS if (value := getattr(message, name))}
     if message.tags:
         run.about["tags"] = list(message.tags)
     if message.HasField("start_time"):
         run.about["start_time"] = message.start_time.seconds + message.start_time.nanos / 1e9
-    _take_config(message.config, run)
+    _read_config(message.config, run)
 
 
-def _take_config(message: Any, run: _Run) -> None:
+def _read_config(message: Any, run: _Run) -> None:
     for item in message.update:
         path = tuple(item.nested_key) or (item.key,)
         if path[0] == _OWN:
@@ -303,7 +301,7 @@ def _take_config(message: Any, run: _Run) -> None:
         try:
             _put(run.config, path, json.loads(item.value_json))
         except (ValueError, RecursionError):
-            run.points.lost.add("what is not JSON cannot be read", f"config {'.'.join(path)}")
+            run.log.lost.add("invalid JSON cannot be read", f"config {'.'.join(path)}")
     for item in message.remove:
         run.config.pop(item.key, None)
 
@@ -316,7 +314,7 @@ def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _take_summary(message: Any, run: _Run) -> None:
+def _read_summary(message: Any, run: _Run) -> None:
     for path, value in _items(message.update, run):
         if path[0] != _OWN and isinstance(value, int | float | str):
             run.summary[".".join(path)] = value

@@ -1,0 +1,363 @@
+"""Columns and tables as a source has them, before their fields are known; and as a field's values.
+
+Rows arrive in blocks and become arrays at once, so that a source of many records takes the memory
+of arrays and not that of Python objects. No integer is rounded to a float here: blocks of different
+kinds become a column of objects, unless float64 holds all of their values.
+
+`values_of` gives every value of a column exactly as a field has it, or raises a `Mismatch` that
+names the record. The strings that cmeta's own text has for values beyond JSON (``"NaN"``,
+``"Infinity"``, ``"-Infinity"``, hexadecimal integers) are numbers there, unless the field is an
+enumeration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cmeta.aliases import Array, Mask
+from cmeta.schema.types import Field
+from cmeta.tools.imports.formats import NON_FINITE
+
+FLOAT_SAFE = 2**53  # up to here every integer is a float64
+ROWS_AT_ONCE = 4096
+_I64, _U64 = np.iinfo(np.int64), np.iinfo(np.uint64)
+_HEX = re.compile(r"-?0x[0-9A-Fa-f]{1,16}")
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of a source.
+
+    Attributes
+    ----------
+    values : array, (n_records,) or (n_records, k)
+        Booleans, integers, floats, or objects: strings, lists, mappings, large integers.
+    present : bool array, (n_records,)
+    """
+
+    values: Array
+    present: Mask
+
+    def masked(self, values: Any) -> Any:
+        """Return other values for these records, masked where this column is absent."""
+        if self.present.all():
+            return values
+        absent = ~self.present
+        mask = absent if values.ndim == 1 else np.repeat(absent[:, None], values.shape[1], 1)
+        return np.ma.MaskedArray(values, mask)
+
+
+@dataclass
+class SourceTable:
+    """All columns of a source.
+
+    Attributes
+    ----------
+    name : str
+        The source, for errors.
+    num_records : int
+    columns : mapping of str to SourceColumn
+    where : callable
+        Takes the index of a record and returns its place in the source, such as ``line 7``.
+    is_text : bool
+        Floats were read from decimals.
+    lost, damage, notes : list of str
+        As in `Imported`.
+    """
+
+    name: str
+    num_records: int
+    columns: Mapping[str, SourceColumn]
+    where: Callable[[int], str]
+    is_text: bool = False
+    lost: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class TableBuilder:
+    """Collects blocks of rows."""
+
+    def __init__(self) -> None:
+        self.num_records = 0
+        self._rows: list[Mapping[str, Any]] = []
+        self._parts: dict[str, list[tuple[int, SourceColumn]]] = {}
+
+    def add_row(self, row: Mapping[str, Any]) -> None:
+        """Take a row; None is absent."""
+        self._rows.append(row)
+        if len(self._rows) == ROWS_AT_ONCE:
+            self._flush()
+
+    def add_block(self, columns: Mapping[str, Sequence[Any]], num_records: int) -> None:
+        """Take a block of rows as columns; None is absent."""
+        for name, values in columns.items():
+            parts = self._parts.setdefault(name, [])
+            column = column_of(values)
+            if column.present.any():
+                parts.append((self.num_records, column))
+        self.num_records += num_records
+
+    def finish(self) -> dict[str, SourceColumn]:
+        """Return the columns, in the order in which their names first occurred."""
+        self._flush()
+        return {name: _joined(self._parts.pop(name), self.num_records) for name in [*self._parts]}
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        names = dict.fromkeys(name for row in rows for name in row)
+        self.add_block({name: [row.get(name) for row in rows] for name in names}, len(rows))
+
+
+def column_of(values: Sequence[Any]) -> SourceColumn:
+    """Return Python values as an array of the simplest type that holds them exactly.
+
+    Examples
+    --------
+    >>> column_of([1, None, 0.5]).values.tolist(), column_of([2**60, 0.5]).values.dtype
+    ([1.0, 0.0, 0.5], dtype('O'))
+    """
+    types = set(map(type, values))
+    present = np.ones(len(values), bool)
+    if type(None) in types:
+        present = np.array([value is not None for value in values], bool)
+        types.discard(type(None))
+    dtype = _dtype_of(types, values)
+    if dtype is None:
+        return SourceColumn(np.fromiter(values, object, len(values)), present)
+    if not present.all():
+        values = [0 if value is None else value for value in values]
+    return SourceColumn(np.array(values, dtype), present)
+
+
+def _dtype_of(types: set[type], values: Sequence[Any]) -> Any:
+    """Return the dtype that holds all values exactly; None: only objects do."""
+    if types == {bool}:
+        return np.bool_
+    if not types or types == {float}:
+        return np.float64
+    if not types <= {int, float}:
+        return None
+    integers = [value for value in values if type(value) is int]
+    low, high = min(integers), max(integers)
+    if types == {int, float}:
+        return np.float64 if low >= -FLOAT_SAFE and high <= FLOAT_SAFE else None
+    if _I64.min <= low and high <= _I64.max:
+        return np.int64
+    return np.uint64 if low >= 0 and high <= _U64.max else None
+
+
+def _joined(parts: list[tuple[int, SourceColumn]], num_records: int) -> SourceColumn:
+    dtype = _common_dtype([column for _, column in parts])
+    values = np.full(num_records, None) if dtype.kind == "O" else np.zeros(num_records, dtype)
+    present = np.zeros(num_records, bool)
+    for start, column in parts:
+        rows = slice(start, start + len(column.values))
+        values[rows] = _objects(column.values) if dtype.kind == "O" else column.values
+        present[rows] = column.present
+    return SourceColumn(values, present)
+
+
+def _objects(values: Array) -> Array:
+    """Return Python's own objects, not numpy's scalars."""
+    return values if values.dtype == object else np.fromiter(values.tolist(), object, len(values))
+
+
+def _common_dtype(columns: list[SourceColumn]) -> Any:
+    dtypes = {column.values.dtype for column in columns}
+    if len(dtypes) < 2:
+        return next(iter(dtypes), np.dtype(np.float64))
+    is_numeric = all(dtype.kind in "iuf" for dtype in dtypes)
+    if not is_numeric or not all(_is_float_safe(column.values) for column in columns):
+        return np.dtype(object)
+    return np.dtype(np.float64)
+
+
+def _is_float_safe(values: Array) -> bool:
+    """Return whether float64 holds all numbers of an array."""
+    if values.dtype.kind == "f" or not values.size:
+        return True
+    return int(values.min()) >= -FLOAT_SAFE and int(values.max()) <= FLOAT_SAFE
+
+
+# ------------------------------------------------------------------------- values of a field
+
+
+class Mismatch(Exception):  # noqa: N818  (always caught by an importer)
+    """A value that a field cannot hold exactly.
+
+    Attributes
+    ----------
+    row : int
+        Index of the record in the source.
+    value : object
+    """
+
+    def __init__(self, row: int, value: Any) -> None:
+        super().__init__(row, value)
+        self.row, self.value = row, value
+
+
+def values_of(column: SourceColumn, field: Field) -> Array:
+    """Return the values of a column as those of a field; floats as float64; 0 where absent.
+
+    Parameters
+    ----------
+    column : SourceColumn
+    field : Field
+        A field of configurations takes their numbers.
+
+    Returns
+    -------
+    array, (n_records,) or (n_records, num_components)
+
+    Raises
+    ------
+    Mismatch
+    """
+    if field.num_components:
+        return _vectors(column, field)
+    if column.values.ndim != 1:
+        raise _mismatch(column, column.present)
+    if field.labels:
+        return _codes(column, field)
+    column = parsed_numbers(column)
+    if field.is_float:
+        return _floats(column)
+    if field.type == "bool":
+        return _integers(column, 0, 1).astype(bool)
+    limits: Any = np.iinfo(field.dtype.name)
+    return _integers(column, int(limits.min), int(limits.max)).astype(limits.dtype)
+
+
+def parsed_numbers(column: SourceColumn) -> SourceColumn:
+    """Return a column with the strings that mean numbers replaced.
+
+    Examples
+    --------
+    >>> parsed_numbers(column_of(["NaN", 0.5])).values.tolist()
+    [nan, 0.5]
+    >>> parsed_numbers(column_of(["0x10"])).values.tolist()
+    [16]
+    """
+    if column.values.dtype != object:
+        return column
+    parsed = [
+        (_number(value) if isinstance(value, str) else value) if is_present else None
+        for value, is_present in zip(column.values, column.present.tolist(), strict=True)
+    ]
+    return column_of(parsed)
+
+
+def _number(text: str) -> Any:
+    if text in NON_FINITE:
+        return NON_FINITE[text]
+    return int(text, 16) if _HEX.fullmatch(text) else text
+
+
+def _mismatch(column: SourceColumn, bad: Mask) -> Mismatch:
+    """Return a mismatch of the first bad record."""
+    row = int(np.argmax(bad))
+    value = column.values[row]
+    return Mismatch(row, value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+
+
+def _codes(column: SourceColumn, field: Field) -> Array:
+    code_of = {label: code for code, label in enumerate(field.labels)}
+    codes = np.zeros(len(column.values), np.uint8)
+    for row in np.flatnonzero(column.present).tolist():
+        value = column.values[row]
+        code = code_of.get(value) if isinstance(value, str) else None
+        if code is None:
+            raise _mismatch(column, np.arange(len(codes)) == row)
+        codes[row] = code
+    return codes
+
+
+def _floats(column: SourceColumn) -> Array:
+    values = column.values
+    if values.dtype.kind == "f":
+        return values.astype(np.float64)
+    if values.dtype.kind == "b":
+        raise _mismatch(column, column.present)
+    if values.dtype.kind not in "iu":
+        return _each(column, _float)
+    floats = values.astype(np.float64)
+    if not _is_float_safe(values):
+        is_exact = (floats.astype(object) == values.astype(object)).astype(bool)
+        if not is_exact.all():
+            raise _mismatch(column, ~is_exact & column.present)
+    return floats
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (int, float) or (type(value) is int and int(float(value)) != value):
+        raise ValueError
+    return float(value)
+
+
+def _integers(column: SourceColumn, low: int, high: int) -> Array:
+    """Return integers within bounds; a float counts if it is whole."""
+    values, present = column.values, column.present
+    if values.dtype.kind == "b":
+        bad = present & (high != 1)
+        values = values.astype(np.int64)
+    elif values.dtype.kind == "f":
+        is_whole = np.isfinite(values) & (np.abs(values) <= FLOAT_SAFE)
+        is_whole[is_whole] &= values[is_whole] == np.rint(values[is_whole])
+        bad = present & ~(is_whole & (values >= low) & (values <= high))
+        values = np.where(present & ~bad, values, 0).astype(np.int64)
+    elif values.dtype.kind in "iu":
+        bad = present & ((values < low) | (values > high))
+    else:
+        return _each(column, lambda value: _integer(value, low, high))
+    if bad.any():
+        raise _mismatch(column, bad)
+    return np.where(present, values, 0)
+
+
+def _integer(value: Any, low: int, high: int) -> int:
+    if type(value) is float and value.is_integer() and abs(value) <= FLOAT_SAFE:
+        value = int(value)
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError
+    return value
+
+
+def _each(column: SourceColumn, convert: Callable[[Any], Any]) -> Array:
+    """Convert objects one by one."""
+    converted: list[Any] = [0] * len(column.values)
+    for row in np.flatnonzero(column.present).tolist():
+        try:
+            converted[row] = convert(column.values[row])
+        except (ValueError, OverflowError):
+            raise _mismatch(column, np.arange(len(converted)) == row) from None
+    return column_of(converted).values
+
+
+def _vectors(column: SourceColumn, field: Field) -> Array:
+    """Return vectors, each component converted as a column of its own."""
+    width, num_records = field.num_components, len(column.values)
+    if column.values.ndim == 2:
+        if column.values.shape[1] != width:
+            raise _mismatch(column, column.present)
+        parts = [SourceColumn(part, column.present) for part in column.values.T]
+    else:
+        for row in np.flatnonzero(column.present).tolist():
+            value = column.values[row]
+            if not isinstance(value, list) or len(value) != width or None in value:
+                raise Mismatch(row, value)
+        cells = zip(column.values, column.present.tolist(), strict=True)
+        rows = [value if is_present else [0] * width for value, is_present in cells]
+        parts = [
+            SourceColumn(column_of([row[i] for row in rows]).values, column.present)
+            for i in range(width)
+        ]
+    scalar = Field(field.name, field.type, labels=field.labels)
+    stacked: Array = np.stack([values_of(part, scalar) for part in parts], axis=1)
+    return stacked.reshape(num_records, width)
