@@ -13,7 +13,7 @@ def test_results_come_with_their_places():
     assert sorted(in_processes(divmod, tasks, 2)) == [(0, (3, 1)), (1, (2, 1)), (2, (1, 0))]
 
 
-def test_a_process_that_dies_is_told():
+def test_a_process_that_dies_has_no_result():
     assert list(in_processes(os._exit, [(1,)], 1)) == [(0, None)]
 
 

@@ -19,7 +19,7 @@ def test_replay_and_its_verdicts(recorded, callables, monkeypatch):
     assert (report.verdict, report.replay.verdict, report.findings) == ("sound", "exact", [])
     report = one(path, replay=callables.other_at_50)
     assert (report.verdict, codes(report, "error")) == ("diverged", ["diverged"])
-    assert "1 of 100 cycles come out differently; first record 50" in report.findings[0].message
+    assert "1 of 100 cycles differs; first: record 50" in report.findings[0].message
     report = one(path, replay=callables.raising)
     assert report.verdict == "replay failed"
     assert messages(report, "replay-failed") == [("ValueError: no such weights", "record 3")]

@@ -55,10 +55,10 @@ def test_audit_of_a_sound_file(cm, recorded):
 
 
 def test_audit_json(cm, recorded):
-    path = recorded()
-    result = cm("audit", "--json", path, path)
+    paths = [recorded(), recorded("other.cmeta")]
+    result = cm("audit", "--json", *paths, paths[0])  # each file once
     found = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(one["file"], one["verdict"]) for one in found] == [(str(path), "sound")] * 2
+    assert [(one["file"], one["verdict"]) for one in found] == [(str(p), "sound") for p in paths]
     assert (found[0]["findings"], found[0]["replay"]) == ([], None)
     assert found[0]["phases"] == {"train": 30}
 
@@ -104,7 +104,7 @@ def test_audit_with_a_replay(cm, recorded, callables):
     assert cm("audit", path, "--replay", f"{callables}:same").exit_code == 0
     result = cm("audit", path, "--replay", f"{callables}:other")
     assert result.exit_code == 1
-    assert "diverged  30 of 30 cycles come out differently; first record 0" in result.stdout
+    assert "diverged  30 of 30 cycles differ; first: record 0" in result.stdout
     result = cm("audit", path, "--replay", f"{callables}:failing")
     assert result.exit_code == 2
     assert "replay-failed  RuntimeError: no weights (record 0)" in result.stdout

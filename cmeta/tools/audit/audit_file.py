@@ -1,4 +1,4 @@
-"""What stands beside a file: what an interrupted session left, and what a resumption set aside."""
+"""The audit of one file: its bytes, its records, its leftovers; replay and comparison if asked."""
 
 from __future__ import annotations
 
@@ -16,155 +16,21 @@ from cmeta.aliases import Progress
 from cmeta.errors import CmetaError, DecodeError
 from cmeta.reader.reader import Reader
 from cmeta.storage.file_state import journal_path
-from cmeta.storage.lock import SUFFIX
-from cmeta.storage.open import AnyBatch
+from cmeta.storage.find import SUFFIX
+from cmeta.storage.lock import SUFFIX as LOCK_SUFFIX
 from cmeta.tools.audit.audit_report import AuditReport
-from cmeta.tools.audit.checks import Gaps, Seeding
+from cmeta.tools.audit.checks import GapCheck, LossCheck, SeedCheck
 from cmeta.tools.diff.diff import diff
 from cmeta.tools.diff.diff_report import DiffReport
-from cmeta.tools.replay.replay import replay
+from cmeta.tools.replay.replay import ENVIRONMENT, replay
 from cmeta.tools.replay.replay_report import ReplayReport
 from cmeta.validate import validate
 
-_HOLDER = re.compile(r"host (?P<host>\S+), pid (?P<pid>\d+)")
-
-
-def look_beside(path: Path, report: AuditReport) -> None:
-    """Tell of what stands beside a file; nothing is touched, and no lock is taken."""
-    names = sorted(_names_in(path.parent))
-    journal = journal_path(path).name
-    temporary = re.compile(
-        rf"\.({re.escape(path.name)}|{re.escape(journal)})\.[0-9a-f]{{12}}\.tmp(-recorder)?"
-    )
-    dropped = re.compile(rf"{re.escape(path.stem)}\.dropped-from-(\d+)-\d+{re.escape(path.suffix)}")
-    for name in names:
-        if temporary.fullmatch(name):
-            message = "a temporary file, of a session that is at work or was interrupted"
-            report.add("info", "leftover-temporary", message, name)
-        elif found := dropped.fullmatch(name):
-            message = f"records from {found[1]} on were set aside when the run was resumed"
-            report.add("info", "dropped-records", message, name)
-    if report.state == "closed" and journal in names:
-        message = "a journal beside a closed file: a leftover, it counts no more"
-        report.add("info", "leftover-journal", message, journal)
-    if (lock := path.name + SUFFIX) in names:
-        _tell_lock(path.with_name(lock), report)
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []  # a file can be read in a folder that cannot
-
-
-def _tell_lock(lock: Path, report: AuditReport) -> None:
-    """Say who holds a lock. Taking it to find out would get in the way of who wants it."""
-    try:
-        found = _HOLDER.match(lock.read_text("utf-8", "replace"))
-    except OSError:
-        return
-    if found is None:
-        return
-    holder = f"host {found['host']}, pid {found['pid']}"
-    if found["host"] != socket.gethostname() or os.name != "posix":
-        report.add("info", "locked", f"locked by {holder}", lock.name)
-    elif _is_alive(int(found["pid"])):
-        report.add("info", "locked", f"being written by {holder}", lock.name)
-    else:
-        message = f"a lock that nobody holds: {holder} is no more"
-        report.add("info", "leftover-lock", message, lock.name)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # of another user, but there
-    return True
-
-
-_LOSS = "loss_value"
-_ENVIRONMENT = "environment"
-
-
-def look(reader: Reader, report: AuditReport) -> None:
-    """Go once through the records, one batch in memory at a time.
-
-    What cannot be decoded is left out: validating has found it.
-    """
-    report.num_records = len(reader)
-    configs = _configs_of(reader, report)
-    gaps, seeding, losses = Gaps(), Seeding(reader, configs), _Losses(reader)
-    counts = np.zeros(len(reader.schema.phases), np.int64)
-    first = 0
-    for info in reader.batches:
-        try:
-            batch = reader.batch(info.ordinal)
-            counts += np.bincount(batch.phases.codes, minlength=len(counts))
-            gaps.look(batch.timestamps)
-            seeding.look(batch, first)
-            losses.look(batch, first)
-        except DecodeError:
-            break  # behind it, neither gaps nor repeats could be told
-        first += info.num_records
-    labels = zip(reader.schema.phases, counts.tolist(), strict=True)
-    report.phases = {name: count for name, count in labels if count}
-    for part in (gaps, seeding, losses):
-        part.tell(report)
-
-
-def _configs_of(reader: Reader, report: AuditReport) -> Sequence[Mapping[str, Any]]:
-    try:
-        configs = reader.configs
-    except DecodeError:
-        return ()
-    stated = [isinstance(config.get(_ENVIRONMENT), Mapping) for config in configs]
-    report.has_environment = bool(stated) and all(stated)
-    if not configs:
-        report.add("info", "no-configuration", "no configuration: what was run is not stated")
-    elif not report.has_environment:
-        message = "no environment in the configuration: what it ran on is not stated"
-        report.add("info", "no-environment", message)
-    return configs
-
-
-class _Losses:
-    """Counts losses that are no numbers."""
-
-    def __init__(self, reader: Reader) -> None:
-        fields = reader.schema.fields
-        self._field = next((f for f in fields if f.path == _LOSS and f.is_float), None)
-        self._num_nan = self._num_infinite = 0
-        self._first = -1
-
-    def look(self, batch: AnyBatch, first: int) -> None:
-        found = None if self._field is None else batch.column(self._field, 0)
-        if found is None:
-            return
-        values = found[0].reshape(len(found[0]), -1)
-        nan, infinite = np.isnan(values).any(axis=1), np.isinf(values).any(axis=1)
-        self._num_nan += int(np.count_nonzero(nan))
-        self._num_infinite += int(np.count_nonzero(infinite))
-        rows = np.flatnonzero(nan | infinite)
-        if self._first < 0 and len(rows):
-            self._first = first + int(rows[0])
-
-    def tell(self, report: AuditReport) -> None:
-        counts = {"NaN": self._num_nan, "infinite": self._num_infinite}
-        found = " and ".join(f"{name} in {n:,}" for name, n in counts.items() if n)
-        if found:
-            where = f"from record {self._first:,} on"
-            message = f"{_LOSS} is {found} of {report.num_records:,} records"
-            report.add("warning", "loss-not-finite", message, where)
-
-
 _CHUNK = 1 << 20
+_LOCK_HOLDER = re.compile(r"host (?P<host>\S+), pid (?P<pid>\d+)")
 
 
-def examine(
+def audit_file(
     path: Path, cycle: Any = None, other: Path | None = None, progress: Progress | None = None
 ) -> AuditReport:
     """Audit one file.
@@ -172,58 +38,69 @@ def examine(
     Parameters
     ----------
     cycle : callable, optional
-        To replay it with.
+        To replay the file with.
     other : path, optional
-        To compare it with.
+        To compare the file with.
     progress : callable, optional
         Called with bytes done and bytes in all.
 
     Returns
     -------
     AuditReport
-        Also of a file that is missing or cannot be read.
+        Also for a file that is missing or cannot be read.
     """
     report = AuditReport(str(path))
     try:
-        _examine(path, report, progress)
+        _check_file(path, report, progress)
     except OSError as err:
         report.state = "missing" if isinstance(err, FileNotFoundError) else "unreadable"
         report.add("error", "unreadable", _reason(path, err))
     else:
-        readable = report.verdict not in ("unreadable", "corrupt")
-        if cycle is not None and _may_compare(report, readable, "replayed"):
+        is_intact = report.verdict not in ("unreadable", "corrupt")
+        if cycle is not None and _may_compare(report, is_intact, "replayed"):
             _replay(path, cycle, report)
-        if other is not None and _may_compare(report, readable, f"compared with {other}"):
+        if other is not None and _may_compare(report, is_intact, f"compared with {other}"):
             _compare(path, other, report)
     report.close()
     return report
 
 
-def _examine(path: Path, report: AuditReport, progress: Progress | None) -> None:
+def _reason(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and journal_path(path).is_file():
+        return "the file is missing, but its journal exists: `cmeta recover` salvages its rows"
+    return error.strerror or str(error)
+
+
+# ---------------------------------------------------------------------------------------- the file
+
+
+def _check_file(path: Path, report: AuditReport, progress: Progress | None) -> None:
     if path.exists() and not path.is_file():
+        kind = "a folder without a chronicle" if path.is_dir() else "not a regular file"
         report.state = "unreadable"
-        report.add("error", "unreadable", f"found {_kind(path)}, expected a {path.suffix} file")
+        report.add("error", "unreadable", f"{kind}, expected a {SUFFIX} file")
         return
-    _validate(path, report, progress)
+    _check_bytes(path, report, progress)
     report.sha256 = _sha256(path)
     if report.state != "unreadable":
         try:
             with Reader(path, partial=True) as reader:
-                look(reader, report)
+                _check_records(reader, report)
         except DecodeError:
-            pass  # which is a finding already
-    look_beside(path, report)
+            pass  # already a finding
+    _check_leftovers(path, report)
 
 
-def _validate(path: Path, report: AuditReport, progress: Progress | None) -> None:
-    found = validate(path, progress=progress)
-    report.len_file, report.num_records = found.len_file, found.num_records
-    report.state = found.state
-    if found.state == "open":
-        report.state = f"open {'with' if found.has_journal else 'without'} journal"
-        rows = "its journal is read too" if found.has_journal else "its journal is missing"
-        report.add("warning", "open", f"never closed: being written, or its writer died; {rows}")
-    for finding in sorted(found.findings, key=lambda finding: finding.offset):
+def _check_bytes(path: Path, report: AuditReport, progress: Progress | None) -> None:
+    validation = validate(path, progress=progress)
+    report.len_file, report.num_records = validation.len_file, validation.num_records
+    report.state = validation.state
+    if validation.state == "open":
+        report.state = f"open {'with' if validation.has_journal else 'without'} journal"
+        journal = "is read too" if validation.has_journal else "is missing"
+        message = f"never closed: being written, or its writer died; its journal {journal}"
+        report.add("warning", "open", message)
+    for finding in sorted(validation.findings, key=lambda finding: finding.offset):
         where = f"offset {finding.offset:,}, {finding.path}"
         report.add("error", "corrupt", f"{finding.kind}: {finding.message}", where)
 
@@ -236,63 +113,161 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _may_compare(report: AuditReport, readable: bool, what: str) -> bool:
-    if not readable:
-        report.add("info", "not-compared", f"not {what}: it is not intact")
-    return readable
+# ------------------------------------------------------------------------------------- the records
+
+
+def _check_records(reader: Reader, report: AuditReport) -> None:
+    """Make one pass over the records, with one batch in memory at a time.
+
+    It ends at the first batch that cannot be decoded, which validation has reported: beyond it,
+    neither gaps nor repeated seeds can be detected.
+    """
+    report.num_records = len(reader)
+    configs = _check_configs(reader, report)
+    gaps, seeds, losses = GapCheck(), SeedCheck(reader, configs), LossCheck(reader.schema)
+    counts = np.zeros(len(reader.schema.phases), np.int64)
+    first = 0
+    for info in reader.batches:
+        try:
+            batch = reader.batch(info.ordinal)
+            counts += np.bincount(batch.phases.codes, minlength=len(counts))
+            gaps.add(batch.timestamps)
+            seeds.add(batch, first)
+            losses.add(batch, first)
+        except DecodeError:
+            break
+        first += info.num_records
+    by_phase = zip(reader.schema.phases, counts.tolist(), strict=True)
+    report.phases = {name: count for name, count in by_phase if count}
+    for check in (gaps, seeds, losses):
+        check.report_to(report)
+
+
+def _check_configs(reader: Reader, report: AuditReport) -> Sequence[Mapping[str, Any]]:
+    try:
+        configs = reader.configs
+    except DecodeError:
+        return ()
+    has_environment = [isinstance(config.get(ENVIRONMENT), Mapping) for config in configs]
+    report.has_environment = bool(configs) and all(has_environment)
+    if not configs:
+        report.add("info", "no-configuration", "no configuration was recorded")
+    elif not report.has_environment:
+        report.add("info", "no-environment", "the configuration does not state the environment")
+    return configs
+
+
+# ----------------------------------------------------------------------------------- the leftovers
+
+
+def _check_leftovers(path: Path, report: AuditReport) -> None:
+    """Report files that sessions left next to this one; nothing is changed, no lock is taken."""
+    journal = journal_path(path).name
+    temporary = re.compile(
+        rf"\.({re.escape(path.name)}|{re.escape(journal)})\.[0-9a-f]{{12}}\.tmp(-recorder)?"
+    )
+    dropped = re.compile(rf"{re.escape(path.stem)}\.dropped-from-(\d+)-\d+{re.escape(path.suffix)}")
+    names = _names_in(path.parent)
+    for name in names:
+        if temporary.fullmatch(name):
+            message = "a temporary file of a session that is running or was interrupted"
+            report.add("info", "leftover-temporary", message, name)
+        elif match := dropped.fullmatch(name):
+            message = f"records from {match[1]} on were set aside when the run was resumed"
+            report.add("info", "dropped-records", message, name)
+    if report.state == "closed" and journal in names:
+        message = "the leftover journal of a closed file, which is not read"
+        report.add("info", "leftover-journal", message, journal)
+    if (lock := path.name + LOCK_SUFFIX) in names:
+        _check_lock(path.with_name(lock), report)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []  # a file may be readable in a folder that is not
+
+
+def _check_lock(lock: Path, report: AuditReport) -> None:
+    """Report who holds a lock, without taking it, which would get in a writer's way."""
+    try:
+        holder = _LOCK_HOLDER.match(lock.read_text("utf-8", "replace"))
+    except OSError:
+        return
+    if holder is None:
+        return
+    host, pid = holder["host"], int(holder["pid"])
+    if host != socket.gethostname() or os.name != "posix":
+        report.add("info", "locked", f"locked by host {host}, pid {pid}", lock.name)
+    elif _is_alive(pid):
+        report.add("info", "locked", f"being written by host {host}, pid {pid}", lock.name)
+    else:
+        message = f"stale lock: process {pid} on {host} no longer exists"
+        report.add("info", "leftover-lock", message, lock.name)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it belongs to another user
+    return True
+
+
+# --------------------------------------------------------------------------- replay and comparison
+
+
+def _may_compare(report: AuditReport, is_intact: bool, action: str) -> bool:
+    if not is_intact:
+        report.add("info", "not-compared", f"not {action}: the file is not intact")
+    return is_intact
 
 
 def _replay(path: Path, cycle: Any, report: AuditReport) -> None:
     try:
-        found = replay(path, cycle)
-    except Exception as err:  # whatever a user's own code raises is a finding on this file
-        report.add("error", "replay-failed", f"{type(err).__name__}: {err}", *_notes(err))
+        result = replay(path, cycle)
+    except Exception as err:  # whatever the user's code raises is a finding on this file
+        report.add("error", "replay-failed", f"{type(err).__name__}: {err}", _replayed_record(err))
         return
-    report.replay = found
-    if found.verdict == "diverged":
-        report.add("error", "diverged", _first_of_replay(found))
-    elif found.verdict == "inconclusive":
-        message = _first_of_replay(found) if found.first else "the callable returned no field"
+    report.replay = result
+    if result.verdict == "diverged":
+        report.add("error", "diverged", _replay_difference(result))
+    elif result.verdict == "inconclusive":
+        message = _replay_difference(result) if result.first else "the callable returned no field"
         report.add("warning", "inconclusive", message)
 
 
-def _first_of_replay(found: ReplayReport) -> str:
-    num_other = found.counts["diverged"] + found.counts["inconclusive"]
-    return f"{num_other:,} of {found.num_cycles:,} cycles come out differently; first {found.first}"
+def _replay_difference(result: ReplayReport) -> str:
+    num_differing = result.counts["diverged"] + result.counts["inconclusive"]
+    verb = "differs" if num_differing == 1 else "differ"
+    return f"{num_differing:,} of {result.num_cycles:,} cycles {verb}; first: {result.first}"
+
+
+def _replayed_record(error: BaseException) -> str:
+    """Return the record that was being replayed, from the error's note."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return notes[0].removeprefix("while ").removesuffix(" was replayed") if notes else ""
 
 
 def _compare(path: Path, other: Path, report: AuditReport) -> None:
     try:
-        found = diff(path, other)
+        result = diff(path, other)
     except (CmetaError, OSError) as err:
         reason = _reason(other, err) if isinstance(err, OSError) else str(err)
         report.add("error", "comparison-failed", f"with {other}: {reason}")
         return
-    report.against = found
-    if found.same:
-        report.add("info", "same", f"{found.verdict} to {other}")
+    report.against = result
+    if result.same:
+        report.add("info", "same", f"{result.verdict} to {other}")
     else:
-        report.add("error", "differs", f"from {other}: {_what_differs(found)}")
+        report.add("error", "differs", f"from {other}: {_difference(result)}")
 
 
-def _what_differs(found: DiffReport) -> str:
-    text = found.headline().removeprefix(f"{found.verdict}: ")
-    if found.first is None:
+def _difference(result: DiffReport) -> str:
+    text = result.headline().removeprefix(f"{result.verdict}: ")
+    if result.first is None:
         return text
-    return f"{text}; first {found.first.field} of record {found.first.ordinal:,}"
-
-
-def _notes(error: BaseException) -> list[str]:
-    """Return which record it was."""
-    notes: list[str] = getattr(error, "__notes__", [])
-    return [note.removeprefix("while ").removesuffix(" was replayed") for note in notes[:1]]
-
-
-def _reason(path: Path, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError) and journal_path(path).is_file():
-        return "the file is missing, but its journal is there: `cmeta recover` salvages its rows"
-    return error.strerror or str(error)
-
-
-def _kind(path: Path) -> str:
-    return "a folder without a chronicle" if os.path.isdir(path) else "no regular file"
+    return f"{text}; first: {result.first.field} of record {result.first.ordinal:,}"

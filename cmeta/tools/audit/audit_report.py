@@ -1,4 +1,4 @@
-"""What an audit has found: findings with severity, and one verdict on the file."""
+"""The report of an audit: findings with severity, and one verdict on the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Verdict = Literal[
     "seeds contradict", "inconclusive", "open", "questionable", "sound",
 ]  # fmt: skip
 
-# What a finding of this code makes of the file; any other error or warning makes it questionable.
+# The verdict that a finding of this code leads to; any other error or warning: questionable.
 _VERDICTS: dict[str, Verdict] = {
     "unreadable": "unreadable",
     "corrupt": "corrupt",
@@ -30,20 +30,20 @@ _VERDICTS: dict[str, Verdict] = {
 }
 _GRAVEST_FIRST: tuple[Verdict, ...] = (*_VERDICTS.values(), "questionable", "sound")
 
-MOST_OF_A_CODE = 10  # findings that are listed one by one
+FINDINGS_MAX = 10  # of one code that are listed one by one
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing to know of a file.
+    """One finding of an audit.
 
     Attributes
     ----------
     severity : "error", "warning" or "info"
-        Whether it contradicts what the file says, may matter, or is good to know.
+        It contradicts the file, may matter, or is good to know.
     code : str
-        What kind of finding, such as ``gap``; stable, for programs.
+        The kind of finding, such as ``gap``; stable, for programs.
     message : str
     where : str
         Such as ``record 412`` or ``offset 1234, BATCH[3].loss_value``; "" for the whole file.
@@ -61,12 +61,12 @@ class AuditFinding:
 
 @dataclass
 class AuditReport:
-    """What is known of a file.
+    """The audit of a file.
 
     Attributes
     ----------
     name : str
-        The file, or what was given in the place of one.
+        The file, or the path given in its place.
     state : str
         "closed", "open with journal", "open without journal", "damaged", "unreadable", "missing".
     sha256 : str or None
@@ -78,10 +78,10 @@ class AuditReport:
     has_environment : bool
         Whether every configuration states the environment.
     findings : list of AuditFinding
-        At most `MOST_OF_A_CODE` of a code, then one that counts the rest.
+        At most `FINDINGS_MAX` of a code, then one that counts the rest.
     replay : ReplayReport or None
     against : DiffReport or None
-        What was compared, if it was asked for and could be.
+        The results, if they were requested and possible.
     """
 
     name: str
@@ -96,17 +96,17 @@ class AuditReport:
     against: DiffReport | None = None
 
     def add(self, severity: Severity, code: str, message: str, where: str = "") -> None:
-        """Add a finding, unless there are many of this code; `close` counts those."""
+        """Add a finding; beyond `FINDINGS_MAX` of a code, only count it."""
         self._counts[code] = self._counts.get(code, 0) + 1
-        if self._counts[code] <= MOST_OF_A_CODE:
+        if self._counts[code] <= FINDINGS_MAX:
             self.findings.append(AuditFinding(severity, code, message, where))
 
     def close(self) -> None:
-        """Count what was not listed, and put the gravest first."""
+        """Add the counts of findings that are not listed, and sort the gravest first."""
         for code, count in self._counts.items():
-            if count > MOST_OF_A_CODE:
+            if count > FINDINGS_MAX:
                 severity = next(f.severity for f in self.findings if f.code == code)
-                message = f"and {count - MOST_OF_A_CODE:,} more"
+                message = f"and {count - FINDINGS_MAX:,} more"
                 self.findings.append(AuditFinding(severity, code, message))
         self._counts.clear()
         self.findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
@@ -116,15 +116,15 @@ class AuditReport:
 
     @property
     def verdict(self) -> Verdict:
-        """What the gravest finding makes of the file; "sound" without errors and warnings."""
+        """The gravest verdict; "sound" without errors and warnings."""
         return min(self.verdicts, key=_GRAVEST_FIRST.index)
 
     @property
     def verdicts(self) -> frozenset[Verdict]:
-        """What each finding makes of the file."""
-        grave = [finding.code for finding in self.findings if finding.severity != "info"]
-        found: list[Verdict] = [_VERDICTS.get(code, "questionable") for code in grave]
-        return frozenset(found or ["sound"])
+        """The verdicts that the errors and warnings lead to."""
+        codes = [finding.code for finding in self.findings if finding.severity != "info"]
+        verdicts: list[Verdict] = [_VERDICTS.get(code, "questionable") for code in codes]
+        return frozenset(verdicts or ["sound"])
 
     @property
     def ok(self) -> bool:
@@ -148,7 +148,7 @@ class AuditReport:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield the report as lines of text; one thing a line."""
+        """Yield the report as lines of text."""
         yield f"{self.name}: {self.verdict}"
         if self.state not in ("missing", "unreadable"):
             by_phase = ", ".join(f"{count:,} {name}" for name, count in self.phases.items())
@@ -157,7 +157,8 @@ class AuditReport:
         if self.sha256 is not None:
             yield f"  sha256   {self.sha256}"
         if self.replay is not None:
-            yield f"  replay   {self.replay.verdict}, {self.replay.num_cycles:,} cycles"
+            plural = "" if self.replay.num_cycles == 1 else "s"
+            yield f"  replay   {self.replay.verdict}, {self.replay.num_cycles:,} cycle{plural}"
         if self.against is not None:
             yield f"  against  {self.against.b}"
         width = max((len(finding.code) for finding in self.findings), default=0)
