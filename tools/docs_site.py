@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -35,8 +36,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return Files(theme + own)
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Return a page without the second word of a fence, which marks SPEC.md's tested examples."""
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation"]
     return re.sub(r"^(```\w+) \w+$", r"\1", markdown, flags=re.MULTILINE)
 
 
