@@ -1,7 +1,7 @@
-"""Measurements: how small and how fast cmeta is, beside what else one keeps telemetry in.
+"""Benchmarks: cmeta's sizes and times compared with those of its competitors.
 
-`python -m bench` measures everything, keeps it under `out/bench`, and writes RESULTS.md and
-results.svg; `--only` and `--records` measure a part and print it; `--render` makes text and
-picture anew. A goal is printed beside its figure, never asserted: sizes are exact, times are those
+`python -m bench` measures everything, keeps the results under `out/bench`, and writes RESULTS.md
+and results.svg; `--only` and `--records` measure a part and print it; `--render` renders stored
+results. Goals are printed next to their figures, never asserted: sizes are exact, times are those
 of one machine.
 """

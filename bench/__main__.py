@@ -1,8 +1,8 @@
 """`python -m bench`: measure everything, write bench/RESULTS.md and bench/results.svg.
 
-Meant for a machine with nothing else to do: the first lines of the results say how busy it was.
-What has been found so far is kept in out/bench/results.json while it goes on; a part of a run
-(`--only`, `--records`, `--kinds`, `--contestants`, `--quick`) is printed, and kept in partial.json.
+Run it on an idle machine: the first lines of the results state the load. Results are saved to
+out/bench/results.json as they arrive; those of a partial run (`--only`, `--records`, `--workloads`,
+`--competitors`, `--quick`) are printed and saved to partial.json.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from pathlib import Path
 
 import bench
 from bench import head, large, matrix, quote, tables
-from bench.contestants import ENTRIES, OWN
-from bench.kinds import KINDS
+from bench.competitors import ENTRIES, OWN
 from bench.report import Section
 from bench.results import OPERATIONS, PARTIAL, STORED, Results, load
 from bench.telemetry import NUM_CYCLES_QUICK
 from bench.timing import reason_of
+from bench.workloads import WORKLOADS
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PICTURE = Path(__file__).with_name("results.svg")
-# The parts beside the matrix; one that is not there, or whose packages are not, is passed over.
+# The parts apart from the matrix; one whose module or packages are missing is skipped.
 PARTS = ("recording", "speed", "sizes", "importing", "catalogue")
 _SYNONYMS = {"sizes": ("size",), "memory": ("memory, write", "memory, read")}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure or render, by the wishes of the command line."""
+    """Measure or render, as the command line asks."""
     options = _parser().parse_args(arguments)
     if options.render:
         return _render(options.source)
     try:
-        plan, parts, is_whole = _wishes(options)
+        plan, parts, is_complete = _plan(options)
     except ValueError as err:
         print(f"python -m bench: {err}", file=sys.stderr)
         return 2
-    stored = STORED if is_whole else PARTIAL
+    stored = STORED if is_complete else PARTIAL
     results = Results()
 
     def save() -> None:
@@ -52,15 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
     if plan:
         matrix.measure(plan, results, save)
     if options.large:
-        large.measure(options.large, _cycles(options), _contestants(options), results)
+        large.measure(options.large, _cycles(options), _competitors(options), results)
         save()
     for part in parts:
         results.sections += _sections(part, options.quick)
         save()
-    results.complete = is_whole
+    results.complete = is_complete
     save()
     print(tables.render(results))
-    return _render(stored) if is_whole else 0
+    return _render(stored) if is_complete else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,17 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="short runs, few rounds, no files")
     parser.add_argument(
         "--large", nargs="?", type=_count, const=large.NUM_LARGE, metavar="N",
-        help="also a run of 1e8 records, in pieces; takes most of an hour and 10 GB of disk",
+        help="also a run of 1e8 records, in chunks; takes most of an hour and 10 GB of disk",
     )  # fmt: skip
-    parser.add_argument("--only", metavar="WHAT", help=f"of {', '.join(_known())}; comma-separated")
+    parser.add_argument("--only", metavar="PART,...", help=f"of {', '.join(_known())}")
     parser.add_argument("--records", metavar="N,...", help="lengths, such as 1e3,1e5")
-    parser.add_argument("--kinds", metavar="KIND,...", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--workloads", metavar="WORKLOAD,...", help=f"of {', '.join(WORKLOADS)}")
     parser.add_argument(
-        "--contestants", metavar="NAME;...", help="by their names; semicolons between; cmeta always"
+        "--competitors",
+        metavar="NAME;...",
+        help="by name, separated by semicolons; cmeta is always included",
     )
-    parser.add_argument("--render", action="store_true", help="only make text and picture anew")
+    parser.add_argument("--render", action="store_true", help="only render text and picture again")
     parser.add_argument(
-        "--source", type=Path, default=STORED, metavar="FILE", help="what --render reads"
+        "--source", type=Path, default=STORED, metavar="FILE", help="the results to render"
     )
     return parser
 
@@ -95,24 +97,24 @@ def _count(text: str) -> int:
     return int(value)
 
 
-def _wishes(options: argparse.Namespace) -> tuple[matrix.Plan | None, list[str], bool]:
-    """Return the plan of the matrix, the parts beside it, and whether that is all there is.
+def _plan(options: argparse.Namespace) -> tuple[matrix.Plan | None, list[str], bool]:
+    """Return the plan of the matrix, the other parts, and whether that is everything.
 
     Raises
     ------
     ValueError
-        A wish names what does not exist.
+        An option has an unknown value.
     """
     only = _chosen(options.only, _known(), "--only")
     wanted = [name for word in only for name in _SYNONYMS.get(word, (word,))]
     operations = tuple(o for o in OPERATIONS if o in wanted) if only else tuple(OPERATIONS)
     parts = [p for p in PARTS if f"part:{p}" in wanted] if only else list(PARTS)
-    chosen = _chosen(options.kinds, list(KINDS), "--kinds")
-    is_part = bool(only or chosen or options.records or options.contestants or options.quick)
-    plan = matrix.Plan(operations=operations, contestants=_contestants(options))
+    chosen = _chosen(options.workloads, list(WORKLOADS), "--workloads")
+    is_part = bool(only or chosen or options.records or options.competitors or options.quick)
+    plan = matrix.Plan(operations=operations, competitors=_competitors(options))
     plan = replace(plan, num_cycles=_cycles(options))
     if chosen:
-        plan = replace(plan, kinds=tuple(k for k in KINDS if k in chosen))
+        plan = replace(plan, workloads=tuple(k for k in WORKLOADS if k in chosen))
     if options.quick:
         plan = replace(plan, lengths=(2_000,), budget=0.1, rounds=3, longest=4.0)
         if not only:
@@ -126,22 +128,22 @@ def _wishes(options: argparse.Namespace) -> tuple[matrix.Plan | None, list[str],
 
 
 def _chosen(text: str | None, known: list[str], option: str) -> list[str]:
-    found = [word.strip() for word in text.split(",")] if text else []
-    for word in found:
+    words = [word.strip() for word in text.split(",")] if text else []
+    for word in words:
         if word not in known:
             raise ValueError(f"{option}: found {word!r}, expected some of {', '.join(known)}")
-    return found
+    return words
 
 
-def _contestants(options: argparse.Namespace) -> tuple[str, ...]:
+def _competitors(options: argparse.Namespace) -> tuple[str, ...]:
     names = [entry.name for entry in ENTRIES]
-    if not options.contestants:
+    if not options.competitors:
         return tuple(names)
-    found = [word.strip() for word in options.contestants.split(";")]
-    for word in found:
+    words = [word.strip() for word in options.competitors.split(";")]
+    for word in words:
         if word not in names:
-            raise ValueError(f"--contestants: found {word!r}, expected some of {'; '.join(names)}")
-    return tuple(name for name in names if name in {OWN, *found})
+            raise ValueError(f"--competitors: found {word!r}, expected some of {'; '.join(names)}")
+    return tuple(name for name in names if name in {OWN, *words})
 
 
 def _cycles(options: argparse.Namespace) -> int:
@@ -149,7 +151,7 @@ def _cycles(options: argparse.Namespace) -> int:
 
 
 def _sections(part: str, quick: bool) -> list[Section]:
-    """Measure a part beside the matrix; one that fails says so."""
+    """Measure a part apart from the matrix; a failure becomes a section."""
     print(part, file=sys.stderr, flush=True)
     try:
         measure: Callable[[bool], list[Section]] = importlib.import_module(f"bench.{part}").measure
@@ -158,12 +160,12 @@ def _sections(part: str, quick: bool) -> list[Section]:
         if err.name == f"bench.{part}":
             return []
         return [Section(f"Not measured: {part}", reason_of(err))]
-    except Exception as err:  # the other parts are not to suffer
+    except Exception as err:  # must not stop the other parts
         return [Section(f"Not measured: {part}", reason_of(err))]
 
 
 def _render(source: Path) -> int:
-    """Write text and picture of what was kept."""
+    """Write text and picture of stored results."""
     try:
         results = load(source)
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""`python -m bench.catalogue`: `cmeta runs` on a folder of 10,000 short runs, at first and again.
+"""`python -m bench.catalogue`: `cmeta runs` on a folder of 10,000 short runs, twice.
 
-A run has 300 records of 20 fields beside the phase. Every fortieth is made, and the others are
-copies of one: a catalogue looks at a file by its path, so that copies take what other runs would.
-What is timed is the whole process, from its start to its last line, as a user waits for it. The
-files are in the system's cache both times.
+A run has 300 records of a phase and 20 other fields. Every fortieth is generated; the others are
+copies, which cost as much as different runs because the catalogue identifies a file by its path.
+The time is that of the whole process, as a user waits for it. The files are in the page cache both
+times.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AGAIN = 3  # times
 
 
 def measure(quick: bool = False) -> list[Section]:
-    """Measure the first look, and later ones."""
+    """Measure the first listing, and later ones."""
     num_runs = NUM_RUNS_QUICK if quick else NUM_RUNS
     folder = make_runs(num_runs)
     with tempfile.TemporaryDirectory(prefix="cmeta-catalogue-") as cache:
@@ -47,21 +47,21 @@ def measure(quick: bool = False) -> list[Section]:
             ("again, as JSON", as_json, json_cpu),
         )
     ]
-    note = f"The catalogue takes {len_catalogue / num_runs:,.0f} bytes a run."
-    table = Table("Seconds", ["`cmeta runs`", "s", "CPU s", "CPU ms a run"], rows, note)
+    note = f"The catalogue takes {len_catalogue / num_runs:,.0f} bytes per run."
+    table = Table("Seconds", ["`cmeta runs`", "s", "CPU s", "CPU ms per run"], rows, note)
     goals = [
         Goal("a folder for the first time", first, MOST_SECONDS_FIRST, "s"),
         Goal("the same folder again", again, MOST_SECONDS_AGAIN, "s"),
     ]
     text = (
-        f"`cmeta runs` on {num_runs:,} runs of {NUM_RECORDS} records and 20 fields, start of the "
-        f"process included, with {os.cpu_count()} CPUs."
+        f"`cmeta runs` on {num_runs:,} runs of {NUM_RECORDS} records and 20 fields, including the "
+        f"start of the process, with {os.cpu_count()} CPUs."
     )
     return [Section("A folder of runs", text, [] if quick else goals, [table])]
 
 
 def make_runs(num_runs: int) -> Path:
-    """Return a folder of so many runs, made if it is not there yet."""
+    """Return a folder of runs, generating it unless it exists."""
     folder = telemetry.FOLDER / f"runs-{num_runs}"
     if folder.is_dir():
         return folder
@@ -81,7 +81,7 @@ def make_runs(num_runs: int) -> Path:
 
 
 def write_run(path: Path, number: int) -> None:
-    """Write a run whose values, fields and configuration are like those of a real one."""
+    """Write a run whose values, fields and configuration resemble those of a real one."""
     draw = np.random.default_rng(number)
     schema = cmeta.default_schema()
     place = np.arange(NUM_RECORDS)
@@ -113,7 +113,7 @@ def _median(folder: Path, cache: str, *options: str) -> tuple[float, float]:
 
 
 def _seconds(folder: Path, cache: str, *options: str) -> tuple[float, float]:
-    """Return the time that passed, and that of all CPUs: what others do shows in the first only."""
+    """Return the elapsed time and the CPU time; other processes affect only the first."""
     command = [sys.executable, "-m", "cmeta", "runs", str(folder), *options]
     environment = {**os.environ, "CMETA_CACHE_DIR": cache}
     begin, cpu = time.perf_counter(), _cpu()
@@ -124,7 +124,7 @@ def _seconds(folder: Path, cache: str, *options: str) -> tuple[float, float]:
 
 
 def _cpu() -> float:
-    """Return the CPU seconds of the processes that have been waited for."""
+    """Return the CPU seconds of finished child processes."""
     times = os.times()
     return times.children_user + times.children_system
 

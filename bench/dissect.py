@@ -1,7 +1,7 @@
-"""Dissecting a file: for each column what it takes in the file, and the integers that it codes.
+"""Dissecting a file: the length of each column, and the integers that it codes.
 
-The integers are what remains of a column behind class and quantise: what any codec of integers
-would be given in cmeta's place. Batches stay apart, because a file that is read in part needs them.
+The integers are the output of the stages class and quantise, which any integer codec in cmeta's
+place would compress. Batches are kept apart, because reading parts of a file requires them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Piece(NamedTuple):
     classes : uint8 array, (num_records,)
         The class of each cell.
     finite : array, (n,)
-        The cells that are finite values, as a reader gets them.
+        Cells with finite values, as read.
     integers : int64 array, (n,)
-        What they become.
+        The integers of the finite cells.
     mode : int
         How a lossless float became an integer; 0 for any other field.
     """
@@ -54,9 +54,9 @@ class ColumnParts:
     name : str
     declared : Field
     len_column : int
-        Bytes of the column in all batches, without its entries in their directories.
+        Bytes of the column in all batches, without its directory entries.
     pieces : list of Piece
-        For each batch, in order.
+        One per batch, in order.
     """
 
     name: str
@@ -66,7 +66,7 @@ class ColumnParts:
 
     @property
     def varies(self) -> bool:
-        """Whether two of its cells differ."""
+        """Whether any two cells differ."""
         classes = np.concatenate([p.classes for p in self.pieces])
         integers = np.concatenate([p.integers for p in self.pieces])
         return bool((classes != classes[0]).any() or (integers != integers[:1]).any())
@@ -80,9 +80,9 @@ class Dissection:
     ----------
     num_records, len_file : int
     columns : list of ColumnParts
-        Those that occur.
+        Columns with a value.
     framing : dict of str to int
-        Bytes of everything else, by what it is.
+        Bytes of everything else, by part.
     """
 
     num_records: int
@@ -147,7 +147,7 @@ def _parts(
 def integers_of(
     declared: Field, finite: Array, grammar: Grammar
 ) -> tuple[int, npt.NDArray[np.int64]]:
-    """Return the mode, and the integers that the stages behind quantise are given."""
+    """Return the mode, and the integers that quantise hands to the next stage."""
     facts = grammar.format.codecs.quantise
     if declared.quanta_per_unit:
         return 0, fixed_point.encode(finite, declared.quanta_per_unit, facts.product_bits)
@@ -181,7 +181,7 @@ def _directories(
 
 
 def _framing(run: cmeta.Reader, grammar: Grammar, len_columns: int) -> dict[str, int]:
-    """Return the bytes of what is not a column."""
+    """Return the bytes of everything but the columns."""
     len_batches = sum(info.len_block for info in run.batches)
     heads = len(run.batches) * (grammar.len_frame + grammar.batch_head.size)
     len_schema = len(run.schema.embedded) + grammar.len_frame

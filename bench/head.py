@@ -16,12 +16,12 @@ _LIBRARIES = (
 
 
 def lines(command: str) -> list[tuple[str, str]]:
-    """Return pairs of what and text.
+    """Return pairs of label and text.
 
     Parameters
     ----------
     command : str
-        That measures.
+        The command that measures.
     """
     return [
         ("Date", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"),
@@ -32,7 +32,7 @@ def lines(command: str) -> list[tuple[str, str]]:
         ("Commands", f"`{command}` (this file), `make bench` (all of it), "
                      "`python -m bench --only size,read --records 1e5` (a part), "
                      "`python -m bench --large` (also 1e8 records), "
-                     "`python -m bench --render` (text and picture anew)"),
+                     "`python -m bench --render` (render text and picture again)"),
     ]  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def _version(name: str) -> str:
 
 
 def _processor() -> str:
-    """Return the name of the processor, as far as the system tells."""
+    """Return the name of the processor, if the system states it."""
     info = Path("/proc/cpuinfo")
     found = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in found if line.startswith("model name")]

@@ -1,6 +1,6 @@
-"""Importing: a TensorBoard log of a million scalars, beside tbparse, which only reads it.
+"""Importing a TensorBoard log of a million scalars, compared with tbparse, which only reads it.
 
-The log is written once, by PyTorch's own writer, and kept under `out/bench`.
+PyTorch's writer writes the log once; it is kept under `out/bench`.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def measure(quick: bool = False) -> list[Section]:
     section = Section(
         "Speed: importing a TensorBoard log",
         f"{num_scalars:,} scalars of {len(TAGS)} tags, {len_log / 1e6:.1f} MB in one event file; "
-        f"as a chronicle {len_out / 1e6:.1f} MB. Median of {rounds} rounds after a warm one. "
-        "cmeta checks both checksums of every record, makes records of the scalars and writes "
-        "the chronicle; tbparse makes a data frame of (step, tag, value).",
+        f"as a chronicle {len_out / 1e6:.1f} MB. Median of {rounds} rounds after a warm-up. "
+        "cmeta checks both checksums of every record, groups the scalars into records and writes "
+        "the chronicle; tbparse builds a data frame of (step, tag, value).",
     )
     section.goals = [Goal("import / tbparse's reading", own / other, MOST_OF_TBPARSE)]
     rows = [
@@ -79,7 +79,7 @@ def _tbparse(log: Path, num_scalars: int) -> None:
 
 
 def _log(num_scalars: int) -> Path:
-    """Return the folder of a log, writing it if it is not there; complete or not at all."""
+    """Return the folder of a log, writing it atomically unless it exists."""
     log = FOLDER / f"tensorboard-{num_scalars}"
     if not log.exists():
         from torch.utils.tensorboard import SummaryWriter

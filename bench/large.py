@@ -1,8 +1,8 @@
-"""A hundred million records: what can be written and read in pieces, each in its own process.
+"""A hundred million records, written and read in chunks, each competitor in its own process.
 
-``python -m bench.large CONTESTANT RECORDS CYCLES`` writes the first kind of telemetry in chunks of
-a million, then scans it range by range, and prints what it found as JSON. One run each, after a
-warm one of a single chunk; the peak of memory is that of the whole process beyond what it held.
+``python -m bench.large COMPETITOR RECORDS CYCLES`` writes the first workload in chunks of a million
+records, scans it range by range, and prints the results as JSON. Each is run once, after a warm-up
+with a single chunk; peak memory is the rise of the process's resident peak.
 """
 
 from __future__ import annotations
@@ -12,41 +12,42 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench import kinds, memory
-from bench.contestants import ENTRIES, load
+from bench import memory, workloads
+from bench.competitors import ENTRIES, load
 from bench.results import Cell, Results
 from bench.telemetry import FOLDER, ROOT
 from bench.timing import reason_of
 
-KIND = next(iter(kinds.KINDS))
+WORKLOAD = next(iter(workloads.WORKLOADS))
 NUM_LARGE = 100_000_000
-_NOT_IN_PIECES = "not written in pieces here: the whole would be held in memory"
+_NOT_IN_CHUNKS = "not written in chunks here: the whole table would be held in memory"
 
 
 def measure(num_records: int, num_cycles: int, names: tuple[str, ...], results: Results) -> None:
-    """Measure those who can, one after the other, and say of the others why not."""
+    """Measure those that write in chunks, one by one; state why the others are left out."""
     for entry in ENTRIES:
         if entry.name not in names:
             continue
-        print(f"{KIND}, {num_records:,} records: {entry.name}", file=sys.stderr, flush=True)
+        print(f"{WORKLOAD}, {num_records:,} records: {entry.name}", file=sys.stderr, flush=True)
         try:
             results.cells += _apart(entry.name, num_records, num_cycles)
         except Exception as err:  # a row of the results, whatever it is
             reason = reason_of(err)
-            results.cells.append(Cell(entry.name, KIND, num_records, "write", reason=reason))
+            results.cells.append(Cell(entry.name, WORKLOAD, num_records, "write", reason=reason))
 
 
 def _apart(name: str, num_records: int, num_cycles: int) -> list[Cell]:
     made = load(name)
     if not hasattr(made, "write_chunks"):
-        slow = "left out: records pass through Python one at a time, gigabytes of text or rows"
-        reason = slow if made.rowwise else _NOT_IN_PIECES
-        return [Cell(name, KIND, num_records, "write", reason=reason)]
+        slow = "left out: record by record, gigabytes of text or rows"
+        reason = slow if made.rowwise else _NOT_IN_CHUNKS
+        return [Cell(name, WORKLOAD, num_records, "write", reason=reason)]
     command = [sys.executable, "-m", "bench.large", name, str(num_records), str(num_cycles)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -56,46 +57,47 @@ def _apart(name: str, num_records: int, num_cycles: int) -> list[Cell]:
 
 
 def cells_of(name: str, num_records: int, num_cycles: int) -> list[Cell]:
-    """Write and read in this process; what it takes is one process's own."""
+    """Write and read in this process, so that its peak memory is that of one competitor."""
     made: Any = load(name)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="large-", dir=FOLDER) as folder:
         warm = made(Path(folder) / "warm")
-        warm.write_chunks(kinds.chunks(KIND, min(num_records, kinds.CHUNK), num_cycles))
+        warm.write_chunks(workloads.chunks(WORKLOAD, min(num_records, workloads.CHUNK), num_cycles))
         warm.read_range(0, 1)
-        contestant = made(Path(folder) / "run")
+        competitor = made(Path(folder) / "run")
+        chunks = partial(workloads.chunks, WORKLOAD, num_records, num_cycles)
         begun = memory.reset_peak()
         middle = num_records // 2
         steps: dict[str, Callable[[], Any]] = {
-            "write": lambda: contestant.write_chunks(kinds.chunks(KIND, num_records, num_cycles)),
-            "open": contestant.open,
-            "column": lambda: contestant.read_column(kinds.COLUMN),
-            "range": lambda: contestant.read_range(middle, middle + 999),
-            "scan": lambda: _scan(contestant, num_records),
+            "write": lambda: competitor.write_chunks(chunks()),
+            "open": competitor.open,
+            "column": lambda: competitor.read_column(workloads.COLUMN),
+            "range": lambda: competitor.read_range(middle, middle + 999),
+            "scan": lambda: _scan(competitor, num_records),
         }
         cells = []
         for operation, run in steps.items():
             begin = time.perf_counter()
             run()
             elapsed = time.perf_counter() - begin
-            cells.append(Cell(name, KIND, num_records, operation, value=elapsed, rounds=1))
+            cells.append(Cell(name, WORKLOAD, num_records, operation, value=elapsed, rounds=1))
             if operation == "write":
                 rise = float(max(0, memory.peak() - begun))
-                cells.append(Cell(name, KIND, num_records, "memory, write", value=rise))
-                length = float(contestant.length())
-                cells.append(Cell(name, KIND, num_records, "size", value=length))
+                cells.append(Cell(name, WORKLOAD, num_records, "memory, write", value=rise))
+                length = float(competitor.length())
+                cells.append(Cell(name, WORKLOAD, num_records, "size", value=length))
         return cells
 
 
-def _scan(contestant: Any, num_records: int) -> None:
-    """Read everything, a chunk in memory at a time."""
+def _scan(competitor: Any, num_records: int) -> None:
+    """Read everything, one chunk at a time."""
     seen = 0
-    for begin in range(0, num_records, kinds.CHUNK):
-        seen += len(contestant.read_range(begin, begin + kinds.CHUNK - 1)["timestamp"])
+    for begin in range(0, num_records, workloads.CHUNK):
+        seen += len(competitor.read_range(begin, begin + workloads.CHUNK - 1)["timestamp"])
     if seen != num_records:
         raise AssertionError(f"{seen} records were read, expected {num_records}")
 
 
 if __name__ == "__main__":
-    found = cells_of(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    print(msgspec.json.encode(found).decode())
+    cells = cells_of(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    print(msgspec.json.encode(cells).decode())

@@ -1,8 +1,9 @@
-"""The matrix: every contestant, every operation, on four kinds of telemetry and several lengths.
+"""The matrix: every competitor and every operation, on four workloads of several lengths.
 
-For each kind and length all contestants write the same table; what they give back is compared with
-it once; then they take turns at each operation. A contestant whose package is missing, or that
-fails, is a row that says so. What would take too long is left out, and its cell says how long.
+For each workload and length, all competitors write the same table; the table that they read back is
+compared with it once; then they take turns at each operation. A competitor that fails, or whose
+package is missing, gets a row with the reason. A measurement that would take too long is left out,
+and its cell states the estimate.
 """
 
 from __future__ import annotations
@@ -18,32 +19,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import kinds, memory
-from bench.contestants import ENTRIES, load
-from bench.contestants.base import Contestant, Table, between
+from bench import memory, workloads
+from bench.competitors import ENTRIES, load
+from bench.competitors.base import Competitor, Table, between
 from bench.results import OPERATIONS, Cell, Loss, Results
 from bench.telemetry import FOLDER
 from bench.timing import MOST_ROUNDS, Failure, reason_of, turns
 
 NUM_APPENDED, APPEND_ROUNDS = 100, 5
-NUM_TRIED = (50, 250)  # records that a logger writes to see how long many will take
-NUM_SHORT = 1_000  # records up to which loggers meet every kind
-LEAST_FOR_CORES = 100_000  # records from which on more threads than one are of use
-MOST_OF_ALL_KINDS = 100_000  # records up to which the slow are timed on every kind
-FIRST_KIND = next(iter(kinds.KINDS))
+NUM_TRIED = (50, 250)  # records that a logger writes for an estimate
+NUM_SHORT = 1_000  # records up to which loggers write every workload
+LEAST_FOR_CORES = 100_000  # records from which more than one thread is useful
+MOST_OF_ALL_WORKLOADS = 100_000  # records up to which the slow are timed on every workload
+FIRST_WORKLOAD = next(iter(workloads.WORKLOADS))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured.
+    """The measurements to make.
 
     Attributes
     ----------
     lengths : tuple of int
         Numbers of records, ascending.
-    kinds, operations, contestants : tuple of str
+    workloads, operations, competitors : tuple of str
     num_cycles : int
-        How many records of a kind are trained.
+        Records of a workload that are trained.
     budget : float
         Seconds for the rounds of one cell; at least three rounds below it, one beyond.
     rounds : int
@@ -53,9 +54,9 @@ class Plan:
     """
 
     lengths: tuple[int, ...] = (1_000, 100_000, 1_000_000)
-    kinds: tuple[str, ...] = tuple(kinds.KINDS)
+    workloads: tuple[str, ...] = tuple(workloads.WORKLOADS)
     operations: tuple[str, ...] = tuple(OPERATIONS)
-    contestants: tuple[str, ...] = tuple(entry.name for entry in ENTRIES)
+    competitors: tuple[str, ...] = tuple(entry.name for entry in ENTRIES)
     num_cycles: int = 100_000
     budget: float = 2.0
     rounds: int = MOST_ROUNDS
@@ -64,14 +65,14 @@ class Plan:
 
 @dataclass
 class _Round:
-    """A kind and a length, and those who take part."""
+    """A workload of one length, and its competitors."""
 
     plan: Plan
-    kind: str
+    workload: str
     table: Table
     folder: Path
     results: Results
-    present: dict[str, Contestant] = field(default_factory=dict)
+    present: dict[str, Competitor] = field(default_factory=dict)
     num_appended: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -79,11 +80,11 @@ class _Round:
         return len(self.table["timestamp"])
 
     def add(self, name: str, operation: str, **facts: Any) -> None:
-        cell = Cell(name, self.kind, self.num_records, operation, **facts)
+        cell = Cell(name, self.workload, self.num_records, operation, **facts)
         self.results.cells.append(cell)
 
     def refuse(self, name: str, reason: str) -> None:
-        """Say of every operation why there is no figure."""
+        """Give every operation a cell with the reason for having no figure."""
         for operation in self.plan.operations:
             self.add(name, operation, reason=reason)
 
@@ -91,11 +92,11 @@ class _Round:
 def measure(plan: Plan, results: Results, save: Callable[[], None]) -> None:
     """Measure everything in the plan, adding to `results`; `save` is called as it grows."""
     for length in plan.lengths:
-        for kind in plan.kinds:
-            _say(f"{kind}, {length:,} records")
-            table = kinds.table(kind, length, plan.num_cycles)
-            folder = FOLDER / "matrix" / f"{kind}-{length}"
-            current = _Round(plan, kind, table, folder, results)
+        for workload in plan.workloads:
+            _say(f"{workload}, {length:,} records")
+            table = workloads.table(workload, length, plan.num_cycles)
+            folder = FOLDER / "matrix" / f"{workload}-{length}"
+            current = _Round(plan, workload, table, folder, results)
             try:
                 _one_round(current)
             finally:
@@ -104,7 +105,7 @@ def measure(plan: Plan, results: Results, save: Callable[[], None]) -> None:
 
 
 def _one_round(current: _Round) -> None:
-    for name in current.plan.contestants:
+    for name in current.plan.competitors:
         _enter(current, name)
     timed = {n: c for n, c in current.present.items() if _is_timed(current, c)}
     for name in current.present.keys() - timed.keys():
@@ -114,102 +115,105 @@ def _one_round(current: _Round) -> None:
         if OPERATIONS[operation] == "s":
             _say(f"  {operation}")
             _time(current, operation, timed, threads=1)
-    if current.kind == FIRST_KIND:
+    if current.workload == FIRST_WORKLOAD:
         _memories(current)
 
 
 def _enter(current: _Round, name: str) -> None:
-    """Let a contestant write once, and hold what it gives back against what it was given."""
+    """Let a competitor write once, and compare what it reads back."""
     try:
         made = load(name)
         note_of(current.results, name, made)
-        if made.is_logger and current.kind != FIRST_KIND and current.num_records > NUM_SHORT:
-            current.refuse(name, f"a logger's cost does not depend on the values: see {FIRST_KIND}")
+        is_first = current.workload == FIRST_WORKLOAD
+        if made.is_logger and not is_first and current.num_records > NUM_SHORT:
+            reason = f"a logger's cost does not depend on the values: see {FIRST_WORKLOAD}"
+            current.refuse(name, reason)
             return
         folder = current.folder / re.sub(r"\W+", "-", name)
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
-        contestant = made(folder)
-        seconds = _forecast(current, contestant)
+        shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted run
+        competitor = made(folder)
+        seconds = _forecast(current, competitor)
         if seconds > current.plan.longest:
             each = seconds / current.num_records
-            current.refuse(name, f"some {seconds:,.0f} s: {_short_time(each)} a record")
+            current.refuse(name, f"about {seconds:,.0f} s: {_short_time(each)} per record")
             return
-        contestant.write(current.table)
-        lost = _compare(current, contestant)
-    except Exception as err:  # a row of the results, whatever it is
+        competitor.write(current.table)
+        lost = _compare(current, competitor)
+    except Exception as err:  # becomes a row of the results
         current.refuse(name, reason_of(err))
         return
-    current.present[name] = contestant
+    current.present[name] = competitor
     if lost:
-        current.results.losses.append(Loss(name, current.kind, current.num_records, lost))
+        current.results.losses.append(Loss(name, current.workload, current.num_records, lost))
     if "size" in current.plan.operations:
-        current.add(name, "size", value=contestant.length())
+        current.add(name, "size", value=competitor.length())
 
 
-def _compare(current: _Round, contestant: Contestant) -> list[str]:
-    """Return the columns that are lost; raise if a part is not a part of the whole.
+def _compare(current: _Round, competitor: Competitor) -> list[str]:
+    """Return the columns that are lost.
 
     Raises
     ------
     AssertionError
-        One column, or a range, is not what it is when everything is read.
+        A column or a range read alone differs from that of the whole table.
     """
-    back = contestant.read_all()
-    lost = [n for n in current.table if not kinds.is_same(back, current.table, n)]
-    if current.num_records <= MOST_OF_ALL_KINDS:
-        column = contestant.read_column(kinds.COLUMN)
-        if not kinds.is_same({kinds.COLUMN: column}, back, kinds.COLUMN):
-            raise AssertionError("a column read alone is another one")
+    back = competitor.read_all()
+    lost = [n for n in current.table if not workloads.is_same(back, current.table, n)]
+    if current.num_records <= MOST_OF_ALL_WORKLOADS:
+        column = competitor.read_column(workloads.COLUMN)
+        if not workloads.is_same({workloads.COLUMN: column}, back, workloads.COLUMN):
+            raise AssertionError("a column read alone differs")
         start, end = range_of(current.num_records)
-        part, expected = contestant.read_range(start, end), between(back, start, end)
-        if not all(kinds.is_same(part, expected, name) for name in expected):
-            raise AssertionError("a range read alone is another one")
+        part, expected = competitor.read_range(start, end), between(back, start, end)
+        if not all(workloads.is_same(part, expected, name) for name in expected):
+            raise AssertionError("a range read alone differs")
     return lost
 
 
-def note_of(results: Results, name: str, made: type[Contestant]) -> None:
-    """Keep what must be known of a contestant."""
+def note_of(results: Results, name: str, made: type[Competitor]) -> None:
+    """Keep a competitor's notes."""
     results.notes[name] = dict(made.notes)
     results.syncs[name] = made.sync
 
 
-def _forecast(current: _Round, contestant: Contestant) -> float:
-    """Return how many seconds a logger will write, by what some records more take than few.
+def _forecast(current: _Round, competitor: Competitor) -> float:
+    """Return an estimate of the seconds that a logger will take to write; 0 for others.
 
-    So what it costs to begin and to end is left aside. 0 for others: none of them is that slow.
+    It is extrapolated from the difference between two short runs, which leaves the cost of starting
+    and finishing out.
     """
-    if not contestant.is_logger:
+    if not competitor.is_logger:
         return 0.0
     times = []
-    for count in (NUM_TRIED[0], *NUM_TRIED):  # once to warm it
+    for count in (NUM_TRIED[0], *NUM_TRIED):  # the first run warms up
         part = {key: values[:count] for key, values in current.table.items()}
         begin = time.perf_counter()
-        contestant.write(part)
+        competitor.write(part)
         times.append(time.perf_counter() - begin)
     each = max(0.0, times[2] - times[1]) / (NUM_TRIED[1] - NUM_TRIED[0])
     return each * current.num_records
 
 
-def _is_timed(current: _Round, contestant: Contestant) -> bool:
-    if current.kind == FIRST_KIND or not contestant.rowwise:
+def _is_timed(current: _Round, competitor: Competitor) -> bool:
+    if current.workload == FIRST_WORKLOAD or not competitor.rowwise:
         return True
-    return not contestant.is_logger and current.num_records <= MOST_OF_ALL_KINDS
+    return not competitor.is_logger and current.num_records <= MOST_OF_ALL_WORKLOADS
 
 
 def _refuse_times(current: _Round, name: str) -> None:
     for operation in current.plan.operations:
         if OPERATIONS[operation] == "s":
-            reason = f"record by record, whatever the values: see {FIRST_KIND}"
+            reason = f"record by record, independent of the values: see {FIRST_WORKLOAD}"
             current.add(name, operation, reason=reason)
 
 
-def _time(current: _Round, operation: str, timed: dict[str, Contestant], threads: int) -> None:
-    """Let all who can take turns at an operation."""
+def _time(current: _Round, operation: str, timed: dict[str, Competitor], threads: int) -> None:
+    """Let all competitors that have an operation take turns at it."""
     runs: dict[str, Callable[[], Any]] = {}
-    for name, contestant in timed.items():
-        run = _run_of(current, name, contestant, operation)
+    for name, competitor in timed.items():
+        run = _run_of(current, name, competitor, operation)
         if run is None:
-            reason = contestant.notes.get(operation, "the format has none")
+            reason = competitor.notes.get(operation, "the format has none")
             current.add(name, operation, threads=threads, reason=reason)
         else:
             runs[name] = run
@@ -229,27 +233,27 @@ def _time(current: _Round, operation: str, timed: dict[str, Contestant], threads
 
 
 def _run_of(
-    current: _Round, name: str, contestant: Contestant, operation: str
+    current: _Round, name: str, competitor: Competitor, operation: str
 ) -> Callable[[], Any] | None:
     """Return an operation without arguments; None if the format has none."""
     start, end = range_of(current.num_records)
     runs = {
-        "write": partial(contestant.write, current.table),
-        "read": contestant.read_all,
-        "column": partial(contestant.read_column, kinds.COLUMN),
-        "range": partial(contestant.read_range, start, end),
-        "open": contestant.open,
-        "verify": contestant.verify,
+        "write": partial(competitor.write, current.table),
+        "read": competitor.read_all,
+        "column": partial(competitor.read_column, workloads.COLUMN),
+        "range": partial(competitor.read_range, start, end),
+        "open": competitor.open,
+        "verify": competitor.verify,
     }
     if operation != "append":
         return runs[operation]
-    if contestant.append is None:
+    if competitor.append is None:
         return None
-    append = contestant.append
+    append = competitor.append
 
     def run() -> None:
         begin = current.num_records + current.num_appended.get(name, 0)
-        given = kinds.further(current.table, NUM_APPENDED, begin)
+        given = workloads.further(current.table, NUM_APPENDED, begin)
         current.num_appended[name] = current.num_appended.get(name, 0) + NUM_APPENDED
         append(given)
 
@@ -264,20 +268,20 @@ def range_of(num_records: int) -> tuple[int, int]:
 
 
 def _memories(current: _Round) -> None:
-    """Measure the peak memory, of the longest table and of loggers, who may not get so far."""
+    """Measure peak memory: of the longest table, and of loggers, which may not write that one."""
     wanted = [o for o in current.plan.operations if o.startswith("memory")]
     is_longest = current.num_records == max(current.plan.lengths)
-    contestants = {n: c for n, c in current.present.items() if is_longest or c.is_logger}
-    if not wanted or not contestants:
+    competitors = {n: c for n, c in current.present.items() if is_longest or c.is_logger}
+    if not wanted or not competitors:
         return
     stored = FOLDER / "matrix" / "table.npz"
     memory.store(stored, current.table)
-    for name, contestant in contestants.items():
+    for name, competitor in competitors.items():
         for operation in wanted:
             _say(f"  {operation}: {name}")
             try:
                 what = operation.partition(", ")[2]
-                value = memory.peak_of(name, contestant.folder, what, stored)
+                value = memory.peak_of(name, competitor.folder, what, stored)
                 current.add(name, operation, value=value)
             except Exception as err:
                 current.add(name, operation, reason=reason_of(err))

@@ -1,9 +1,9 @@
 """Peak memory of one operation, in a process of its own.
 
-``python -m bench.memory CONTESTANT FOLDER write|read TABLE`` warms the contestant with a few
-records, sets the peak of the process back to what it holds, runs the operation once, and prints by
-how many bytes the resident peak has risen. Resident memory counts what every library allocates,
-however it does; where the system cannot set a peak back, it is the rise of the highest one.
+``python -m bench.memory COMPETITOR FOLDER write|read TABLE`` warms the competitor up with a few
+records, resets the peak of the process, runs the operation once, and prints by how many bytes the
+resident peak has risen. Resident memory includes the allocations of every library. Where the
+system cannot reset the peak, the rise of the process's overall peak is printed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.contestants import load
-from bench.contestants.base import Contestant, Table
+from bench.competitors import load
+from bench.competitors.base import Competitor, Table
 from bench.telemetry import ROOT
 
 _WARM_RECORDS = 100
@@ -28,12 +28,12 @@ _MASK = " mask"
 
 
 def peak_of(name: str, folder: Path, operation: str, stored: Path) -> int:
-    """Return the bytes that an operation takes beyond what the process held before.
+    """Return by how many bytes an operation raises the peak of a process of its own.
 
     Raises
     ------
     RuntimeError
-        The process failed; with its last line.
+        The process failed; the message is its last line.
     """
     command = [sys.executable, "-W", "ignore", "-m", "bench.memory"]
     done = subprocess.run(
@@ -47,7 +47,7 @@ def peak_of(name: str, folder: Path, operation: str, stored: Path) -> int:
 
 
 def store(path: Path, table: Table) -> None:
-    """Keep a table for the process, as plain arrays."""
+    """Save a table for the process, as plain arrays."""
     arrays = {name: np.ma.getdata(values) for name, values in table.items()}
     masks = {
         name + _MASK: np.ma.getmaskarray(values)
@@ -58,7 +58,7 @@ def store(path: Path, table: Table) -> None:
 
 
 def stored_table(path: Path) -> Table:
-    """Return what `store` kept."""
+    """Return a table that `store` saved."""
     with np.load(path) as arrays:
         found = {name: arrays[name] for name in arrays.files if not name.endswith(_MASK)}
         for name in arrays.files:
@@ -68,17 +68,17 @@ def stored_table(path: Path) -> Table:
     return found
 
 
-def rise(contestant: Contestant, operation: str, table: Table) -> int:
+def rise(competitor: Competitor, operation: str, table: Table) -> int:
     """Run an operation once, and return by how many bytes the peak has risen."""
     begun = reset_peak()
-    kept = contestant.write(table) if operation == "write" else contestant.read_all()
+    kept = competitor.write(table) if operation == "write" else competitor.read_all()
     highest = peak()
     del kept
     return max(0, highest - begun)
 
 
 def reset_peak() -> int:
-    """Give back what is free, set the peak back if the system can, and return it."""
+    """Release free memory, reset the peak if the system can, and return it."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,9 +1,9 @@
 """results.svg: the others' figures as multiples of cmeta's, one panel for each operation.
 
-A point right of the line is worse than cmeta by so many times, a point left of it better. Points
-are of the longest telemetry at which a contestant was measured on the first kind; a bar spans the
-four kinds. The same results give the same bytes; text is text, and its colour follows the reader's
-light or dark background.
+A point right of the line is that many times worse than cmeta, a point left of it better. Points
+show the first workload, at the greatest length at which a competitor was measured; a bar spans the
+four workloads. The same results give the same bytes; text is kept as text, and its colour follows
+the reader's light or dark background.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import io
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import OWN
-from bench.kinds import KINDS
+from bench.competitors import OWN
 from bench.matrix import Plan
 from bench.results import OPERATIONS, Grid, Results
+from bench.workloads import WORKLOADS
 
-_FIRST_KIND = next(iter(KINDS))
+_FIRST_WORKLOAD = next(iter(WORKLOADS))
 
 _TITLES = {
     "size": "size on disk", "write": "bulk write", "read": "read all", "column": "read one column",
     "range": "open + read a range", "append": "append 100 records", "open": "open",
     "verify": "verify", "memory, write": "peak memory, write", "memory, read": "peak memory, read",
 }  # fmt: skip
-_INK, _FAINT = "#1f2428", "#8b949e"  # the first is replaced by the reader's own
+_INK, _FAINT = "#1f2428", "#8b949e"  # the first is replaced by the reader's
 _WORSE, _BETTER, _SMALL = "#2f81f7", "#d9622b", 5
 _STYLE = """<style>
   svg { color: #1f2328 } @media (prefers-color-scheme: dark) { svg { color: #e6edf3 } }
@@ -69,12 +69,12 @@ Point = tuple[float, float, float]
 
 
 def points(results: Results, operation: str) -> dict[str, Point]:
-    """Return each contestant's figure through cmeta's, and the least and the most of the kinds."""
+    """Return each competitor's figure divided by cmeta's, with the range over the workloads."""
     found: dict[str, Point] = {}
     for length in _lengths(results):
-        grids = [results.of(kind, length) for kind in KINDS]
+        grids = [results.of(workload, length) for workload in WORKLOADS]
         first = grids[0]
-        for name in first.contestants:
+        for name in first.competitors:
             ratio = first.ratio(name, OWN, operation)
             if name == OWN or name in found or ratio is None:
                 continue
@@ -85,12 +85,12 @@ def points(results: Results, operation: str) -> dict[str, Point]:
 
 
 def labels(results: Results) -> dict[str, str]:
-    """Return the names; with the number of records, where that is not the longest one."""
+    """Return the names, with the number of records unless it is the greatest."""
     found: dict[str, str] = {}
     lengths = _lengths(results)
     for length in lengths:
-        grid = results.of(_FIRST_KIND, length)
-        for name in grid.contestants:
+        grid = results.of(_FIRST_WORKLOAD, length)
+        for name in grid.competitors:
             cell = grid.cell(name, "write") or grid.cell(name, "size")
             if name not in found and cell is not None and cell.value is not None:
                 found[name] = name if length == lengths[0] else f"{name} ({length:,})"
@@ -98,7 +98,7 @@ def labels(results: Results) -> dict[str, str]:
 
 
 def _lengths(results: Results) -> list[int]:
-    """Return the numbers of records of the matrix, longest first; large runs are another thing."""
+    """Return the numbers of records of the matrix, longest first, without the large runs."""
     most = max(Plan().lengths)
     return sorted({c.num_records for c in results.cells if c.num_records <= most}, reverse=True)
 
@@ -111,7 +111,7 @@ def _figure(results: Results) -> Any:
     from matplotlib.figure import Figure
 
     names = [n for n in _names(results) if n != OWN]
-    told = labels(results)
+    names_shown = labels(results)
     panels = {o: points(results, o) for o in OPERATIONS}
     panels = {operation: found for operation, found in panels.items() if found}
     num_columns = min(5, len(panels)) or 1
@@ -120,17 +120,16 @@ def _figure(results: Results) -> Any:
     axes = drawn.subplots(num_rows, num_columns, sharey=True, squeeze=False).ravel()
     for axis, (operation, found) in zip(axes, panels.items(), strict=False):
         _panel(axis, _TITLES[operation], names, found)
-        axis.set_yticks(range(len(names)), [told.get(name, name) for name in names])
-    told = labels(results)
+        axis.set_yticks(range(len(names)), [names_shown.get(name, name) for name in names])
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     longest = next(iter(_lengths(results)), 0)
     title = f"Figures of other formats as multiples of cmeta's, {longest:,} records of telemetry"
     drawn.text(0.012, 0.985, title, fontsize=12, fontweight="bold", va="top")
     remark = (
-        "Logarithmic axes. Right of the line: larger or slower than cmeta by so many times; left "
-        "of it: smaller or faster. The number is the noisy telemetry's; - not measured, or the "
-        "format has none."
+        "Logarithmic axes. Right of the line: that many times larger or slower than cmeta; left of "
+        "it: smaller or faster. The number is that of the noisy workload; -: not measured, or the "
+        "format has no such operation."
     )
     drawn.text(0.012, 0.012, remark, fontsize=8)
     _legend(drawn)
@@ -154,7 +153,7 @@ def _legend(drawn: Any) -> None:
             [],
             color=_FAINT,
             linewidth=2,
-            label="from least to most of four kinds of telemetry; the point is the noisy one",
+            label="range over the four workloads; the point is the noisy one",
         ),
     ]
     drawn.legend(
@@ -167,12 +166,12 @@ def _panel(axis: Any, title: str, names: list[str], found: dict[str, Point]) -> 
     axis.set_title(title, fontsize=9.5, loc="left")
     axis.set_xscale("log")
     axis.axvline(1, color=_INK, linewidth=1)
-    beside = axis.get_yaxis_transform()  # across in widths of the panel, down in contestants
+    margin = axis.get_yaxis_transform()  # x in panel widths, y in competitors
     for place, name in enumerate(names):
         axis.axhline(place, color=_FAINT, linewidth=0.3, alpha=0.5)
         known = found.get(name)
         text = _short(known[0]) if known else "-"
-        axis.text(1.17, place, text, transform=beside, ha="right", va="center", fontsize=7.5)
+        axis.text(1.17, place, text, transform=margin, ha="right", va="center", fontsize=7.5)
         if known:
             colour = _WORSE if known[0] >= 1 else _BETTER
             axis.plot(known[1:], [place, place], color=colour, linewidth=2, alpha=0.35)
@@ -197,11 +196,11 @@ def _ticks(axis: Any) -> None:
 
 
 def _short(ratio: float) -> str:
-    """Return two digits, or what stands before the point; thousands as ``5.4k``."""
+    """Return two significant digits, or an integer; thousands as ``5.4k``."""
     if ratio >= 999.5:
         return f"{_short(ratio / 1000)}k"
     return f"{ratio:.0f}" if ratio >= 99.5 else f"{ratio:#.2g}".rstrip(".")
 
 
 def _names(results: Results) -> list[str]:
-    return list(dict.fromkeys(cell.contestant for cell in results.cells))
+    return list(dict.fromkeys(cell.competitor for cell in results.cells))

@@ -1,7 +1,7 @@
-"""Recording: what one call of `Recorder.log` costs, beside one SQLite insert.
+"""Recording: the time of one call of `Recorder.log`, compared with one SQLite insert.
 
-Both are measured in turns in one process, record by record, so that whatever disturbs the machine
-disturbs both. Seals and rotations of the journal happen meanwhile, in the background.
+Both take turns in one process, record by record, so that a disturbance of the machine affects both.
+Sealing and journal rotation go on in the background.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.report import Goal, Section, Table
 
 MOST_LOG_US, MOST_OF_SQLITE = 10.0, 1.0
 NUM_RECORDS, NUM_RECORDS_QUICK = 400_000, 40_000
-IN_TURN = 10_000  # records of each, then of the other
+IN_TURN = 10_000  # records of one, then of the other
 METRICS = ("entropy", "grad_energy", "val_accuracy", "loss_slope", "risk_score")
 
 Times = npt.NDArray[np.float64]
@@ -38,8 +38,9 @@ def measure(quick: bool = False) -> list[Section]:
         "Speed: record by record",
         f"{num_records:,} records of a timestamp, a phase, a loss and five metrics, one call each, "
         "in turns. cmeta: default schema, `flush_every=1`, sealing and rotating in the background; "
-        "os and fsync are what an acknowledged record survives: the process, or the power. SQLite: "
-        "one insert a record, a transaction each, WAL, synchronous=NORMAL, a prepared statement.",
+        "os and fsync state what records survive: a crash of the process, or a loss of power. "
+        "SQLite: one insert and one transaction per record, WAL, synchronous=NORMAL, a prepared "
+        "statement.",
     )
     section.goals = [
         Goal("log", own, MOST_LOG_US, "us, median"),
@@ -56,7 +57,7 @@ def _row(name: str, times: Times) -> list[str]:
 
 
 def _race(folder: Path, num_records: int, rows: list[list[float]]) -> dict[str, Times]:
-    """Return microseconds by call, for each contestant."""
+    """Return the microseconds of each call, for each competitor."""
     recorder = cmeta.Recorder(folder / "run.cmeta")
     safe = cmeta.Recorder(folder / "safe.cmeta", durability="fsync")
     base = _database(folder / "run.sqlite")

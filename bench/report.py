@@ -1,4 +1,4 @@
-"""What a measurement yields: goals and tables, as Markdown that also reads well in a terminal."""
+"""Goals, tables and sections, as Markdown that also reads well in a terminal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure and the most that it should be.
+    """A figure and its upper limit.
 
     Attributes
     ----------
     what, unit : str
-        What was measured, and in what.
+        The measured quantity, and its unit.
     found, limit : float
     """
 
@@ -67,7 +67,7 @@ class Section:
     Attributes
     ----------
     title, text : str
-        Its heading, and what was measured and how.
+        Heading, and a description of the measurement.
     goals : list of Goal
     tables : list of Table
     """
@@ -78,7 +78,7 @@ class Section:
     tables: list[Table] = field(default_factory=list)
 
     def render(self) -> str:
-        """Return the section as Markdown: goals before everything else."""
+        """Return the section as Markdown, goals first."""
         goals = (
             [Table("Goals", Goal.HEADER, [goal.row() for goal in self.goals])] if self.goals else []
         )
@@ -97,5 +97,5 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def ratio(found: float, other: float) -> str:
-    """Return how many times `other` the figure is; below 1 is smaller or faster."""
+    """Return a figure divided by another; below 1 is smaller or faster."""
     return f"{found / other:.3f}" if other else "-"

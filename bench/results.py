@@ -1,4 +1,4 @@
-"""What has been measured, as data: kept as JSON, from which tables and picture are made."""
+"""Results as data: stored as JSON, rendered as tables and as a picture."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from bench.telemetry import FOLDER
 STORED = FOLDER / "results.json"
 PARTIAL = FOLDER / "partial.json"
 
-# In the order of the tables: what is measured, and in what.
+# Operations and their units, in the order of the tables.
 OPERATIONS = {
     "size": "bytes", "write": "s", "read": "s", "column": "s", "range": "s", "append": "s",
     "open": "s", "verify": "s", "memory, write": "bytes", "memory, read": "bytes",
 }  # fmt: skip
-LARGE_ONLY = {"scan": "s"}  # of what is too long to be read at once
+LARGE_ONLY = {"scan": "s"}  # tables too long to be read at once
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure, or why there is none.
+    """One figure, or the reason for having none.
 
     Attributes
     ----------
-    contestant, kind : str
+    competitor, workload : str
     num_records : int
     operation : str
         One of `OPERATIONS`.
@@ -37,14 +37,14 @@ class Cell:
     value : float or None
         Seconds or bytes.
     spread : float
-        Of a time: between the quartiles, as a share of the median.
+        Of a time: the interquartile range as a share of the median.
     rounds : int
     reason : str
-        Why there is no value.
+        The reason for having no value.
     """
 
-    contestant: str
-    kind: str
+    competitor: str
+    workload: str
     num_records: int
     operation: str
     threads: int = 1
@@ -56,32 +56,32 @@ class Cell:
 
 @dataclass(frozen=True)
 class Loss:
-    """Columns that did not come back as they were given."""
+    """Columns that a competitor does not read back as they were written."""
 
-    contestant: str
-    kind: str
+    competitor: str
+    workload: str
     num_records: int
     columns: list[str]
 
 
 @dataclass
 class Results:
-    """Everything that a run of the bench has found.
+    """The results of a run of the bench.
 
     Attributes
     ----------
-    head : list of (what, text)
+    head : list of (label, text)
         Date, machine, versions, commands.
     cells : list of Cell
     losses : list of Loss
     notes : dict of str to dict of str to str
-        What must be known of a contestant's figures, by operation.
+        Notes on a competitor's figures, by operation.
     syncs : dict of str to str
-        What each does before a write returns.
+        What each competitor syncs before a write returns.
     sections : list of Section
-        The parts beside the matrix.
+        The parts apart from the matrix.
     complete : bool
-        Whether the run went to its end.
+        Whether everything was measured.
     """
 
     head: list[tuple[str, str]] = field(default_factory=list)
@@ -93,52 +93,54 @@ class Results:
     complete: bool = False
 
     def save(self, path: Path) -> None:
-        """Write, complete or not at all."""
+        """Write the results atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".new")
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
         os.replace(temporary, path)
 
-    def of(self, kind: str, num_records: int, threads: int = 1) -> Grid:
-        """Return the cells of a kind and a number of records."""
+    def of(self, workload: str, num_records: int, threads: int = 1) -> Grid:
+        """Return the cells of a workload of one length."""
         return Grid(
             cell
             for cell in self.cells
-            if (cell.kind, cell.num_records, cell.threads) == (kind, num_records, threads)
+            if (cell.workload, cell.num_records, cell.threads) == (workload, num_records, threads)
         )
 
-    def lost(self, contestant: str, kind: str) -> list[str]:
-        """Return the columns that a contestant lost of a kind, whatever the number of records."""
-        found = [x.columns for x in self.losses if (x.contestant, x.kind) == (contestant, kind)]
+    def lost(self, competitor: str, workload: str) -> list[str]:
+        """Return the columns that a competitor loses of a workload of any length."""
+        found = [
+            x.columns for x in self.losses if (x.competitor, x.workload) == (competitor, workload)
+        ]
         return list(dict.fromkeys(name for names in found for name in names))
 
 
 class Grid:
-    """Cells by contestant and operation."""
+    """Cells by competitor and operation."""
 
     def __init__(self, cells: Iterable[Cell]) -> None:
-        self._cells = {(cell.contestant, cell.operation): cell for cell in cells}
+        self._cells = {(cell.competitor, cell.operation): cell for cell in cells}
 
     def __bool__(self) -> bool:
         return bool(self._cells)
 
     @property
-    def contestants(self) -> list[str]:
-        """Their names, in the order of measuring."""
+    def competitors(self) -> list[str]:
+        """Names in the order in which they were measured."""
         return list(dict.fromkeys(name for name, _ in self._cells))
 
     @property
     def operations(self) -> list[str]:
-        """Those of which there is a cell."""
+        """Operations that have a cell."""
         found = {operation for _, operation in self._cells}
         return [name for name in OPERATIONS | LARGE_ONLY if name in found]
 
-    def cell(self, contestant: str, operation: str) -> Cell | None:
+    def cell(self, competitor: str, operation: str) -> Cell | None:
         """Return a cell."""
-        return self._cells.get((contestant, operation))
+        return self._cells.get((competitor, operation))
 
     def ratio(self, own: str, other: str, operation: str) -> float | None:
-        """Return one's figure through the other's; None unless both have one."""
+        """Return one figure divided by the other; None unless both exist."""
         one, two = self.cell(own, operation), self.cell(other, operation)
         if one is None or two is None or one.value is None or not two.value:
             return None
@@ -146,7 +148,7 @@ class Grid:
 
 
 def load(path: Path) -> Results:
-    """Return what was saved.
+    """Return stored results.
 
     Raises
     ------

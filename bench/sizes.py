@@ -1,7 +1,8 @@
-"""Sizes: bytes per record beside pcodec and Parquet, column by column, on the example's telemetry.
+"""Sizes: bytes per record compared with pcodec and Parquet, column by column.
 
-cmeta is charged for its whole file: schema, directories, checksums and index; the yardsticks for
-their columns only. Sizes are exact: on the same telemetry every machine finds the same.
+The telemetry is the example's. For cmeta the whole file counts: schema, directories, checksums and
+index; for the competitors only their columns. Sizes are exact: the same telemetry gives the same
+figures on every machine.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 
 import cmeta
 from bench import telemetry
+from bench.competitors.columns import len_parquet, len_pcodec, len_pcodec_wrapped
 from bench.dissect import ColumnParts, Dissection, dissect
 from bench.report import Goal, Section, Table, ratio
-from bench.yardsticks import len_parquet, len_pcodec, len_pcodec_wrapped
 from cmeta.schema.types import Field
 
 MOST_OF_PCODEC = 0.97
@@ -49,10 +50,10 @@ class ColumnSizes:
 
 
 def measure(quick: bool = False) -> list[Section]:
-    """Measure all telemetry; returns a section for each run, and one for short ones."""
+    """Measure all telemetry: a section for each run, and one for short runs."""
     num_cycles = telemetry.NUM_CYCLES_QUICK if quick else telemetry.NUM_CYCLES
-    runs = {kind: telemetry.load(kind, num_cycles) for kind in telemetry.KINDS}
-    sections = [_section(kind, columns) for kind, columns in runs.items()]
+    runs = {mode: telemetry.load(mode, num_cycles) for mode in telemetry.MODES}
+    sections = [_section(mode, columns) for mode, columns in runs.items()]
     return [*sections, _short_runs(runs)]
 
 
@@ -66,18 +67,18 @@ def compare(column: ColumnParts) -> ColumnSizes:
     )  # fmt: skip
 
 
-def _section(kind: str, columns: cmeta.Columns) -> Section:
-    path = telemetry.FOLDER / f"measured-{kind}.cmeta"
+def _section(mode: str, columns: cmeta.Columns) -> Section:
+    path = telemetry.FOLDER / f"measured-{mode}.cmeta"
     telemetry.write(path, columns)
     found = dissect(path)
     sizes = [compare(column) for column in found.columns]
     num_varying = sum(column.varies for column in found.columns)
     section = Section(
-        f"Size: {kind}",
+        f"Size: {mode}",
         f"{found.num_records:,} cycles of `examples/digits_mlp.py`, seed {telemetry.SEED}, "
-        f"{len(sizes)} columns, of which {num_varying} vary (at least {LEAST_VARYING} are asked "
-        "for). pcodec: the same integers in the same batches, level 8, absent cells left out and "
-        "their classes compressed too. Parquet: the best of six encodings of each column "
+        f"{len(sizes)} columns, of which {num_varying} vary (at least {LEAST_VARYING} are "
+        "required). pcodec: the same integers in the same batches, level 8, absent cells left out "
+        "and their classes compressed too. Parquet: the best of six encodings of each column "
         "(values: plain, dictionary, BYTE_STREAM_SPLIT; quanta: dictionary, DELTA_BINARY_PACKED, "
         "BYTE_STREAM_SPLIT), zstd, one row group, absent cells null.",
     )
@@ -92,7 +93,7 @@ def _section(kind: str, columns: cmeta.Columns) -> Section:
 
 
 def _totals(found: Dissection, sizes: list[ColumnSizes]) -> Table:
-    peers = {
+    competitors = {
         "pcodec, standalone": sum(size.pcodec for size in sizes),
         "pcodec, wrapped: no file headers": sum(size.pcodec_wrapped for size in sizes),
         "Parquet, best of six": sum(size.parquet for size in sizes),
@@ -101,14 +102,14 @@ def _totals(found: Dissection, sizes: list[ColumnSizes]) -> Table:
     rows = [
         [name, ratio(found.len_file, total), ratio(found.len_columns, total),
          f"{total / found.num_records:.3f}", f"{total:,}"]
-        for name, total in (own | peers).items()
+        for name, total in (own | competitors).items()
     ]  # fmt: skip
     header = ["", "whole cmeta file / it", "cmeta columns / it", "bytes per record", "bytes"]
     return Table("Totals", header, rows, _without_digest(found, sizes))
 
 
 def _without_digest(found: Dissection, sizes: list[ColumnSizes]) -> str:
-    """Say what the ratios are without the column that nothing compresses."""
+    """Return the ratios without the one column that cannot be compressed."""
     digest = sum(size.cmeta for size in sizes if size.name == DIGEST)
     others = [size for size in sizes if size.name != DIGEST]
     if not digest:
@@ -136,15 +137,15 @@ def _by_column(found: Dissection, sizes: list[ColumnSizes]) -> Table:
 
 
 def _losses(found: Dissection, sizes: list[ColumnSizes]) -> str:
-    """Say in which columns a yardstick is smaller, and by how many bytes."""
+    """Return the columns in which a competitor is smaller, and by how many bytes."""
     lines = []
-    for peer in ("pcodec", "pcodec_wrapped", "parquet"):
-        excess = {s.name: s.cmeta - getattr(s, peer) for s in sizes}
+    for competitor in ("pcodec", "pcodec_wrapped", "parquet"):
+        excess = {s.name: s.cmeta - getattr(s, competitor) for s in sizes}
         lost = sorted((n for n, e in excess.items() if e > 0), key=lambda n: -excess[n])
         each = ", ".join(f"{n} {excess[n]:,}" for n in lost) or "none"
         total = sum(excess[n] for n in lost)
         share = f" ({total / found.len_file:.1%} of the file)" if lost else ""
-        lines.append(f"- Bytes lost to {peer.replace('_', ', ')}{share}: {each}.")
+        lines.append(f"- Bytes lost to {competitor.replace('_', ', ')}{share}: {each}.")
     return "\n".join(lines)
 
 
@@ -164,14 +165,14 @@ def _short_runs(runs: dict[str, cmeta.Columns]) -> Section:
         f"Size of a short run: {SHORT_RUN} records",
         "The first records of the run, with the default schema and its metrics only. A metric that "
         "a cycle did not measure keeps its last value; all other fields are as recorded. A digest "
-        "is a random number of eight bytes, which nothing compresses: so both with and without.",
+        "is a random number of eight bytes, which cannot be compressed: sizes with and without it.",
     )
     rows = []
-    for kind, columns in runs.items():
+    for mode, columns in runs.items():
         for what, left_out in (("all fields", ()), (f"without {DIGEST}", (DIGEST,))):
             length = _len_short(columns, left_out)
-            rows.append([f"{kind}, {what}", f"{length / SHORT_RUN:.1f}", f"{length:,}"])
-            goal = Goal(f"{kind}, {what}", length, MOST_BYTES_OF_SHORT_RUN, "bytes")
+            rows.append([f"{mode}, {what}", f"{length / SHORT_RUN:.1f}", f"{length:,}"])
+            goal = Goal(f"{mode}, {what}", length, MOST_BYTES_OF_SHORT_RUN, "bytes")
             section.goals.append(goal)
     section.tables = [Table("Short runs", ["", "bytes per record", "bytes"], rows)]
     return section

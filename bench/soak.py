@@ -1,10 +1,10 @@
 """`python -m bench.soak`: a recorder killed 200 times, and a run of ten million records.
 
-Kills: a process records small batches and is killed by SIGKILL at random moments; after each the
-file is read, and at the end it must be, byte for byte, that of a run without a pause.
-Length: 10,000,000 cycles through `Recorder.log`; then validate, audit and iteration over the file.
-Peak memory of each is measured in a process of its own, against one a tenth as long: flat means
-that the difference does not grow with the records.
+Kills: a process records small batches and is killed with SIGKILL at random moments; the file is
+read after each kill, and in the end must equal that of an uninterrupted run, byte for byte.
+Length: 10,000,000 cycles through `Recorder.log`; then validate, audit and iterate over the file.
+Peak memory is measured in separate processes, for this run and for one a tenth as long: it is flat
+if the difference does not grow with the number of records.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _METRICS = ("entropy", "grad_energy", "val_accuracy", "loss_slope", "risk_score"
 
 
 def main() -> None:
-    """Soak, and print what was found."""
+    """Run the soak test, and print its figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, metavar="N")
     parser.add_argument("--records", type=int, default=10_000_000, metavar="N")
@@ -54,16 +54,16 @@ def _kills(folder: Path, num_kills: int) -> None:
     for number in range(num_kills):
         said = _killed(path, draw.random() ** 2 * 0.5)
         with cmeta.open(path) as run:
-            found = len(run)
-        if found < max(said, acknowledged):
-            sys.exit(f"kill {number}: {said} records acknowledged, {found} found")
-        acknowledged = found
+            num_found = len(run)
+        if num_found < max(said, acknowledged):
+            sys.exit(f"kill {number}: {said} records acknowledged, {num_found} found")
+        acknowledged = num_found
     end = acknowledged + 100
     _run("kill", path, end)
     whole = folder / "whole.cmeta"
     _run("kill", whole, end)
     if path.read_bytes() != whole.read_bytes():
-        sys.exit("the file differs from that of a run without a pause")
+        sys.exit("the file differs from that of an uninterrupted run")
     print(
         f"{num_kills} kills in {time.monotonic() - begun:.0f} s: {end:,} records, none missing or "
         f"doubled; the file of {path.stat().st_size:,} bytes equals the uninterrupted one"
@@ -103,7 +103,7 @@ def _length(folder: Path, num_records: int) -> None:
         )
         per = many["seconds"] / num_records * 1e6
         print(
-            f"  {what:16} {many['seconds']:8.1f} s  {per:7.2f} us a record   "
+            f"  {what:16} {many['seconds']:8.1f} s  {per:7.2f} us per record   "
             f"{few['peak'] / _MIB:7.1f} -> {many['peak'] / _MIB:7.1f} MiB  {many['more']}"
         )
     print(f"  the file: {path.stat().st_size:,} bytes")
@@ -155,7 +155,7 @@ _WORK: dict[str, Callable[[Path, int], str]] = {
 
 
 def _child(what: str, path: Path, num: int) -> None:
-    """Do one thing in this process, and print what it took."""
+    """Do one task in this process, and print its time and peak memory."""
     if what == "kill":
         _record_and_say(path, num)
         return

@@ -1,6 +1,6 @@
-"""Speed: writing and reading in bulk, a small range of a large file, importing, validating.
+"""Speed: bulk writes and reads, a small range of a large file, validation, import time.
 
-Times are medians on the machine at hand, one thread. Ratios come first: they travel better.
+Times are medians on one machine, one thread. Ratios come first: they carry over to others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 import cmeta
 from bench import telemetry
-from bench.peers import peers
+from bench.competitors.bulk import bulk_formats
 from bench.report import Goal, Section, Table, ratio
 from bench.timing import import_seconds, peak_memory, race
 
@@ -25,7 +25,7 @@ MOST_OPEN_MS, MOST_IMPORT_MS, MOST_BATCHES = 60.0, 80.0, 2
 ROUNDS, ROUNDS_QUICK = 9, 2
 RANGE = 1_000
 NUM_LARGE, NUM_LARGE_QUICK = 1_000_000, 100_000
-# Fourteen columns, ten of them floats: a record that every peer can hold as it is.
+# Fourteen columns, ten of them floats: a record that every competitor can hold unchanged.
 FIELDS = (
     "timestamp", "phase", "seed_state", "action_code", "loss_value", "coherence",
     "metrics.entropy", "metrics.grad_energy", "metrics.val_accuracy", "metrics.loss_slope",
@@ -35,7 +35,7 @@ FIELDS = (
 
 
 def measure(quick: bool = False) -> list[Section]:
-    """Measure everything; returns a section for each question."""
+    """Measure everything: a section for each question."""
     pa.set_cpu_count(1)
     rounds = ROUNDS_QUICK if quick else ROUNDS
     num_cycles = telemetry.NUM_CYCLES_QUICK if quick else telemetry.NUM_CYCLES
@@ -47,9 +47,9 @@ def measure(quick: bool = False) -> list[Section]:
 
 
 def _fourteen(columns: cmeta.Columns) -> dict[str, Any]:
-    """Return the fourteen columns as a user would give them, masked where something is absent.
+    """Return the fourteen columns as a user would pass them, masked where values are absent.
 
-    One that the run never recorded is all zero.
+    A column that the run never recorded is zero.
     """
     num_records = columns.num_records
     found = {}
@@ -71,10 +71,10 @@ def _bulk(columns: dict[str, Any], rounds: int) -> Section:
     num_records = len(columns["phase"])
     own = telemetry.FOLDER / "speed.cmeta"
     cmeta.write(own, columns)
-    others = peers(columns, own)
-    writers = {name: peer.write for name, peer in others.items()}
+    others = bulk_formats(columns, own)
+    writers = {name: other.write for name, other in others.items()}
     writing = race({"cmeta": lambda: cmeta.write(own, columns)} | writers, rounds)
-    readers = {name: peer.read for name, peer in others.items()}
+    readers = {name: other.read for name, other in others.items()}
     mine = {"cmeta": lambda: _read(own), "cmeta, codes": lambda: _read(own, codes=True)}
     reading = race(mine | readers, rounds)
     checks = race(
@@ -84,12 +84,14 @@ def _bulk(columns: dict[str, Any], rounds: int) -> Section:
         },
         rounds,
     )
-    paths = {"cmeta": own, "cmeta, codes": own} | {name: peer.path for name, peer in others.items()}
+    paths = {"cmeta": own, "cmeta, codes": own} | {
+        name: other.path for name, other in others.items()
+    }
     lengths = {name: path.stat().st_size for name, path in paths.items()}
     section = Section(
         "Speed: in bulk",
         f"{num_records:,} records of {len(columns)} columns, minibatch telemetry, median of "
-        f"{rounds} rounds after a warm one, one thread, files in the page cache. cmeta also syncs "
+        f"{rounds} rounds after a warm-up, one thread, files in the page cache. cmeta also syncs "
         "its file and its folder; phases are written as codes and read as names, in the row "
         "*codes* as codes. Parquet takes and gives numpy arrays. pcodec takes and gives the "
         "integers, batch by batch: quantising is not in its times.",
@@ -136,7 +138,7 @@ def _range(columns: dict[str, Any], num_large: int, rounds: int) -> Section:
         "the most that Python and numpy held at a time.",
     )
     rows = []
-    for num_records in (num_large // 5, num_large):  # what grows with the file shows
+    for num_records in (num_large // 5, num_large):  # shows what grows with the file
         path = _large_file(columns, num_records)
         for where, start in _places(path, num_records).items():
             rows.append(_range_row(path, where, start, num_records, rounds, section))
@@ -205,7 +207,7 @@ def _import(rounds: int) -> Section:
     found = {module: import_seconds(module, rounds) * 1e3 for module in modules}
     section = Section(
         "Speed: importing",
-        f"In a fresh process that has imported numpy; median of {rounds} after a warm one.",
+        f"In a fresh process that has imported numpy; median of {rounds} after a warm-up.",
     )
     section.goals = [Goal("import cmeta", found["cmeta"], MOST_IMPORT_MS, "ms")]
     rows = [[name, ratio(found["cmeta"], ms), f"{ms:.1f}"] for name, ms in found.items()]

@@ -1,7 +1,7 @@
-"""RESULTS.md: what has been measured, ratios first.
+"""RESULTS.md: ratios first, then absolute figures.
 
-A ratio is cmeta's figure through the other's: below 1 cmeta is smaller or faster. Above 1 the other
-is better, and the ratio is set in bold.
+A ratio is cmeta's figure divided by the other's: below 1 cmeta is smaller or faster; above 1 the
+other is, and the ratio is bold.
 """
 
 from __future__ import annotations
@@ -9,36 +9,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from bench.contestants import ENTRIES, OWN
-from bench.kinds import COLUMN, FIELDS, KINDS
+from bench.competitors import ENTRIES, OWN
 from bench.matrix import NUM_APPENDED
 from bench.report import Goal, Table
 from bench.results import LARGE_ONLY, OPERATIONS, Cell, Grid, Results
+from bench.workloads import COLUMN, FIELDS, WORKLOADS
 
 _UNITS = OPERATIONS | LARGE_ONLY
 
 HOW = f"""
 Fourteen columns, ten of them float32, masked where something is absent: {", ".join(FIELDS)}. \
-Numpy arrays go in and come out, for everybody; each contestant's answer is compared bit for bit \
-with what it was given before anything is timed. Every operation opens the file and closes it; \
-files are in the page cache. All are warmed by one run, then take turns; a time is the median of 3 \
-to 25 rounds, of a single one where a run takes more than two seconds. One thread, unless a table \
-says otherwise.
+Every competitor is given numpy arrays and returns them; the arrays are compared bit for bit \
+before anything is timed. Every operation opens and closes the file; files are in the page cache. \
+Each competitor is warmed up by one run, then all take turns; a time is the median of 3 to 25 \
+rounds, or a single run where that takes more than two seconds. One thread, unless a table says \
+otherwise.
 
-- *write*: all records as arrays; the loggers, one call a record.
+- *write*: all records as arrays; loggers: one call per record.
 - *read*: everything. *column*: `{COLUMN}` alone. *range*: a tenth of the records, at most 1,000, \
-by their timestamps, all columns. *open*: until the number of records is known.
-- *append*: {NUM_APPENDED} records to a file that was closed; who cannot, reads and writes anew.
-- *verify*: whatever the format can check of itself.
-- *memory*: by how much the resident peak of a process of its own rises, after a small warm run.
-- What a write leaves on disk, and what is synced, differs by format: see below. cmeta syncs file \
-and folder, the Parquet writers nothing.
-- Floats are multiples of a millionth, as cmeta stores them, so that everybody can keep them \
+by timestamp, all columns. *open*: until the number of records is known.
+- *append*: {NUM_APPENDED} records to a closed file; a format that cannot append is rewritten.
+- *verify*: whatever the format can check.
+- *memory*: the rise of the resident peak of a separate process, after a small warm-up.
+- Formats differ in what a write syncs to disk: see below. cmeta syncs file and folder, the \
+Parquet writers nothing.
+- Floats are multiples of a millionth, as cmeta stores them, so that every format can store them \
 exactly; without that rounding cmeta's sizes would not be comparable. Seeds are those that \
-`Recorder.cycle` derives, an arithmetic sequence: codings of differences reduce them to nothing, \
-the others pay eight bytes a record. Telemetry longer than \
-was trained (100,000 records) is that again, its floats scaled anew each time round, so that \
-no compressor finds them again.
+`Recorder.cycle` derives, an arithmetic sequence: delta codings reduce them to nothing, the others \
+need eight bytes a record. Telemetry longer than the trained run (100,000 records) repeats it with \
+its floats scaled differently each time, so that no compressor finds the repetition.
 """.strip()
 
 
@@ -54,22 +53,22 @@ def render(results: Results) -> str:
     if results.sections:
         parts.append(goals(results).render())
     if results.cells:
-        parts += [*absolutes(results), "## What must be known\n", *notes(results)]
+        parts += [*absolutes(results), "## Notes\n", *notes(results)]
     return "\n".join([*parts, *(section.render() for section in results.sections)])
 
 
 def goals(results: Results) -> Table:
-    """Return all goals of the sections beside the matrix."""
+    """Return the goals of all sections."""
     rows = [[part.title, *goal.row()] for part in results.sections for goal in part.goals]
     return Table("All goals", ["section", *Goal.HEADER], rows)
 
 
 def better(results: Results) -> Table:
-    """Return how often another is better than cmeta, and by how much at most."""
-    grids = [results.of(kind, length) for kind, length in pairs(results)]
+    """Return how often and by how much at most each competitor is better than cmeta."""
+    grids = [results.of(workload, length) for workload, length in pairs(results)]
     operations = [o for o in _UNITS if any(o in grid.operations for grid in grids)]
     rows = []
-    for name in dict.fromkeys(n for grid in grids for n in grid.contestants if n != OWN):
+    for name in dict.fromkeys(n for grid in grids for n in grid.competitors if n != OWN):
         row = [name]
         for operation in operations:
             found = [grid.ratio(OWN, name, operation) for grid in grids]
@@ -79,7 +78,7 @@ def better(results: Results) -> Table:
             row.append(f"**{share}, {figure(max(worse))}x**" if worse else share)
         rows.append(row)
     note = (
-        "In how many of the kinds and lengths that both were measured on the other is smaller or "
+        "In how many of the workloads and lengths measured for both the competitor is smaller or "
         "faster, and by how much at most. One thread."
     )
     return Table("Where others are better than cmeta", ["", *operations], rows, note)
@@ -96,9 +95,9 @@ def absolutes(results: Results) -> list[str]:
 
 
 def pairs(results: Results) -> list[tuple[str, int]]:
-    """Return kinds and lengths that were measured, the longest first."""
-    found = {(cell.kind, cell.num_records) for cell in results.cells}
-    order = list(KINDS)
+    """Return the measured workloads and lengths, longest first."""
+    found = {(cell.workload, cell.num_records) for cell in results.cells}
+    order = list(WORKLOADS)
     return sorted(found, key=lambda pair: (-pair[1], order.index(pair[0])))
 
 
@@ -108,21 +107,21 @@ _Show = Callable[[Grid, Cell], str]
 def _grids(results: Results, show: _Show) -> list[str]:
     threads = sorted({cell.threads for cell in results.cells})
     found = []
-    for kind, length in pairs(results):
+    for workload, length in pairs(results):
         for number in threads:
-            grid = results.of(kind, length, number)
+            grid = results.of(workload, length, number)
             if grid:
                 many = f", {number} threads" if number > 1 else ""
-                title = f"{kind}, {length:,} records{many}"
-                found.append(_grid(results, grid, kind, title, show))
+                title = f"{workload}, {length:,} records{many}"
+                found.append(_grid(results, grid, workload, title, show))
     return found
 
 
-def _grid(results: Results, grid: Grid, kind: str, title: str, show: _Show) -> str:
+def _grid(results: Results, grid: Grid, workload: str, title: str, show: _Show) -> str:
     reasons: list[str] = []
     rows = []
-    for name in grid.contestants:
-        mark = " †" if results.lost(name, kind) else ""
+    for name in grid.competitors:
+        mark = " †" if results.lost(name, workload) else ""
         row = [name + mark]
         for operation in grid.operations:
             cell = grid.cell(name, operation)
@@ -136,16 +135,16 @@ def _grid(results: Results, grid: Grid, kind: str, title: str, show: _Show) -> s
                 row.append(show(grid, cell))
         rows.append(row)
     remarks = [f"({number}) {reason}" for number, reason in enumerate(reasons, 1)]
-    lost = {name: results.lost(name, kind) for name in grid.contestants}
-    remarks += [f"† {n} does not give back: {', '.join(c)}" for n, c in lost.items() if c]
+    lost = {name: results.lost(name, workload) for name in grid.competitors}
+    remarks += [f"† {n} does not return: {', '.join(c)}" for n, c in lost.items() if c]
     note = "; ".join(remarks) + "." if remarks else ""
     return Table(title, ["", *grid.operations], rows, note).render()
 
 
 def _ratio_of(grid: Grid, cell: Cell) -> str:
-    if cell.contestant == OWN:
+    if cell.competitor == OWN:
         return "1"
-    ratio = grid.ratio(OWN, cell.contestant, cell.operation)
+    ratio = grid.ratio(OWN, cell.competitor, cell.operation)
     if ratio is None:
         return "-"
     return f"**{figure(ratio)}**" if ratio > 1 else figure(ratio)
@@ -162,7 +161,7 @@ def _figure_of(grid: Grid, cell: Cell) -> str:
 
 
 def figure(value: float) -> str:
-    """Return three digits, without an exponent."""
+    """Return three significant digits, without an exponent."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -178,11 +177,11 @@ def seconds(value: float) -> str:
 
 
 def notes(results: Results) -> list[str]:
-    """Return what each contestant syncs, and what must be known of its figures."""
+    """Return what each competitor syncs, and the notes on its figures."""
     rows = []
     for entry in ENTRIES:
         known = dict(results.notes.get(entry.name, {}))
         if entry.name in results.syncs:
-            told = "; ".join(f"*{what}*: {text}" for what, text in known.items())
-            rows.append(f"- **{entry.name}**. Syncs: {results.syncs[entry.name]}. {told}".rstrip())
+            texts = "; ".join(f"*{operation}*: {text}" for operation, text in known.items())
+            rows.append(f"- **{entry.name}**. Syncs: {results.syncs[entry.name]}. {texts}".rstrip())
     return ["\n".join(rows) + "\n"]

@@ -1,7 +1,7 @@
-"""The telemetry to measure on: real runs of the example, kept as `.cmeta` files under `out/bench`.
+"""The telemetry to measure: real runs of the example, stored as `.cmeta` files under `out/bench`.
 
-A run is trained once and loaded ever after; its name holds a digest of the example's sources, so
-a changed example is trained anew. What is measured is always encoded anew, by the code at hand.
+A run is trained once and loaded from then on; its file name contains a digest of the example's
+sources, so a changed example is trained again. The code under test always encodes it again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import cmeta
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "out" / "bench"
-KINDS = ("minibatch", "fullbatch", "diverging")
+MODES = ("minibatch", "fullbatch", "diverging")
 NUM_CYCLES = 100_000
 NUM_CYCLES_QUICK = 5_000
 SEED = 0
@@ -26,13 +26,13 @@ SEED = 0
 _T = TypeVar("_T")
 
 
-def load(kind: str, num_cycles: int = NUM_CYCLES, seed: int = SEED) -> cmeta.Columns:
-    """Return the telemetry of a run, training it if that has not been done.
+def load(mode: str, num_cycles: int = NUM_CYCLES, seed: int = SEED) -> cmeta.Columns:
+    """Return the telemetry of a run, training it unless it is stored.
 
     Parameters
     ----------
-    kind : str
-        One of `KINDS`: noisy minibatch descent, smooth descent on the full batch, or a run that
+    mode : str
+        One of `MODES`: noisy minibatch descent, smooth descent on the full batch, or a run that
         diverges.
     num_cycles, seed : int
 
@@ -41,30 +41,30 @@ def load(kind: str, num_cycles: int = NUM_CYCLES, seed: int = SEED) -> cmeta.Col
     Columns
         Every field that the run recorded, arrays of ``(num_cycles,)``.
     """
-    path = _path(kind, num_cycles, seed)
+    path = _path(mode, num_cycles, seed)
     try:
         with cmeta.open(path) as run:
             return run.read(codes=True)
     except FileNotFoundError:
-        _train(path, kind, num_cycles, seed)
+        _train(path, mode, num_cycles, seed)
     except cmeta.DecodeError as err:
-        print(f"{path.name}: {err}; training anew", file=sys.stderr)
-        _train(path, kind, num_cycles, seed)
+        print(f"{path.name}: {err}; training again", file=sys.stderr)
+        _train(path, mode, num_cycles, seed)
     with cmeta.open(path) as run:
         return run.read(codes=True)
 
 
 def write(path: Path, columns: cmeta.Columns) -> int:
-    """Write telemetry with the code at hand, quietly, and return the file's length in bytes."""
+    """Write telemetry without warnings, and return the file's length in bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", cmeta.PrecisionWarning)  # it has been rounded already
+        warnings.simplefilter("ignore", cmeta.PrecisionWarning)  # it is rounded already
         cmeta.write(path, columns)
     return path.stat().st_size
 
 
-def _path(kind: str, num_cycles: int, seed: int) -> Path:
-    return FOLDER / f"{kind}-{num_cycles}-{seed}-{_digest()}.cmeta"
+def _path(mode: str, num_cycles: int, seed: int) -> Path:
+    return FOLDER / f"{mode}-{num_cycles}-{seed}-{_digest()}.cmeta"
 
 
 @cache
@@ -78,11 +78,11 @@ def _digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:8]
 
 
-def _train(path: Path, kind: str, num_cycles: int, seed: int) -> None:
+def _train(path: Path, mode: str, num_cycles: int, seed: int) -> None:
     from examples.digits_mlp import schema, train
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    records = _with_progress(train(num_cycles, seed, mode=kind), f"training {kind}", num_cycles)
+    records = _with_progress(train(num_cycles, seed, mode=mode), f"training {mode}", num_cycles)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cmeta.PrecisionWarning)
         cmeta.write(path, records, schema())

@@ -1,6 +1,6 @@
-"""Timing: contestants take turns, warmed alike, and the median of the rounds counts.
+"""Timing: competitors take turns after a warm-up, and the median of the rounds counts.
 
-Taking turns spreads the machine's moods over all contestants; a median forgets a single hiccup.
+Taking turns spreads disturbances of the machine over all competitors; the median ignores outliers.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ print(time.perf_counter() - begin)
 """
 
 
-def race(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the median time of each contestant in seconds, after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+def race(competitors: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Return the median time of each competitor in seconds, after one warm-up round."""
+    times: dict[str, list[float]] = {name: [] for name in competitors}
     for number in range(rounds + 1):
-        for name, run in contestants.items():
+        for name, run in competitors.items():
             gc.collect()
             gc.disable()
             begin = time.perf_counter()
@@ -44,7 +44,7 @@ def race(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str,
 
 
 def peak_memory(run: Callable[[], Any]) -> int:
-    """Return the most bytes that Python and numpy held at a time beyond what they held before."""
+    """Return by how many bytes the peak of Python and numpy rises."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -57,7 +57,7 @@ def peak_memory(run: Callable[[], Any]) -> int:
 def import_seconds(module: str, rounds: int) -> float:
     """Return the median time in seconds to import a module in a fresh process that has numpy.
 
-    Its bytecode is cached, as it is where a package has been installed.
+    Its bytecode is cached, as in an installed package.
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(FOLDER / "bytecode")
@@ -67,20 +67,20 @@ def import_seconds(module: str, rounds: int) -> float:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
         )
-        if number:  # the first one fills the caches
+        if number:  # the first fills the caches
             found.append(float(done.stdout))
     return statistics.median(found)
 
 
 class Timing(NamedTuple):
-    """What turns have found.
+    """The time of a competitor.
 
     Attributes
     ----------
     seconds : float
         Median.
     spread : float
-        Between the quartiles, as a share of the median.
+        Interquartile range as a share of the median.
     rounds : int
     """
 
@@ -90,56 +90,56 @@ class Timing(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why a contestant has no time."""
+    """The reason for having no time."""
 
     reason: str
 
 
 def turns(
-    contestants: Mapping[str, Callable[[], Any]], budget: float, most: int = MOST_ROUNDS
+    competitors: Mapping[str, Callable[[], Any]], budget: float, most: int = MOST_ROUNDS
 ) -> dict[str, Timing | Failure]:
-    """Race with as many rounds for each contestant as its own time allows.
+    """Race with as many rounds for each competitor as its time allows.
 
-    All are warmed by one run each. The rounds of the slow are spread over those of the fast, and
-    each round begins with another contestant. One that fails is out, and the others go on.
+    Each is warmed up by one run. The rounds of slow competitors are spread over those of fast ones,
+    and each round begins with a different one. A competitor that fails drops out.
 
     Parameters
     ----------
-    contestants : mapping of str to callable
+    competitors : mapping of str to callable
     budget : float
-        Seconds for the rounds of one contestant; at least 3 rounds, but only one for a contestant
-        whose single run takes more.
+        Seconds for the rounds of one competitor; at least 3 rounds, but only one if a single run
+        takes longer.
     most : int
         Rounds at most.
     """
     found: dict[str, Timing | Failure] = {}
     times: dict[str, list[float]] = {}
     rounds: dict[str, int] = {}
-    _forget()
-    for name, run in contestants.items():
+    _freeze()
+    for name, run in competitors.items():
         warm = _attempt(run)
         if isinstance(warm, Failure):
             found[name] = warm
             continue
         times[name] = []
         rounds[name] = 1 if warm > budget else min(most, max(3, int(budget / max(warm, 1e-9))))
-    _forget()
+    _freeze()
     longest = max(rounds.values(), default=0)
     for number in range(longest):
         names = list(rounds)
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
             if _is_due(number, rounds[name], longest) and name not in found:
-                elapsed = _attempt(contestants[name])
+                elapsed = _attempt(competitors[name])
                 if isinstance(elapsed, Failure):
                     found[name] = elapsed
                 else:
                     times[name].append(elapsed)
-    return {name: found.get(name) or _summary(times[name]) for name in contestants}
+    return {name: found.get(name) or _summary(times[name]) for name in competitors}
 
 
-def _forget() -> None:
-    """Collect once, and spare what lives on every later collection: libraries are large."""
+def _freeze() -> None:
+    """Collect once, and exempt all live objects from later collections: libraries are large."""
     gc.collect()
     gc.freeze()
 
@@ -155,7 +155,7 @@ def _attempt(run: Callable[[], Any]) -> float | Failure:
         begin = time.perf_counter()
         run()
         return time.perf_counter() - begin
-    except Exception as err:  # whatever a contestant raises is a row of the results
+    except Exception as err:  # any error of a competitor becomes a row of the results
         return Failure(reason_of(err))
     finally:
         gc.enable()
@@ -170,6 +170,6 @@ def _summary(times: list[float]) -> Timing:
 
 
 def reason_of(err: Exception) -> str:
-    """Return an error in a line, to be shown in a table."""
+    """Return an error as one line, for a table."""
     lines = str(err).strip().splitlines()
     return f"{type(err).__name__}: {lines[0] if lines else ''}"[:120]

@@ -18,7 +18,7 @@ def found():
         Cell("Parquet, plain", "noisy", 1000, "size", value=60_000.0),
         Cell("Parquet, plain", "noisy", 1000, "write", value=0.004, spread=0.02, rounds=9),
         Cell("TensorBoard", "noisy", 1000, "size", value=585_000.0),
-        Cell("TensorBoard", "noisy", 1000, "write", reason="some 77 s: 0.8 ms a record"),
+        Cell("TensorBoard", "noisy", 1000, "write", reason="about 77 s: 0.8 ms per record"),
         Cell("cmeta", "smooth", 1000, "size", value=10_000.0),
         Cell("Parquet, plain", "smooth", 1000, "size", value=8_000.0),
         Cell("cmeta", "noisy", 1000, "write", threads=2, value=0.01),
@@ -48,7 +48,7 @@ def test_ratios_come_first_and_where_others_win_is_bold(found):
 
 def test_reasons_losses_notes_and_goals_are_said(found):
     text = tables.render(found)
-    assert "(1) some 77 s: 0.8 ms a record; † TensorBoard does not give back: seed_state." in text
+    assert "(1) about 77 s: 0.8 ms per record; † TensorBoard does not return: seed_state." in text
     assert "| TensorBoard †" in text
     assert "- **cmeta**. Syncs: file and folder. *append*: by a recorder" in text
     assert "| Sizes   | whole |" in text
@@ -104,20 +104,20 @@ def picture():
     return picture
 
 
-def test_the_points_are_ratios_with_the_span_of_the_kinds(found):
+def test_the_points_are_ratios_with_the_span_of_the_workloads(found):
     points = picture().points(found, "size")
     assert points == {"Parquet, plain": (3.0, 0.8, 3.0), "TensorBoard": (29.25, 29.25, 29.25)}
     assert picture().points(found, "write") == {"Parquet, plain": (0.2, 0.2, 0.2)}
 
 
-def test_who_was_measured_on_less_says_on_how_much(found):
+def test_a_shorter_measurement_has_its_length(found):
     longer = [Cell(name, "noisy", 5000, "write", value=1.0) for name in ("cmeta", "Parquet, plain")]
     large = [Cell("cmeta", "noisy", 10**8, "write", value=1.0)]
     found.cells += [*longer, *large, Cell("TensorBoard", "noisy", 5000, "write", reason="long")]
     found.cells[5] = Cell("TensorBoard", "noisy", 1000, "write", value=0.8)
-    told = picture().labels(found)
-    assert told["TensorBoard"] == "TensorBoard (1,000)"
-    assert told["Parquet, plain"] == "Parquet, plain"
+    names = picture().labels(found)
+    assert names["TensorBoard"] == "TensorBoard (1,000)"
+    assert names["Parquet, plain"] == "Parquet, plain"
 
 
 def test_the_picture_is_the_same_every_time_and_follows_the_background(found, tmp_path):
@@ -159,20 +159,20 @@ def test_rendering_what_was_kept(places, found, capsys):
     ("arguments", "message"),
     [
         (["--only", "sizes,speed"], "--only: found 'speed', expected some of size,"),
-        (["--kinds", "loud"], "--kinds: found 'loud', expected some of noisy,"),
-        (["--contestants", "HDF5"], "--contestants: found 'HDF5'"),
+        (["--workloads", "loud"], "--workloads: found 'loud', expected some of noisy,"),
+        (["--competitors", "HDF5"], "--competitors: found 'HDF5'"),
         (["--records", "ten"], "could not convert string to float: 'ten'"),
         (["--records", "1.5"], "'1.5' is not a number of records"),
     ],
 )
-def test_wishes_that_cannot_be(arguments, message, capsys):
+def test_options_that_are_refused(arguments, message, capsys):
     assert command.main(arguments) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_part_is_printed_and_leaves_the_results_alone(places, capsys):
-    wishes = ["--quick", "--only", "sizes,open", "--kinds", "constant", "--records", "1e2"]
-    assert command.main([*wishes, "--contestants", "Parquet, plain"]) == 0
+    options = ["--quick", "--only", "sizes,open", "--workloads", "constant", "--records", "1e2"]
+    assert command.main([*options, "--competitors", "Parquet, plain"]) == 0
     out = capsys.readouterr().out
     assert "**Part of a run only.**" in out
     assert "constant, 100 records" in out
@@ -182,7 +182,7 @@ def test_a_part_is_printed_and_leaves_the_results_alone(places, capsys):
     assert not command.STORED.exists()
 
 
-def test_a_part_beside_the_matrix_that_fails_is_a_section(monkeypatch):
+def test_another_part_that_fails_is_a_section(monkeypatch):
     assert command._sections("nowhere", True) == []
     from bench import sizes
 

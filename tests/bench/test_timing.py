@@ -1,4 +1,4 @@
-"""Turns: all are warmed, rounds follow the time that each takes, and a failure stops nobody else."""
+"""Turns: a warm-up, rounds in proportion to speed, and a failure that stops no other."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from bench.timing import Failure, Timing, turns
 
 
 class Clock:
-    """A clock that stands still but for those who work."""
+    """A clock that only workers advance."""
 
     def __init__(self):
         self.now = 0.0
@@ -70,5 +70,5 @@ def test_one_that_fails_is_out_and_the_others_go_on(clock):
     assert list(found) == ["never", "later", "fine"]
 
 
-def test_nobody_to_race():
+def test_no_competitors():
     assert turns({}, budget=1) == {}

@@ -1,7 +1,7 @@
-"""JSON lines by orjson: an object a record, absent keys left out; plain and gzip.
+"""JSON lines by orjson: one object per record, absent keys left out; plain and gzip.
 
-Floats are given as the shortest decimals that mean the same float32. JSON has no NaN and no
-infinities: orjson writes null for them, and they are lost.
+Floats are the shortest decimals that give the same float32. JSON has no NaN and no infinities:
+orjson writes null for them, and they are lost.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 import orjson
 
-from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, column_of, rows_of
+from bench.competitors.base import TIMESTAMP, Array, Competitor, Table, column_of, rows_of
 
 _DTYPES = {TIMESTAMP: "u8", "seed_state": "u8", "phase": "u1", "action_code": "u1"}
 
 
-class JsonLines(Contestant):
-    """One file, a line a record."""
+class JsonLines(Competitor):
+    """One file, one line per record."""
 
     packages = ("orjson",)
     rowwise = True
@@ -89,8 +89,8 @@ class GzipJsonLines(JsonLines):
 
     suffix = "jsonl.gz"
     notes: ClassVar = JsonLines.notes | {
-        "append": "a further member",
-        "verify": "everything is unpacked against gzip's CRC-32",
+        "append": "another gzip member",
+        "verify": "everything is decompressed and checked against gzip's CRC-32",
     }
 
     def opened(self, mode: str) -> Any:
@@ -98,7 +98,7 @@ class GzipJsonLines(JsonLines):
         return gzip.open(self._path, mode, compresslevel=6)
 
     def verify(self) -> None:
-        """Unpack everything."""
+        """Decompress everything."""
         with self.opened("rb") as file:
             while file.read(1 << 20):
                 pass

@@ -1,4 +1,4 @@
-"""SQLite by Python's own module: a table, its timestamp the primary key, one transaction."""
+"""SQLite by Python's module: one table, its primary key the timestamp, one transaction."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, column_of, rows_of
+from bench.competitors.base import TIMESTAMP, Array, Competitor, Table, column_of, rows_of
 
 
-class Sqlite(Contestant):
-    """One table; u64 as the signed integers of the same bits, which is all that SQLite has."""
+class Sqlite(Competitor):
+    """One table; u64 as signed integers of the same bits, since SQLite has no others."""
 
     rowwise = True
     sync = "synchronous=FULL, a rollback journal (SQLite's defaults)"
@@ -29,9 +29,9 @@ class Sqlite(Contestant):
         )
         with self._base() as base:
             base.execute(f"create table run ({columns})")
-            kinds = [(name, values.dtype.str) for name, values in table.items()]
+            dtypes = [(name, values.dtype.str) for name, values in table.items()]
             base.execute("create table columns (name text, dtype text)")
-            base.executemany("insert into columns values (?, ?)", kinds)
+            base.executemany("insert into columns values (?, ?)", dtypes)
             self._insert(base, table)
 
     def append(self, table: Table) -> None:
@@ -40,7 +40,7 @@ class Sqlite(Contestant):
             self._insert(base, table)
 
     def open(self) -> int:
-        """Count the records by the last one, which the primary key gives at once."""
+        """Count the records by the largest primary key."""
         with self._base() as base:
             return base.execute("select max(rowid) from run").fetchone()[0] + 1
 
@@ -60,7 +60,7 @@ class Sqlite(Contestant):
         """Check the structure."""
         with self._base() as base:
             if base.execute("pragma integrity_check").fetchone() != ("ok",):
-                raise AssertionError("the database that was just written is not valid")
+                raise AssertionError("the database just written is not valid")
 
     @property
     def _path(self) -> Any:

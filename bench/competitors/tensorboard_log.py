@@ -1,7 +1,7 @@
-"""TensorBoard: torch's `SummaryWriter`, a scalar for each value; read by its `EventAccumulator`.
+"""TensorBoard: torch's `SummaryWriter`, one scalar per value, read by its `EventAccumulator`.
 
-A scalar is a float32, so integers beyond 2^24 are lost. Absent values are not logged; what is read
-comes back by tag, and is put in its place by the step.
+A scalar is a float32, so integers beyond 2^24 are lost. Absent values are not logged; scalars are
+read by tag and assigned to records by step.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, rows_of
-from bench.contestants.series import placed
+from bench.competitors.base import TIMESTAMP, Array, Competitor, Table, rows_of
+from bench.competitors.series import placed
 
 
-class TensorBoard(Contestant):
-    """One event file for each writing."""
+class TensorBoard(Competitor):
+    """One event file per write."""
 
     packages = ("tensorboard", "torch")
     sync = "none; flushed at close"
     rowwise = True
     is_logger = True
     notes: ClassVar = {
-        "open": "there is no index: all events are read",
+        "open": "no index: all events are read",
         "column": "all events are read",
         "range": "all events are read",
-        "append": "a further event file, by a further writer",
+        "append": "another event file, by another writer",
         "verify": "CRC-32C of each event is checked whenever it is read",
     }
 

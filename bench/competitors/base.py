@@ -1,8 +1,8 @@
-"""`Contestant`: what every format must be able to do to be measured.
+"""`Competitor`: the operations that a format needs to be measured.
 
-A table is a mapping of names to arrays of ``(n_records,)``, masked arrays where something is
-absent; ``timestamp`` ascends. A contestant writes a table and gives tables back. What its format
-has no way to do is None (`append`, `verify`), or is done as its users must, which `notes` says.
+A table maps names to arrays of ``(n_records,)``, masked where values are absent; ``timestamp``
+ascends. A competitor writes a table and reads tables. An operation that its format lacks is None
+(`append`, `verify`), or is done the way its users have to do it, which `notes` states.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ Table = dict[str, Array]
 TIMESTAMP = "timestamp"
 
 
-class Contestant(ABC):
+class Competitor(ABC):
     """A format under test, in a folder of its own.
 
     Parameters
     ----------
     folder : Path
-        Its own; made here.
+        Its own folder, created if it does not exist.
     threads : int
         How many it may use.
 
     Attributes
     ----------
     packages : tuple of str
-        The distributions that it needs, whose versions the results state.
+        Distributions that it needs; the results state their versions.
     sync : str
-        What it does before a write returns, so that the power may fail.
+        What it syncs before a write returns, to survive a loss of power.
     notes : dict of str to str
-        What must be known of a figure, by operation.
+        Notes on its figures, by operation.
     threaded : frozenset of str
-        The operations in which it uses more threads than one if it may.
+        Operations that use several threads if allowed to.
     rowwise : bool
         Whether records pass through Python one at a time.
     is_logger : bool
-        Whether a call for each record is how its users write.
+        Whether its users write with one call per record.
     memory_elsewhere : bool
-        Whether a process of its own does part of the work, which the peak does not count.
+        Whether a child process does part of the work, which the peak does not include.
     """
 
     packages: ClassVar[tuple[str, ...]] = ()
@@ -66,11 +66,11 @@ class Contestant(ABC):
 
     @abstractmethod
     def write(self, table: Table) -> None:
-        """Write a table as a whole; what was there is replaced."""
+        """Write a table, replacing any earlier one."""
 
     @abstractmethod
     def open(self) -> int:
-        """Open what was written, and return the number of records; nothing is kept open."""
+        """Open the file, and return the number of records; nothing stays open."""
 
     @abstractmethod
     def read_all(self) -> Table:
@@ -101,13 +101,13 @@ def joined(first: Table, second: Table) -> Table:
 
 
 def mask_of(values: Array) -> npt.NDArray[np.bool_] | None:
-    """Return where values are absent; None if nowhere."""
+    """Return the mask of absent values; None if all are present."""
     mask = np.ma.getmask(values)
     return mask if mask is not np.ma.nomask and mask.any() else None
 
 
 def masked(values: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
-    """Return a plain array if nothing is absent, else a masked one."""
+    """Return a masked array, or a plain one if all values are present."""
     return values if mask is None or not mask.any() else np.ma.MaskedArray(values, mask)
 
 
@@ -115,7 +115,7 @@ def decimals(values: Array) -> Array:
     """Return float64 whose shortest decimal notation is that of the float32 of the telemetry.
 
     Telemetry is a multiple of a millionth wherever float32 is finer than that, so six decimals
-    give the same float32 again; text formats are spared 17 digits.
+    give the same float32; text formats need not write 17 digits.
     """
     with np.errstate(over="ignore"):
         return np.round(values.astype(np.float64), 6)

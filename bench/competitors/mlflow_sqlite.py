@@ -1,7 +1,7 @@
-"""MLflow on a store of SQLite: `log_metrics` for each record, read by the client, by metric.
+"""MLflow on SQLite: `log_batch` for each record, read back metric by metric.
 
-A metric is a float64: integers beyond 2^53 are lost. The store's tables are made beforehand and
-not timed; a run is made for each writing.
+A metric is a float64: integers beyond 2^53 are lost. Creating the tables is not timed; each write
+creates a run.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, rows_of
-from bench.contestants.series import placed
+from bench.competitors.base import TIMESTAMP, Array, Competitor, Table, rows_of
+from bench.competitors.series import placed
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before mlflow is imported, which looks
 os.environ["DO_NOT_TRACK"] = "true"
@@ -26,17 +26,17 @@ from mlflow.utils.time import get_current_time_millis
 _EXPERIMENT = "0"
 
 
-class Mlflow(Contestant):
+class Mlflow(Competitor):
     """A run in a database of its own."""
 
     packages = ("mlflow",)
-    sync = "SQLite's defaults, a commit a record"
+    sync = "SQLite's defaults, one commit per record"
     rowwise = True
     is_logger = True
     notes: ClassVar = {
-        "size": "the database, of which some 0.8 MB are its empty tables",
+        "size": "the database, including about 0.8 MB of empty tables",
         "column": "`get_metric_history`",
-        "range": "no query by step: every metric is read whole",
+        "range": "no query by step: every metric is read in full",
         "verify": "none",
     }
 
@@ -46,12 +46,12 @@ class Mlflow(Contestant):
             logging.getLogger(name).setLevel(logging.ERROR)
         place = folder.resolve()
         self._client = MlflowClient(tracking_uri=f"sqlite:///{place}/mlflow.db")
-        self._client.get_experiment(_EXPERIMENT)  # makes the tables
+        self._client.get_experiment(_EXPERIMENT)  # creates the tables
         runs = self._client.search_runs([_EXPERIMENT], max_results=1)
         self._run = runs[0].info.run_id if runs else ""
 
     def write(self, table: Table) -> None:
-        """Log everything in a new run; the one before is deleted for good."""
+        """Log everything in a new run, and delete the one before."""
         if self._run:
             self._remove()
         self._run = self._client.create_run(_EXPERIMENT).info.run_id
@@ -77,7 +77,7 @@ class Mlflow(Contestant):
         return {TIMESTAMP: steps} | found
 
     def read_column(self, name: str) -> Array:
-        """Read one metric, and the steps that say where it belongs."""
+        """Read one metric and its steps."""
         return self._column(name, self._steps())
 
     def _log(self, values: dict[str, Any], step: int) -> None:

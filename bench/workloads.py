@@ -1,10 +1,10 @@
-"""The four telemetries of the matrix, as tables of any length: fourteen columns that all can hold.
+"""The four workloads of the matrix, of any length: fourteen columns that every format can hold.
 
-Three are the example's real runs; the fourth is made: metrics that mostly stay as they are, some
-that come late, one that comes rarely. A longer table than was trained is the same telemetry again,
-its floats scaled anew each time round: were they the same, a compressor that looks far back would
-find them again, as it never does in a run. Values are as cmeta gives them back, float32 rounded to
-a millionth, so that nobody can lose more than another.
+Three are real runs of the example. The fourth is synthetic: metrics that mostly stay constant, some
+that begin late, one that is rare. A table longer than the trained run repeats it with its floats
+scaled differently each time: a compressor with a long window would find an exact repetition, which
+no run contains. Floats are float32 rounded to a millionth, as cmeta stores them, so that every
+competitor can return them exactly.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench import telemetry
-from bench.contestants.base import Array, Table, masked
+from bench.competitors.base import Array, Table, masked
 from cmeta.format.stages import fixed_point
 from cmeta.schema.load import shipped_format
 
-KINDS = {
+WORKLOADS = {
     "noisy": "the example's minibatch descent",
     "smooth": "the example's descent on the full batch",
-    "diverging": "a run that diverges again and again, with NaN and infinities",
-    "constant": "metrics that mostly stay as they are, with late ones",
+    "diverging": "a run that diverges repeatedly, with NaN and infinities",
+    "constant": "metrics that mostly stay constant, some late",
 }
 _TRAINED = {"noisy": "minibatch", "smooth": "fullbatch", "diverging": "diverging"}
 FIELDS = (
@@ -31,70 +31,70 @@ FIELDS = (
     "metrics.entropy_drift", "metrics.coherence_decay", "metrics.oscillation_index",
     "metrics.risk_score",
 )  # fmt: skip
-COLUMN = "loss_value"  # the one that is read alone
+COLUMN = "loss_value"  # read alone
 CHUNK = 1_000_000
-_SCALE = 0.0137  # by which the floats grow each time round
+_SCALE = 0.0137  # growth of the floats with each repetition
 
 
-def table(kind: str, num_records: int, num_cycles: int) -> Table:
+def table(workload: str, num_records: int, num_cycles: int) -> Table:
     """Return telemetry.
 
     Parameters
     ----------
-    kind : str
-        One of `KINDS`.
+    workload : str
+        One of `WORKLOADS`.
     num_records : int
         How many records.
     num_cycles : int
-        How many of them are trained; more are made of those.
+        Records that are trained; further ones repeat those.
 
     Returns
     -------
     dict of str to array, (num_records,)
         By the names of `FIELDS`; masked arrays where something is absent.
     """
-    if kind == "constant":
+    if workload == "constant":
         return _constant(num_records)
-    trained = _trained(kind, num_cycles)
+    trained = _trained(workload, num_cycles)
     times = -(-num_records // len(trained["timestamp"]))
     long = {name: _again(values, times)[:num_records] for name, values in trained.items()}
     return long | _counters(0, num_records)
 
 
-def chunks(kind: str, num_records: int, num_cycles: int) -> Iterator[Table]:
-    """Yield a table in chunks of at most `CHUNK` records, for runs beyond the memory."""
-    whole = table(kind, min(num_records, CHUNK), num_cycles)
+def chunks(workload: str, num_records: int, num_cycles: int) -> Iterator[Table]:
+    """Yield a table in chunks of at most `CHUNK` records, for runs larger than memory."""
+    whole = table(workload, min(num_records, CHUNK), num_cycles)
     for begin in range(0, num_records, CHUNK):
         count = min(CHUNK, num_records - begin)
         yield {name: values[:count] for name, values in whole.items()} | _counters(begin, count)
 
 
 def further(given: Table, count: int, begin: int) -> Table:
-    """Return records that go on from a timestamp: the first ones of a table again."""
+    """Return records for appending from a timestamp on: the first ones of a table again."""
     return {name: values[:count] for name, values in given.items()} | _counters(begin, count)
 
 
-def _trained(kind: str, num_cycles: int) -> Table:
-    columns = telemetry.load(_TRAINED[kind], num_cycles)
+def _trained(workload: str, num_cycles: int) -> Table:
+    columns = telemetry.load(_TRAINED[workload], num_cycles)
     found = {}
     for name in FIELDS:
         if name in columns:
             found[name] = masked(columns[name], ~columns.present[name])
         else:
             dtype = columns.schema[name].dtype.newbyteorder("=")
-            found[name] = np.zeros(columns.num_records, dtype)  # never recorded by this run
+            found[name] = np.zeros(columns.num_records, dtype)  # this run never recorded it
     return found
 
 
 def _again(values: Array, times: int) -> Array:
-    """Return values end to end, floats scaled by another factor each time."""
+    """Return values repeated, floats scaled by another factor each time."""
     if times == 1:
         return values
     join = np.ma.concatenate if isinstance(values, np.ma.MaskedArray) else np.concatenate
     if values.dtype.kind != "f":
         return join([values] * times)
     plain, mask = np.ma.getdata(values), np.ma.getmask(values)
-    with np.errstate(over="ignore"):  # what diverges may be close to the largest float
+    with np.errstate(over="ignore"):  # diverging values may be close to the largest float
         scaled = [_rounded(plain * np.float32(1 + _SCALE * number)) for number in range(1, times)]
     return join(
         [values, *(masked(part, None if mask is np.ma.nomask else mask) for part in scaled)]
@@ -102,14 +102,14 @@ def _again(values: Array, times: int) -> Array:
 
 
 def _counters(begin: int, count: int) -> Table:
-    """Return what never repeats, however often the telemetry does."""
+    """Return the columns that never repeat."""
     timestamps = np.arange(begin, begin + count, dtype=np.uint64)
     seeds = timestamps * np.uint64(0x9E3779B97F4A7C15) + np.uint64(telemetry.SEED)
     return {"timestamp": timestamps, "seed_state": seeds}
 
 
 def _constant(num_records: int) -> Table:
-    """Make metrics that stay for hundreds of records; two begin late, one comes rarely."""
+    """Return metrics that stay constant for hundreds of records; two begin late, one is rare."""
     generator = np.random.default_rng(telemetry.SEED)
     ordinals = np.arange(num_records)
     found: Table = _counters(0, num_records)
@@ -129,7 +129,7 @@ def _constant(num_records: int) -> Table:
 
 
 def _rounded(values: Array) -> Array:
-    """Return what cmeta makes of floats."""
+    """Return floats as cmeta stores them."""
     facts = shipped_format().codecs.quantise
     unit, bits = facts.quanta_per_unit, facts.product_bits
     narrow = values.astype(np.float32)
@@ -140,9 +140,9 @@ def _rounded(values: Array) -> Array:
 
 
 def is_same(found: Table, given: Table, name: str) -> bool:
-    """Whether a column came back bit for bit: presence, type, and what is present.
+    """Return whether a column came back bit for bit: its type, its mask and its values.
 
-    A column that is absent everywhere need not come back at all.
+    A column that is absent in every record may be missing.
     """
     if name not in found:
         return bool(np.ma.getmaskarray(given[name]).all())

@@ -1,8 +1,8 @@
-"""The yardsticks: the same columns in pcodec and in Parquet, each as well as it can.
+"""The bytes of single columns in pcodec and in Parquet, for `bench.sizes`.
 
-pcodec is given the integers that cmeta codes, batch by batch. Parquet is given whole columns, in
-one row group, in the best of six encodings for each column. Neither pays for anything but its
-columns: no schema, no checksums, no file metadata.
+pcodec compresses the integers that cmeta codes, batch by batch. Parquet stores whole columns in one
+row group, each in the best of six encodings. Only the columns count: no schema, no checksums, no
+file metadata.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cmeta.schema.load import shipped_format
 
 Array = npt.NDArray[Any]
 
-# What pcodec compresses best of the types that hold a class and that it takes unasked.
+# The type for classes that pcodec compresses best without special options.
 CLASS_DTYPE = np.uint16
 COMPRESSION = "zstd"
 _PLAIN, _DICTIONARY = "PLAIN", "dictionary"
@@ -32,7 +32,7 @@ _SPLIT, _DELTA = "BYTE_STREAM_SPLIT", "DELTA_BINARY_PACKED"
 
 
 def pcodec_streams(piece: Piece) -> Iterator[Array]:
-    """Yield what pcodec must compress of a piece: the values, and the classes unless constant."""
+    """Yield the arrays of a piece that pcodec compresses: values, and classes unless constant."""
     if piece.integers.size:
         yield piece.integers
     if (piece.classes != piece.classes[0]).any():
@@ -61,9 +61,9 @@ def len_pcodec_wrapped(column: ColumnParts) -> int:
 def len_parquet(column: ColumnParts) -> dict[str, int]:
     """Return the compressed bytes of a column's chunk in each of the six encodings.
 
-    Of a float, three encodings are of the values in their own type and three of the quanta; of an
-    integer likewise, with the quanta in the narrowest signed type. Where quanta cannot stand for a
-    NaN or an infinity, the column of classes that they need is counted with them.
+    Three encodings store the values in their own type and three store the quanta in the narrowest
+    signed type. A column with NaN or infinities, which quanta cannot represent, also needs a column
+    of classes; its bytes are included.
     """
     facts = shipped_format().codecs.classes
     codes = np.concatenate([piece.classes for piece in column.pieces])
@@ -71,7 +71,7 @@ def len_parquet(column: ColumnParts) -> dict[str, int]:
     finite = codes == facts.value
     values, _ = classes.decode(codes, _finite(column), 0, facts)
     if values.dtype == bool:
-        values = values.astype(np.uint8)  # Parquet's booleans have one encoding only
+        values = values.astype(np.uint8)  # Parquet has a single encoding for booleans
     quanta = np.zeros(len(codes), np.int64)
     quanta[finite] = _quanta(column)
     quanta = quanta.astype(_narrowest(quanta))
@@ -89,9 +89,9 @@ def _finite(column: ColumnParts) -> Array:
 
 
 def _quanta(column: ColumnParts) -> npt.NDArray[np.int64]:
-    """Return integers that mean the same in all batches.
+    """Return integers of one mode for all batches.
 
-    Batches of a lossless float may differ in their mode; then the whole column is given one.
+    Batches of a lossless float may differ in mode; the whole column is then encoded in one.
     """
     if len({piece.mode for piece in column.pieces if piece.integers.size}) <= 1:
         return np.concatenate([piece.integers for piece in column.pieces])
@@ -99,7 +99,7 @@ def _quanta(column: ColumnParts) -> npt.NDArray[np.int64]:
 
 
 def _narrowest(quanta: npt.NDArray[np.int64]) -> Any:
-    """Return the narrower of Parquet's two integer types that holds all quanta."""
+    """Return the narrowest of Parquet's integer types that holds all quanta."""
     limits = np.iinfo(np.int32)
     fits = quanta.size == 0 or (quanta.min() >= limits.min and quanta.max() <= limits.max)
     return np.int32 if fits else np.int64

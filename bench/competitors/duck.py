@@ -10,17 +10,17 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, joined, masked
-from bench.contestants.parquet import arrow_of
+from bench.competitors.base import TIMESTAMP, Array, Competitor, Table, joined, masked
+from bench.competitors.parquet import arrow_of
 
 
-class DuckDb(Contestant):
+class DuckDb(Competitor):
     """`COPY ... TO`, and `SELECT ... FROM` the file; a connection for each operation."""
 
     packages = ("duckdb", "pyarrow")
     threaded = frozenset({"write", "read", "column"})
     notes: ClassVar = {
-        "append": "Parquet takes no more: the file is read and written anew",
+        "append": "Parquet cannot append: the file is read and rewritten",
         "verify": "no checksums that DuckDB checks",
     }
 
@@ -29,14 +29,14 @@ class DuckDb(Contestant):
         self._copy(_arrow(table))
 
     def write_chunks(self, chunks: Iterator[Table]) -> None:
-        """Write tables one after the other; DuckDB takes them as it goes."""
+        """Write tables one after the other; DuckDB consumes them lazily."""
         first = _arrow(next(chunks))
         rest = (batch for chunk in chunks for batch in _arrow(chunk).to_batches())
         batches = itertools.chain(first.to_batches(), rest)
         self._copy(pa.RecordBatchReader.from_batches(first.schema, batches))
 
     def open(self) -> int:
-        """Count the records, which the footer tells."""
+        """Count the records, which the footer states."""
         return int(self._query("count(*) as n")["n"][0])
 
     def read_all(self) -> Table:

@@ -1,4 +1,4 @@
-"""How the peers write and read the timed columns: Parquet as arrays, pcodec as integers."""
+"""Parquet of whole arrays and pcodec of integers, for the bulk race of `bench.speed`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pcodec import standalone
 
+from bench.competitors.columns import pcodec_streams
 from bench.dissect import dissect
-from bench.yardsticks import pcodec_streams
 
 Array = npt.NDArray[Any]
 
 
-class Peer(NamedTuple):
-    """A format under test.
+class BulkFormat(NamedTuple):
+    """A competing format as two functions.
 
     Attributes
     ----------
     path : Path
         The file that `write` makes and `read` reads.
     write, read : callable
-        Without arguments; `read` returns all that the file holds.
+        Functions without parameters; `read` returns the whole content.
     """
 
     path: Path
@@ -35,15 +35,15 @@ class Peer(NamedTuple):
     read: Callable[[], Any]
 
 
-def peers(arrays: Mapping[str, Array], own: Path) -> dict[str, Peer]:
-    """Return the peers by name.
+def bulk_formats(arrays: Mapping[str, Array], own: Path) -> dict[str, BulkFormat]:
+    """Return the formats by name.
 
     Parameters
     ----------
     arrays : mapping of str to array, (n_records,)
-        The columns; masked where something is absent.
+        Columns, masked where values are absent.
     own : Path
-        The same columns as a `.cmeta` file, which pcodec's integers are taken from.
+        The same columns as a `.cmeta` file, from which pcodec's integers are taken.
     """
     floats = [name for name, values in arrays.items() if values.dtype.kind == "f"]
     plain = {"compression": "none", "use_dictionary": False}
@@ -59,7 +59,7 @@ def peers(arrays: Mapping[str, Array], own: Path) -> dict[str, Peer]:
     }
 
 
-def _parquet(path: Path, arrays: Mapping[str, Array], options: Mapping[str, Any]) -> Peer:
+def _parquet(path: Path, arrays: Mapping[str, Array], options: Mapping[str, Any]) -> BulkFormat:
     def write() -> None:
         table = pa.table({name: _arrow(values) for name, values in arrays.items()})
         pq.write_table(table, path, **options)
@@ -68,7 +68,7 @@ def _parquet(path: Path, arrays: Mapping[str, Array], options: Mapping[str, Any]
         table = pq.read_table(path, use_threads=False)
         return {name: table[name].to_numpy() for name in table.column_names}
 
-    return Peer(path, write, read)
+    return BulkFormat(path, write, read)
 
 
 def _arrow(values: Array) -> pa.Array:
@@ -77,7 +77,7 @@ def _arrow(values: Array) -> pa.Array:
     return pa.array(values)
 
 
-def _pcodec(path: Path, own: Path) -> Peer:
+def _pcodec(path: Path, own: Path) -> BulkFormat:
     pieces = [piece for column in dissect(own).columns for piece in column.pieces]
     streams = [stream for piece in pieces for stream in pcodec_streams(piece)]
     config = pcodec.ChunkConfig()
@@ -94,4 +94,4 @@ def _pcodec(path: Path, own: Path) -> Peer:
         cuts = zip(ends, lengths, strict=True)
         return [standalone.simple_decompress(bytes(data[end - n : end])) for end, n in cuts]
 
-    return Peer(path, write, read)
+    return BulkFormat(path, write, read)

@@ -1,4 +1,4 @@
-"""cmeta itself, as its users call it; phases and actions as codes, as the others store them."""
+"""cmeta itself, called as users call it; phases and actions as codes, as the others store them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 import cmeta
-from bench.contestants.base import Array, Contestant, Table, masked
+from bench.competitors.base import Array, Competitor, Table, masked
 
 
-class Chronicle(Contestant):
+class Chronicle(Competitor):
     """A closed `.cmeta` file of the default schema."""
 
     packages = ("cmeta-format",)
     sync = "file and folder"
     threaded = frozenset({"read", "column"})
     notes: ClassVar = {
-        "append": '`Recorder`, `mode="resume"`, one call a record; also closes the file',
+        "append": '`Recorder`, `mode="resume"`, one call per record; also closes the file',
         "verify": "`validate`: every byte against every rule, canonical choices included",
     }
 
     def write(self, table: Table) -> None:
-        """Write, as a user does with arrays."""
+        """Write arrays as users do."""
         self.write_chunks(table)
 
     def write_chunks(self, chunks: Table | Iterator[Table]) -> None:
@@ -65,7 +65,7 @@ class Chronicle(Contestant):
     def verify(self) -> None:
         """Check everything."""
         if not cmeta.validate(self._path).ok:
-            raise AssertionError("the file that was just written is not valid")
+            raise AssertionError("the file just written is not valid")
 
     @property
     def _path(self) -> Any:

@@ -1,7 +1,7 @@
-"""MCAP by its Python package: a message a record, a packed structure of a known layout.
+"""MCAP by its Python package: one message per record, a packed structure of a known layout.
 
-The most compact message that needs no library: the bytes of a numpy structure, and a bit for each
-field that says whether it is there. Chunks of 1 MiB, zstd, the package's defaults.
+This is the most compact message that needs no library: the bytes of a numpy structure, and a bit
+for the presence of each field. Chunks of 1 MiB, zstd, the package's defaults.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 from mcap.reader import make_reader
 from mcap.writer import Writer
 
-from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, joined, mask_of, masked
+from bench.competitors.base import TIMESTAMP, Array, Competitor, Table, joined, mask_of, masked
 
 _TOPIC, _BITS = "cycles", " present"
 
 
-class Mcap(Contestant):
+class Mcap(Competitor):
     """One file of one channel; the log time is the timestamp."""
 
     packages = ("mcap", "zstandard")
     rowwise = True
     notes: ClassVar = {
         "column": "every message is read",
-        "append": "not in the Python package: the file is read and written anew",
+        "append": "not in the Python package: the file is read and rewritten",
         "verify": "every message is read, each chunk against its CRC-32",
     }
 

@@ -1,4 +1,4 @@
-"""Series of (step, value), as loggers keep them, put back into columns."""
+"""Series of (step, value), as loggers store them, turned into columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contestants.base import TIMESTAMP, Array, masked
+from bench.competitors.base import TIMESTAMP, Array, masked
 
 _DTYPES = {TIMESTAMP: "u8", "seed_state": "u8", "phase": "u1", "action_code": "u1"}
 
@@ -29,7 +29,7 @@ def placed(name: str, own_steps: list[int], values: list[Any], steps: Array) -> 
 
 
 def _as(values: Array, dtype: np.dtype[Any]) -> Array:
-    """Cast; what a logger made of an integer or an infinity is not made good here."""
+    """Cast, without repairing integers or infinities that a logger has changed."""
     if dtype.kind == "f":
         limit = float(np.finfo(dtype).max)
         kept = np.where(np.isfinite(values), np.clip(values, -limit, limit), values)

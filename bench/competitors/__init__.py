@@ -1,7 +1,8 @@
-"""The contestants of the matrix: each stores the same columns in its own format.
+"""The competitors: each stores the same columns in its own format.
 
-One module for each, with one small interface (`base.Contestant`). Arrays in, arrays out, masked
-where a value is absent; what stands between is the contestant's own affair, and is timed.
+Each module implements one small interface, `base.Competitor`: arrays in and arrays out, masked
+where a value is absent. All conversion in between belongs to the competitor, and is timed.
+`bulk` and `columns` hold the simpler comparisons of `bench.speed` and `bench.sizes`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import importlib
 from typing import NamedTuple
 
-from bench.contestants.base import Contestant
+from bench.competitors.base import Competitor
 
 
 class Entry(NamedTuple):
-    """Where a contestant is to be found; its module is imported when it is asked for.
+    """A competitor's name and class; its module is imported on demand.
 
     Attributes
     ----------
@@ -45,19 +46,19 @@ ENTRIES = (
 )
 
 
-def load(name: str) -> type[Contestant]:
-    """Return a contestant's class.
+def load(name: str) -> type[Competitor]:
+    """Return a competitor's class.
 
     Raises
     ------
     ImportError
         Its package is missing.
     KeyError
-        There is none of that name.
+        No competitor has that name.
     """
     for entry in ENTRIES:
         if entry.name == name:
-            module = importlib.import_module(f"bench.contestants.{entry.module}")
+            module = importlib.import_module(f"bench.competitors.{entry.module}")
             return getattr(module, entry.factory)
     known = ", ".join(entry.name for entry in ENTRIES)
-    raise KeyError(f"no contestant {name!r}; there are: {known}")
+    raise KeyError(f"no competitor {name!r}, expected one of: {known}")

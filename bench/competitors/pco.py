@@ -1,7 +1,7 @@
-"""pcodec: a file for each column, of the integers that cmeta codes, in one chunk.
+"""pcodec: one file per column, of the integers that cmeta codes, in one chunk.
 
-pcodec is a codec, not a container: which columns there are, where values are absent and where
-they are not finite is kept beside it, as bits and as classes that pcodec compresses too.
+pcodec is a codec, not a container: column names are kept in a JSON file, absent values as bits, and
+values that are not finite as classes, which pcodec compresses too.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 import pcodec
 from pcodec import standalone
 
-from bench.contestants.base import Array, Contestant, Table, joined, mask_of, masked
-from bench.contestants.parquet import floats_of, quanta_of
+from bench.competitors.base import Array, Competitor, Table, joined, mask_of, masked
+from bench.competitors.parquet import floats_of, quanta_of
 
-_NARROW = np.dtype(np.uint16)  # pcodec takes no integers of eight bits unasked
+_NARROW = np.dtype(np.uint16)  # pcodec takes 8-bit integers only with an option
 
 
-class Pcodec(Contestant):
+class Pcodec(Competitor):
     """One `.pco` file for each column, absent cells left out."""
 
     packages = ("pcodec",)
     notes: ClassVar = {
         "range": "no index: whole columns are decompressed",
-        "append": "a column is decompressed and compressed anew",
+        "append": "a column is decompressed and compressed again",
         "verify": "no checksums",
     }
 
@@ -43,7 +43,7 @@ class Pcodec(Contestant):
         (self.folder / "columns.json").write_text(json.dumps(facts))
 
     def open(self) -> int:
-        """Read what says which columns there are."""
+        """Read the names and lengths of the columns."""
         return next(iter(self._facts().values()))[0]
 
     def read_all(self) -> Table:
@@ -71,7 +71,7 @@ class Pcodec(Contestant):
         for length in lengths:
             streams.append(standalone.simple_decompress(data[begin : begin + length]))
             begin += length
-        if streams[0] is None:  # nothing was compressed: absent everywhere
+        if streams[0] is None:  # absent in every record
             return np.ma.masked_all(num_records, dtype)
         if dtype == "<f4":
             values = floats_of(streams[0], streams[1] if len(streams) > 1 else None)
@@ -87,7 +87,7 @@ class Pcodec(Contestant):
 
 
 def _streams(values: Array) -> tuple[Array | None, list[Array]]:
-    """Return where values are present, unless they all are, and what is to be compressed."""
+    """Return the mask of present values, None if all are, and the arrays to compress."""
     mask = mask_of(values)
     plain = np.ma.getdata(values) if mask is None else np.ma.getdata(values)[~mask]
     present = None if mask is None else ~mask

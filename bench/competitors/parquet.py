@@ -1,7 +1,7 @@
-"""Parquet by pyarrow, in three ways: plain, the floats split into bytes, the floats as quanta.
+"""Parquet by pyarrow, in three ways: plain, floats split into bytes, floats as quanta.
 
-Null where a value is absent. A file is one row group for each million records, pyarrow's default.
-pyarrow writes with one thread; when reading it is told how many it may use.
+Absent values are null. A file has one row group for each million records, pyarrow's default.
+pyarrow writes with one thread and reads with as many as it is given.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.contestants.base import TIMESTAMP, Array, Contestant, Table, joined, mask_of, masked
+from bench.competitors.base import TIMESTAMP, Array, Competitor, Table, joined, mask_of, masked
 from cmeta.format.stages import fixed_point
 from cmeta.schema.load import shipped_format
 
-_CLASS = " class"  # the suffix of a column of classes: no name ends so
+_CLASS = " class"  # suffix of a column of classes; no name ends with it
 
 
-class Plain(Contestant):
+class Plain(Competitor):
     """Values as they are: no dictionaries, no compression."""
 
     packages = ("pyarrow",)
     threaded = frozenset({"read", "column"})
     notes: ClassVar = {
-        "append": "a closed file takes no more: it is read and written anew",
-        "verify": "everything is read with page checksums, which `write_table` writes if asked to; "
-        "the file is written with them",
+        "append": "a closed file cannot grow: it is read and rewritten",
+        "verify": "everything is read and checked against its page checksums",
     }
 
     def write(self, table: Table) -> None:
@@ -38,7 +37,7 @@ class Plain(Contestant):
 
     def write_chunks(self, chunks: Table | Iterator[Table]) -> None:
         """Write a table, or tables one after the other, a row group each."""
-        self._as_asked()
+        self._limit_threads()
         if isinstance(chunks, dict):
             given = self.to_arrow(chunks)
             pq.write_table(given, self._path, write_page_checksum=True, **self.options(given))
@@ -65,7 +64,7 @@ class Plain(Contestant):
         return self._read([name])[name]
 
     def read_range(self, start: int, end: int) -> Table:
-        """Read with a filter on the timestamp, which leaves out row groups by their statistics."""
+        """Read with a filter on the timestamp, which skips row groups by their statistics."""
         wanted = (pc.field(TIMESTAMP) >= start) & (pc.field(TIMESTAMP) <= end)
         return self._read(None, filters=wanted)
 
@@ -81,12 +80,12 @@ class Plain(Contestant):
     def _path(self) -> Any:
         return self.folder / "run.parquet"
 
-    def _as_asked(self) -> None:
+    def _limit_threads(self) -> None:
         pa.set_cpu_count(self.threads)
         pa.set_io_thread_count(self.threads)
 
     def _read(self, names: list[str] | None, **options: Any) -> Table:
-        self._as_asked()
+        self._limit_threads()
         if names is not None:
             present = set(pq.read_schema(self._path).names)
             names = [n for name in names for n in (name, name + _CLASS) if n in present]
@@ -124,7 +123,7 @@ class Split(Plain):
 class Quanta(Plain):
     """Floats as cmeta's integers and, like all integers, in DELTA_BINARY_PACKED; zstd.
 
-    An integer cannot be NaN or infinite: a column with such values has one of classes beside it.
+    An integer cannot be NaN or infinite: a column with such values gets a column of classes.
     """
 
     def options(self, given: pa.Table) -> dict[str, Any]:
@@ -173,9 +172,9 @@ def numpy_of(column: pa.ChunkedArray) -> Array:
 
 
 def quanta_of(values: Array) -> tuple[Array, Array | None]:
-    """Return the integers of float32 values, and what is not finite, if anything.
+    """Return the integers of float32 values, and their classes unless all are finite.
 
-    The integers are the narrowest of Parquet's; classes are 0 finite, 1 NaN, 2 and 3 infinite.
+    The integers have the narrowest type of Parquet; classes are 0 finite, 1 NaN, 2 and 3 infinite.
     """
     facts = shipped_format().codecs.quantise
     finite = np.isfinite(values)

@@ -1,7 +1,7 @@
-"""W&B offline: `run.log` for each record, and the `.wandb` file that it leaves.
+"""W&B offline: `run.log` for each record, and the resulting `.wandb` file.
 
-Nothing goes over a network. W&B ships no reader of its own files for Python any more: what reads
-here is the little that it takes, LevelDB's log of W&B's own protocol buffers.
+Nothing is sent over a network. W&B no longer ships a Python reader for its files, so this module
+has a minimal one, for LevelDB's log of W&B's protocol buffers.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.contestants.base import TIMESTAMP, Contestant, Table, rows_of
-from bench.contestants.series import placed
+from bench.competitors.base import TIMESTAMP, Competitor, Table, rows_of
+from bench.competitors.series import placed
 
 os.environ["WANDB_MODE"] = "offline"  # before wandb is imported, which looks
 os.environ["WANDB_SILENT"] = "true"
@@ -25,11 +25,11 @@ import wandb
 from wandb.proto.wandb_internal_pb2 import Record
 
 _LEN_BLOCK, _LEN_HEAD = 32768, 7
-_FULL, _LAST = 1, 4  # kinds of fragments that end a record
+_FULL, _LAST = 1, 4  # types of fragments that end a record
 
 
-class Wandb(Contestant):
-    """A run for each writing; its files under the contestant's folder."""
+class Wandb(Competitor):
+    """One run per write, in the competitor's folder."""
 
     packages = ("wandb",)
     sync = "none"
@@ -38,12 +38,12 @@ class Wandb(Contestant):
     memory_elsewhere = True
     notes: ClassVar = {
         "size": "the `.wandb` file only",
-        "write": "starting and finishing the run included",
-        "open": "there is no index: all of it is read",
-        "column": "all of it is read",
-        "range": "all of it is read",
+        "write": "including starting and finishing the run",
+        "open": "no index: the whole file is read",
+        "column": "the whole file is read",
+        "range": "the whole file is read",
         "append": "an offline run cannot be resumed",
-        "verify": "no tool of its own",
+        "verify": "W&B has no tool for it",
     }
 
     def write(self, table: Table) -> None:
@@ -64,11 +64,11 @@ class Wandb(Contestant):
         return self._path.stat().st_size
 
     def open(self) -> int:
-        """Read all of it."""
+        """Read the whole file."""
         return sum(1 for _ in self._history())
 
     def read_all(self) -> Table:
-        """Read all of it."""
+        """Read the whole file."""
         steps, series = [], {}
         for record in self._history():
             step = record[TIMESTAMP]
@@ -100,16 +100,16 @@ def _key(item: Any) -> str:
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    """Yield the records of a LevelDB log; W&B's own header takes the place of the first seven."""
+    """Yield the records of a LevelDB log; W&B's header replaces the first seven bytes."""
     at, parts = _LEN_HEAD, []
     while at + _LEN_HEAD <= len(data):
         left = _LEN_BLOCK - at % _LEN_BLOCK
         if left < _LEN_HEAD:
             at += left
             continue
-        length, kind = struct.unpack_from("<HB", data, at + 4)
+        length, fragment = struct.unpack_from("<HB", data, at + 4)
         parts.append(data[at + _LEN_HEAD : at + _LEN_HEAD + length])
         at += _LEN_HEAD + length
-        if kind in (_FULL, _LAST):
+        if fragment in (_FULL, _LAST):
             yield b"".join(parts)
             parts = []
