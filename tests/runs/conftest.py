@@ -52,10 +52,10 @@ def was_read(monkeypatch):
     """The names of the files that were read, not remembered."""
     names = []
 
-    def look(path):
+    def describe(path):
         names.append(os.path.basename(path))
         return original(path)
 
-    original = scan_module.look
-    monkeypatch.setattr(scan_module, "look", look)
+    original = scan_module.describe
+    monkeypatch.setattr(scan_module, "describe", describe)
     return names

@@ -1,4 +1,4 @@
-"""Names for what is known of runs."""
+"""The names of the properties of runs."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmeta.query.parse import parse
-from cmeta.tools.runs.keys import FACTS, Keys, differing, in_order
+from cmeta.tools.runs.keys import PROPERTIES, Keys, differing, in_order
 from cmeta.tools.runs.run_info import RunField, RunInfo
 
 NAN = math.nan
@@ -31,6 +31,10 @@ RUNS = [
         ("num_records", [3, 0, 0]),
         ("last_timestamp", [7, None, None]),
         ("phases.train", [3, 0, 0]),
+        ("phases.Training", [3, 0, 0]),
+        ("loss", [pytest.approx(0.1), None, None]),
+        ("loss.min", [-1.0, None, None]),
+        ("min:loss", [-1.0, None, None]),
         ("config.lr", [0.1, "auto", None]),
         ("config.net.width", [8, None, None]),
         ("loss_value.min", [-1.0, None, None]),
@@ -48,8 +52,13 @@ def test_values_by_name(name, values):
     assert Keys(RUNS).values(name) == values
 
 
-def test_every_fact_is_there():
-    assert [len(Keys(RUNS).values(name)) for name in FACTS] == [3] * len(FACTS)
+def test_every_property_has_values():
+    assert [len(Keys(RUNS).values(name)) for name in PROPERTIES] == [3] * len(PROPERTIES)
+
+
+def test_a_metric_named_loss_is_meant_before_the_loss():
+    runs = [*RUNS, RunInfo("d", "closed", fields={"metrics.loss": RunField("f64", 1, 3.0)})]
+    assert Keys(runs).key("loss").name == "metrics.loss"
 
 
 @pytest.mark.parametrize(

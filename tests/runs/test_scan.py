@@ -83,15 +83,15 @@ def test_a_file_that_is_another_while_it_is_read_is_not_remembered(write, monkey
     path, other = write(), write("other.cmeta", loss=(1, 2, 3))
     aside = path.with_suffix(".aside")
 
-    def look(name):
+    def describe(name):
         path.rename(aside)
         other.rename(path)
         return original(name)
 
-    original = scan_module.look
-    monkeypatch.setattr(scan_module, "look", look)
+    original = scan_module.describe
+    monkeypatch.setattr(scan_module, "describe", describe)
     assert cmeta.scan(path)[0].num_records == 3
-    monkeypatch.setattr(scan_module, "look", original)
+    monkeypatch.setattr(scan_module, "describe", original)
     aside.rename(path)  # the very file that it was before
     assert cmeta.scan(path)[0].num_records == 2
 
@@ -137,7 +137,7 @@ def test_one_bad_file_among_good_ones(write, was_read, tmp_path):
 
 
 def test_in_processes_it_is_the_same(write, tmp_path, monkeypatch):
-    monkeypatch.setattr(scan_module, "_AT_ONCE", 2)
+    monkeypatch.setattr(scan_module, "_FILES_PER_TASK", 2)
     for i in range(7):
         write(f"runs/{i}.cmeta", loss=(i,))
     (tmp_path / "runs/x.cmeta").write_text("none")
@@ -151,9 +151,9 @@ def test_in_processes_it_is_the_same(write, tmp_path, monkeypatch):
 
 def test_processes_are_for_what_takes_long(write):
     path = str(write())
-    assert scan_module._num_worthwhile([path] * 10) <= 1
-    assert scan_module._num_worthwhile([path] * 10_000) == (os.cpu_count() or 1)
-    assert scan_module._num_worthwhile(["no-such-file"]) <= 1
+    assert scan_module._num_processes([path] * 10) <= 1
+    assert scan_module._num_processes([path] * 10_000) == (os.cpu_count() or 1)
+    assert scan_module._num_processes(["no-such-file"]) <= 1
 
 
 @pytest.mark.parametrize("jobs", [0, -1])

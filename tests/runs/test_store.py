@@ -66,7 +66,7 @@ def test_entries_that_nobody_asks_for_are_forgotten(write, cache):
     assert rows(cache) == [str(a)]
 
 
-def test_another_version_of_cmeta_begins_anew(write, was_read, cache, monkeypatch):
+def test_another_version_of_cmeta_is_replaced(write, was_read, cache, monkeypatch):
     a, b = write("a.cmeta"), write("b.cmeta")
     cmeta.scan([a, b])
     monkeypatch.setattr(cmeta, "__version__", "0.0.0")
@@ -74,7 +74,7 @@ def test_another_version_of_cmeta_begins_anew(write, was_read, cache, monkeypatc
     assert len(was_read) == 3 and rows(cache) == [str(a)]
 
 
-def test_another_version_of_the_table_begins_anew(write, was_read, cache):
+def test_another_version_of_the_table_is_replaced(write, was_read, cache):
     path = write()
     cmeta.scan(path)
     execute(cache, "DROP TABLE runs")
@@ -88,7 +88,7 @@ def test_another_version_of_the_table_begins_anew(write, was_read, cache):
 @pytest.mark.parametrize(
     "content", [b"no database at all" * 400, b"SQLite format 3\0" + b"\xff" * 9000]
 )
-def test_a_damaged_catalogue_begins_anew(write, was_read, cache, content):
+def test_a_damaged_catalogue_is_replaced(write, was_read, cache, content):
     cache.mkdir()
     (cache / store.FILE_NAME).write_bytes(content)
     path = write()
@@ -97,7 +97,7 @@ def test_a_damaged_catalogue_begins_anew(write, was_read, cache, content):
     assert len(was_read) == 1 and rows(cache) == [str(path)]
 
 
-def test_damage_that_shows_late_begins_anew(write, was_read, cache, tmp_path):
+def test_damage_that_shows_late_is_replaced(write, was_read, cache, tmp_path):
     for i in range(50):
         write(f"runs/{i}.cmeta")
     cmeta.scan(tmp_path / "runs")
@@ -153,7 +153,7 @@ def test_a_catalogue_that_cannot_be_written_is_read(write, was_read, cache, monk
 def test_a_catalogue_that_another_process_keeps_is_not_waited_for(
     write, was_read, cache, monkeypatch
 ):
-    monkeypatch.setattr(store, "_WAIT", 0.05)
+    monkeypatch.setattr(store, "_LOCK_TIMEOUT", 0.05)
     a, b = write("a.cmeta"), write("b.cmeta")
     cmeta.scan(a)
     with closing(sqlite3.connect(cache / store.FILE_NAME, isolation_level=None)) as db:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import cmeta
-from cmeta.tools.summary.statistics import MOST, Moments, Stretches, Tally, distances
+from cmeta.tools.summary.statistics import (
+    Downsampler,
+    RunningMoments,
+    SeriesStats,
+    downsample,
+    integer_distances,
+)
 
 LARGEST = np.finfo("f8").max
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -20,15 +26,15 @@ DECIMALS = st.integers(-(10**12), 10**12).map(lambda number: number / 10**6)
 CUTS = st.lists(st.integers(0, 60), max_size=4)
 
 
-def tally_of(values, timestamps, cuts=()):
+def summary_of(values, timestamps, cuts=()):
     """Return the summary of values that come in pieces."""
-    tally, edges = Tally(), [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
+    stats, edges = SeriesStats(), [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
     timestamps = np.asarray(timestamps, "u8")
-    times = distances(timestamps, int(timestamps[0]))
+    times = integer_distances(timestamps, int(timestamps[0]))
     for begin, end in zip(edges, edges[1:], strict=False):
         here = slice(begin, end)
-        tally.add(np.asarray(values)[here], timestamps[here], times[here])
-    return tally.found(phase="train", field="x")
+        stats.add(np.asarray(values)[here], timestamps[here], times[here])
+    return stats.summary(phase="train", field="x")
 
 
 def exact(values, timestamps):
@@ -61,7 +67,7 @@ def root(number):
 def test_any_finite_numbers_agree_with_fractions(values, cuts, first, data):
     steps = data.draw(st.lists(st.integers(0, 10**6), min_size=len(values), max_size=len(values)))
     timestamps = [first + sum(steps[: i + 1]) for i in range(len(values))]
-    found = tally_of(values, timestamps, cuts)
+    found = summary_of(values, timestamps, cuts)
     mean, variance, slope = exact(values.tolist(), timestamps)
     scale = max(map(abs, values.tolist()))
     assert (found.min, found.max) == (values.min(), values.max())
@@ -91,7 +97,7 @@ def slope_scale(values, timestamps):
 @given(values=ANY, cuts=CUTS)
 def test_nan_and_infinities_are_counted_and_enter_nothing(values, cuts):
     timestamps = np.arange(len(values))
-    found = tally_of(values, timestamps, cuts)
+    found = summary_of(values, timestamps, cuts)
     finite = values[np.isfinite(values)]
     assert found.num_values == len(values)
     assert found.num_nan == np.isnan(values).sum()
@@ -109,7 +115,7 @@ def test_nan_and_infinities_are_counted_and_enter_nothing(values, cuts):
 @settings(max_examples=100, deadline=None)
 @given(values=hnp.arrays("f8", st.integers(2, 60), elements=DECIMALS), cuts=CUTS)
 def test_numbers_agree_with_numpy_and_pandas(values, cuts):
-    found = tally_of(values, np.arange(len(values)), cuts)
+    found = summary_of(values, np.arange(len(values)), cuts)
     series = pd.Series(values)
     tolerance = {"rtol": 1e-9, "atol": 1e-9 * max(1e-300, np.abs(values).max())}
     np.testing.assert_allclose(found.mean, series.mean(), **tolerance)
@@ -178,30 +184,54 @@ def test_a_float32_is_its_shortest_decimal(tmp_path):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(num_values=st.integers(0, 3000), cuts=st.lists(st.integers(0, 3000), max_size=5))
-def test_stretches_are_means_of_equal_parts(num_values, cuts):
+def test_a_stream_is_reduced_to_means_of_equal_parts(num_values, cuts):
     values = np.sin(np.arange(num_values)) * 1e3
     values[5::7] = np.nan
-    stretches = Stretches()
+    parts = Downsampler()
     for piece in np.split(values, sorted(min(cut, num_values) for cut in cuts)):
-        stretches.add(piece)
-    size = stretches.size
-    assert num_values <= MOST * size
-    assert size == 1 or num_values > MOST * size / 2
-    parts = [values[i : i + size] for i in range(0, num_values, size)]
-    expected = [p[np.isfinite(p)].mean() if np.isfinite(p).any() else np.nan for p in parts]
-    np.testing.assert_allclose(stretches.means, expected, rtol=1e-9, atol=1e-9)
+        parts.add(piece)
+    size = parts.size
+    assert num_values <= Downsampler.PARTS_MAX * size
+    assert size == 1 or num_values > Downsampler.PARTS_MAX * size / 2
+    pieces = [values[i : i + size] for i in range(0, num_values, size)]
+    expected = [p[np.isfinite(p)].mean() if np.isfinite(p).any() else np.nan for p in pieces]
+    np.testing.assert_allclose(parts.means, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_stretches_of_the_largest_floats():
-    stretches = Stretches()
+def test_means_of_the_largest_floats():
+    parts = Downsampler()
     for _ in range(40):
-        stretches.add(np.full(50, LARGEST))
-    assert (stretches.means == LARGEST).all()
+        parts.add(np.full(50, LARGEST))
+    assert (parts.means == LARGEST).all()
+
+
+def test_the_mean_of_equal_values_is_their_value():
+    for value in (0.1, -1 / 3, 1e-320, LARGEST, 0.0):
+        parts = Downsampler()
+        for size in (1, 50, 200, 7):
+            parts.add(np.full(size, value))
+        assert (parts.means == value).all()
+        assert (downsample([value] * 1000, 7) == value).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=ANY, num_bins=st.integers(1, 70))
+def test_a_series_is_reduced_to_means_of_equal_parts(values, num_bins):
+    width = min(num_bins, len(values))
+    place = np.arange(len(values)) * width // len(values)
+    found = downsample(values, num_bins)
+    assert len(found) == width
+    for i, mean in enumerate(found):
+        part = [Fraction(v) for v in values[place == i] if np.isfinite(v)]
+        if not part:
+            assert np.isnan(mean)
+        else:
+            assert close(mean, sum(part) / len(part), max(map(abs, part)))
 
 
 def test_moments_of_nothing():
-    one = Moments.of(np.array([1.0]), np.array([2.0]))
-    nothing = Moments.of(np.zeros(0), np.zeros(0))
+    one = RunningMoments.of(np.array([1.0]), np.array([2.0]))
+    nothing = RunningMoments.of(np.zeros(0), np.zeros(0))
     assert nothing.count == 0
     assert one.merge(nothing) == nothing.merge(one) == one
 

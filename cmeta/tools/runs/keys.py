@@ -1,10 +1,11 @@
-"""Names for what is known of runs, as conditions, sorting and tables use them; a row is a run.
+"""The names by which conditions, sorting and tables refer to properties of runs; a row is a run.
 
 - ``file state problem num_records first_timestamp last_timestamp len_file num_configs``
-- ``phases.NAME``: records of a phase; ``config.KEY``: of the configuration
-- ``FIELD``, also without its group where that is unique: its last value; with ``.min``, ``.max``,
-  ``.min_timestamp``, ``.max_timestamp``, ``.num_values`` or ``.num_nan`` something else of it
-- ``min:FIELD``, ``max:FIELD`` and ``last:FIELD`` mean the same
+- ``phases.NAME``: records of a phase; ``config.KEY``: a value of the configuration
+- ``FIELD``, or its name without the group where that is unique: its last value; with ``.min``,
+  ``.max``, ``.min_timestamp``, ``.max_timestamp``, ``.num_values`` or ``.num_nan`` that property
+- ``min:FIELD`` means ``FIELD.min``, and so on
+- Words for the loss and for phases as in `cmeta.vocabulary`
 """
 
 from __future__ import annotations
@@ -20,32 +21,32 @@ import numpy as np
 
 from cmeta.query.values import column_of
 from cmeta.records.chunk import Column
-from cmeta.schema.canonical_json import dumps
-from cmeta.schema.load import shipped_format
+from cmeta.records.config import differing_keys, value_json
 from cmeta.tools.runs.run_info import RunInfo
+from cmeta.vocabulary import field_named, phase_named
 
-FACTS = (
+PROPERTIES = (
     "file", "state", "problem", "num_records", "first_timestamp", "last_timestamp", "len_file",
     "num_configs",
 )  # fmt: skip
 PARTS = ("last", "min", "max", "num_values", "num_nan", "min_timestamp", "max_timestamp")
-_VALUES = ("last", "min", "max")  # parts that have the type of the field
+_VALUES = ("last", "min", "max")  # parts of the field's own type
 _CONFIG, _PHASES = "config.", "phases."
 _GUESSES_MAX = 3
 
 
 @dataclass(frozen=True)
 class Key:
-    """A name that has been understood.
+    """A property of runs.
 
     Attributes
     ----------
     name : str
-        In full.
+        Its full name.
     value : callable
-        Gives what a run has for it; None if nothing.
+        Returns the value for a run; None if it has none.
     field, part : str
-        The field that it is of, and what of it; "" if it is of none.
+        The field and the part of it, such as ``min``; "" for other properties.
     """
 
     name: str
@@ -55,13 +56,13 @@ class Key:
 
 
 class Keys:
-    """What some runs have names for.
+    """The properties that some runs have.
 
     Examples
     --------
     >>> from cmeta.tools.runs.run_info import RunField
-    >>> known = RunField("f32", 3, 0.5, 0.25, 0.75)
-    >>> runs = [RunInfo("a.cmeta", "closed", fields={"metrics.accuracy": known}),
+    >>> accuracy = RunField("f32", 3, 0.5, 0.25, 0.75)
+    >>> runs = [RunInfo("a.cmeta", "closed", fields={"metrics.accuracy": accuracy}),
     ...         RunInfo("b.cmeta", "closed", config={"lr": 0.1})]
     >>> keys = Keys(runs)
     >>> keys.values("accuracy.max"), keys.values("config.lr"), keys.key("max:accuracy").name
@@ -77,20 +78,22 @@ class Keys:
         self._shorts = {_short(path): path for path in self._fields if shorts[_short(path)] == 1}
 
     def key(self, name: str) -> Key:
-        """Return what a name means.
+        """Return the property of a name.
 
         Raises
         ------
         KeyError
-            No run has anything of this name; says what is alike.
+            No run has it; the message lists similar names.
         """
-        if name in FACTS:
+        if name in PROPERTIES:
             attribute = "path" if name == "file" else name
             return Key(name, lambda run: getattr(run, attribute))
         if name.startswith(_CONFIG) and (inner := name.removeprefix(_CONFIG)) in self._configs:
             return Key(name, lambda run: run.config.get(inner))
-        if name.startswith(_PHASES) and (inner := name.removeprefix(_PHASES)) in self._phases:
-            return Key(name, lambda run: run.phases.get(inner, 0))
+        if name.startswith(_PHASES):
+            phase = phase_named(name.removeprefix(_PHASES), self._phases)
+            if phase is not None:
+                return Key(f"{_PHASES}{phase}", lambda run: run.phases.get(phase, 0))
         part, colon, inner = name.partition(":")
         if not (colon and part in PARTS and (path := self._path(inner))):
             part, path = "last", self._path(name)
@@ -102,12 +105,12 @@ class Keys:
         return _key_of_field(path, part)
 
     def values(self, name: str) -> list[Any]:
-        """Return what each run has for a name, None for nothing."""
+        """Return the value of each run for a name; None if it has none."""
         value = self.key(name).value
         return [value(run) for run in self._runs]
 
     def column(self, name: str) -> Column:
-        """Return values as a column that conditions take, and which runs have one.
+        """Return the values for a name as a column, for conditions.
 
         Raises
         ------
@@ -117,15 +120,18 @@ class Keys:
         values, present = column_of(map(key.value, self._runs))
         if key.part in _VALUES:
             types = {run.fields[key.field].type for run in self._runs if key.field in run.fields}
-            if types == {"f32"}:  # for which 0.1 means another value than for a float64
+            if types == {"f32"}:  # 0.1 as a float32 is not 0.1 as a float64
                 values = values.astype(np.float32)
         return Column(values, present)
 
     def _path(self, name: str) -> str | None:
-        return name if name in self._fields else self._shorts.get(name)
+        for known in (name, field_named(name, self._fields), field_named(name, self._shorts)):
+            if known in self._fields or known in self._shorts:
+                return known if known in self._fields else self._shorts[known]
+        return None
 
     def _unknown(self, name: str) -> str:
-        known = [*FACTS, *self._fields, *self._shorts]
+        known = [*PROPERTIES, *self._fields, *self._shorts]
         known += [f"{_CONFIG}{key}" for key in self._configs]
         known += [f"{_PHASES}{phase}" for phase in self._phases]
         base = name.partition(":")[2] or name
@@ -148,9 +154,9 @@ def _short(path: str) -> str:
 
 
 def in_order(values: Sequence[Any], *, reverse: bool = False) -> list[int]:
-    """Return the places of values in their order: numbers, texts, others; then NaN; then nothing.
+    """Return the indices that sort values: numbers, strings, others, then NaN, then None.
 
-    What is missing comes last in reverse as well.
+    NaN and None come last in reverse order as well.
 
     Examples
     --------
@@ -174,11 +180,11 @@ def _rank(value: Any) -> tuple[int, Any]:
         return _LAST, 0
     if isinstance(value, int | float):
         return 0, value
-    return (1, value) if isinstance(value, str) else (2, _text(value))
+    return (1, value) if isinstance(value, str) else (2, value_json(value))
 
 
 def differing(runs: Sequence[RunInfo]) -> list[str]:
-    """Return the keys of the configuration in which runs differ, in the order of their names.
+    """Return the keys of the configuration in which runs differ, sorted; null is a missing value.
 
     Examples
     --------
@@ -186,16 +192,5 @@ def differing(runs: Sequence[RunInfo]) -> list[str]:
     >>> differing(runs)
     ['lr']
     """
-    keys = sorted({key for run in runs for key in run.config})
-    return [key for key in keys if len({_same(run.config.get(key)) for run in runs}) > 1]
-
-
-def _same(value: Any) -> Any:
-    """Return something that is equal for the same JSON, and can stand in a set."""
-    if isinstance(value, bool) or value is None:
-        return str(value), None  # True is 1 in Python, but not in JSON
-    return value if isinstance(value, int | float | str) else (None, _text(value))
-
-
-def _text(value: Any) -> bytes:
-    return dumps({"": value}, shipped_format().limits, "config")
+    stated = [{k: v for k, v in run.config.items() if v is not None} for run in runs]
+    return sorted(differing_keys(stated))

@@ -1,4 +1,4 @@
-"""What is known of a run, in a form that is stored and loaded ten thousand times in a second."""
+"""The description of a run, in a form that is stored and loaded ten thousand times a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Scalar = bool | int | float | str | None
 
 
 class RunField(Struct, frozen=True, array_like=True, gc=False):
-    """A field of a run, over all of its records that have it.
+    """A field of a run, over all records that have it.
 
     Attributes
     ----------
@@ -20,13 +20,14 @@ class RunField(Struct, frozen=True, array_like=True, gc=False):
     num_values : int
         Records that have it.
     last : bool, int, float or str
-        In the last record that has it; of an enumeration the name.
+        The value in the last record that has it; the name of an enumeration's value.
     min, max : bool, int, float or None
-        Of what is not NaN; infinities count. None: all are NaN, or it is an enumeration.
+        The least and the greatest value, infinities included, NaN not. None: all are NaN, or it is
+        an enumeration.
     min_timestamp, max_timestamp : int or None
         Of the first record with that value.
     num_nan : int
-        How many are NaN.
+        Values that are NaN.
     """
 
     type: str
@@ -40,17 +41,17 @@ class RunField(Struct, frozen=True, array_like=True, gc=False):
 
 
 class RunInfo(Struct, frozen=True, array_like=True, gc=False):
-    """A run, as a catalogue lists it.
+    """The description of a run.
 
     Attributes
     ----------
     path : str
-        As it was found.
+        The path by which it was found.
     state : str
-        "closed"; "open": being written, or its writer died, with what its journal holds;
-        "damaged": the rest is about its intact records; "unreadable": not there, or no file.
+        "closed"; "open": being written, or its writer died; its journal's records are included;
+        "damaged": only its intact records are described; "unreadable": missing, or not a file.
     problem : str
-        What is wrong with a file that is damaged or unreadable.
+        The error of a damaged or unreadable file.
     len_file : int
         In bytes.
     num_records : int
@@ -58,16 +59,17 @@ class RunInfo(Struct, frozen=True, array_like=True, gc=False):
     phases : dict of str to int
         Records of each phase that occurs.
     fields : dict of str to RunField
-        By dotted name, each that occurs; timestamp, phase and configuration aside. A vector of at
-        most 16 components has an entry for each, such as ``tensor_signature[0]``.
+        Each field that occurs, by dotted name, except timestamp, phase and configuration. A vector
+        of at most 16 components has an entry for each, such as ``tensor_signature[0]``.
     config : dict of str to value
-        Of the last record that has one, with flat keys: ``net.width``.
+        The configuration of the last record that has one, with flat keys: ``net.width``.
     num_configs : int
         Configurations in the file.
     loss_field : str
-        Whose course `loss` is: ``loss_value``, or else a field whose name speaks of a loss.
+        The field of `loss`: ``loss_value``, or else a field whose name contains ``loss``.
     loss : tuple of float
-        Means of at most 32 equal stretches of the run; NaN where none is finite.
+        The curve of the loss: means of at most 32 equal parts of the run, without the parts that
+        have no value; NaN where no value is finite.
     """
 
     path: str

@@ -1,12 +1,12 @@
-"""The catalogue on disk: an SQLite file in the user's cache folder. It may always be deleted.
+"""The catalogue of runs: an SQLite file in the user's cache folder, which may always be deleted.
 
-An entry holds as long as the file's stamp is the one that was remembered: length, time of change,
-inode, first bytes and last bytes, which are the header and the checksum of all that is between. Two
-kinds of file have no entry: one that is not closed and intact, and one that was changed a moment
-before it was read, since a second change may have left the same time.
+An entry is valid as long as the file has the remembered stamp: length, time of change, inode, first
+bytes and last bytes, which are the header and the checksum of everything between. Two kinds of file
+are not remembered: one that is not closed and intact, and one that was changed just before it was
+read, since a second change may have left the same time.
 
-Nothing that goes wrong here is an error: a catalogue that cannot be opened, read, written or waited
-for is gone without, and a damaged one begins anew.
+Nothing that goes wrong here is an error: `scan` does without a catalogue that cannot be opened,
+read or written, or that is locked, and a damaged one is replaced by an empty one.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
     import sqlite3
 
 T = TypeVar("T")
-Entry = tuple[bytes, bytes]  # stamp, and what is known
+Entry = tuple[bytes, bytes]  # stamp, encoded description
 
 FOLDER_VARIABLE = "CMETA_CACHE_DIR"
 FILE_NAME = "catalogue.sqlite3"
-GRANULARITY = 2_000_000_000  # nanoseconds: FAT's, the coarsest time of change in use
+GRANULARITY = 2_000_000_000  # nanoseconds: the coarsest time of change in use, that of FAT
 _TABLE_VERSION = 1
 _TABLE = """CREATE TABLE IF NOT EXISTS runs (
     path BLOB PRIMARY KEY, producer TEXT NOT NULL, day INTEGER NOT NULL,
     stamp BLOB NOT NULL, crc INTEGER NOT NULL, info BLOB NOT NULL)"""
-_WAIT = 1.0  # seconds that another process may keep the file to itself
-_AT_ONCE = 500  # parameters of a statement; SQLite before 3.32 takes 999
-_FORGET_AFTER = 180  # days in which nobody has asked for an entry
-_RENEW_AFTER = 30  # days; so that asking seldom writes
+_LOCK_TIMEOUT = 1.0  # seconds to wait for another process
+_PARAMETERS_MAX = 500  # of a statement; SQLite before 3.32 takes 999
+_FORGET_AFTER = 180  # days since an entry was last used
+_RENEW_AFTER = 30  # days; so that reading seldom writes
 _NUMBERS = struct.Struct("<QqQ")
 
 
 def key_of(path: str) -> bytes:
-    """Return what a file is called in the catalogue."""
+    """Return the key of a file in the catalogue."""
     return os.fsencode(os.path.abspath(path))
 
 
 def stamp_of(path: str) -> bytes | None:
-    """Return the stamp of a regular file, None if there is none or it cannot be read."""
+    """Return the stamp of a regular file; None if it is missing or cannot be read."""
     grammar = grammar_of(shipped_format())
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
@@ -74,19 +74,19 @@ def stamp_of(path: str) -> bytes | None:
 
 
 def is_settled(stamp: bytes, now: int) -> bool:
-    """Return whether a change after `now` must show in the time of change.
+    """Return whether a change after `now` is sure to alter the time of change.
 
     Parameters
     ----------
     now : int
-        Nanoseconds since 1970, of before the file was read.
+        Nanoseconds since 1970, taken before the file was read.
     """
     changed: int = _NUMBERS.unpack_from(stamp)[1]
     return changed < now - GRANULARITY
 
 
 def catalogue_path() -> Path:
-    """Return where the catalogue is; ``CMETA_CACHE_DIR`` overrides the user's cache folder."""
+    """Return the catalogue's path; ``CMETA_CACHE_DIR`` overrides the user's cache folder."""
     if folder := os.environ.get(FOLDER_VARIABLE):
         return Path(folder) / FILE_NAME
     from platformdirs import user_cache_path
@@ -95,7 +95,7 @@ def catalogue_path() -> Path:
 
 
 class Catalogue:
-    """The entries of all runs that have been looked at; a context manager."""
+    """The entries of all runs that were scanned; a context manager."""
 
     def __init__(self, path: Path) -> None:
         import cmeta
@@ -104,31 +104,31 @@ class Catalogue:
         self._producer = f"{cmeta.__version__} {LAYOUT}"
         self._today = int(time.time() // 86_400)
         self._db: sqlite3.Connection | None = None
-        self._begin()
+        self._open()
 
     def entries(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-        """Return what is remembered of files."""
+        """Return the entries of files, by key."""
         return self._guarded(lambda db: dict(self._entries(db, keys)), {})
 
     def store(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-        """Remember files: key, stamp, and what is known of each."""
-        found = [
+        """Remember files: key, stamp and encoded description of each."""
+        entries = [
             (key, self._producer, self._today, stamp, zlib.crc32(info), info)
             for key, stamp, info in rows
         ]
-        if found:
-            self._guarded(lambda db: self._store(db, found), None)
+        if entries:
+            self._guarded(lambda db: self._store(db, entries), None)
 
     def prune(self, folders: Sequence[str], keys: Iterable[bytes]) -> None:
-        """Forget files below folders that are not among the keys and no longer there."""
+        """Forget files below folders that are not among the keys and no longer exist."""
         known = set(keys)
         self._guarded(lambda db: self._prune(db, folders, known), None)
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file; a second call does nothing."""
         db, self._db = self._db, None
         if db is not None:
-            with contextlib.suppress(Exception):  # a last checkpoint may fail; it comes again
+            with contextlib.suppress(Exception):  # a failed last checkpoint is made up for later
                 db.close()
 
     def __enter__(self) -> Catalogue:
@@ -181,10 +181,10 @@ class Catalogue:
                 for part in _parts(gone):
                     db.execute(f"DELETE FROM runs WHERE path IN ({_marks(part)})", part)
 
-    # ------------------------------------------------------------------------- what may go wrong
+    # ---------------------------------------------------------------------------- opening, errors
 
-    def _begin(self) -> None:
-        """Open the catalogue; a damaged one is deleted, and begins anew."""
+    def _open(self) -> None:
+        """Open the catalogue; a damaged one is replaced by an empty one."""
         import sqlite3
 
         for _ in range(2):
@@ -192,19 +192,19 @@ class Catalogue:
                 self._db = self._connect()
                 self._prepare(self._db)
                 return
-            except (sqlite3.OperationalError, OSError):  # locked, read-only, full, nowhere
+            except (sqlite3.OperationalError, OSError):  # locked, read-only, no space, no folder
                 self.close()
                 return
-            except sqlite3.Error:  # no database, or a malformed one
+            except sqlite3.Error:  # not a database, or a malformed one
                 self.close()
                 self._delete()
 
-    def _guarded(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """Return what `work` gives; without a catalogue, or when it fails, something else."""
+    def _guarded(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
+        """Return the result of `work`; the default without a catalogue, or if it fails."""
         import sqlite3
 
         if self._db is None:
-            return otherwise
+            return default
         try:
             return work(self._db)
         except sqlite3.OperationalError:
@@ -212,14 +212,14 @@ class Catalogue:
         except sqlite3.Error:
             self.close()
             self._delete()
-            self._begin()
-        return otherwise
+            self._open()
+        return default
 
     def _connect(self) -> sqlite3.Connection:
         import sqlite3
 
         self._path.parent.mkdir(0o700, parents=True, exist_ok=True)  # it holds configurations
-        return sqlite3.connect(self._path, timeout=_WAIT, isolation_level=None)
+        return sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT, isolation_level=None)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute("PRAGMA synchronous = NORMAL")
@@ -257,8 +257,8 @@ def _sqlite_error() -> type[Exception]:
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for begin in range(0, len(items), _AT_ONCE):
-        yield items[begin : begin + _AT_ONCE]
+    for begin in range(0, len(items), _PARAMETERS_MAX):
+        yield items[begin : begin + _PARAMETERS_MAX]
 
 
 def _marks(items: Sequence[object]) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cmeta.aliases import F64, Array, Mask
 from cmeta.reader.reader import Reader
 from cmeta.schema.types import Field
-from cmeta.tools.summary.statistics import distances
+from cmeta.tools.summary.statistics import integer_distances
 from cmeta.tools.summary.summarise import Part, Parts
 from cmeta.tools.summary.summary_report import Missing
 
@@ -214,7 +214,7 @@ def bins_of(x: Array, extent: Extent, num_bins: int) -> npt.NDArray[np.intp]:
     if low == high:
         return np.full(len(x), num_bins // 2, np.intp)
     if x.dtype.kind in "ui" and isinstance(low, int) and np.iinfo(x.dtype).min <= low:
-        share = distances(x, low) / float(high - low)
+        share = integer_distances(x, low) / float(high - low)
     else:  # halved first: the distance of two floats may be beyond the largest one
         share = (x.astype(np.float64) / 2 - low / 2) / (high / 2 - low / 2)
     return np.rint(np.clip(share, 0, 1) * (num_bins - 1)).astype(np.intp)

@@ -22,7 +22,7 @@ from cmeta.records.chunk import Column
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.schema.types import Field
 from cmeta.storage.open import BatchInfo
-from cmeta.tools.summary.statistics import Tally, distances
+from cmeta.tools.summary.statistics import SeriesStats, integer_distances
 from cmeta.tools.summary.summary_report import FieldSummary, Missing, Summary
 from cmeta.validate import Finding
 
@@ -237,7 +237,7 @@ class _Summing:
         self._reader = reader
         self._origin = reader.batches[0].first_timestamp if reader.batches else 0
         self._counts = np.zeros(len(reader.schema.phases), np.int64)
-        self._tallies: dict[tuple[int, Field, int], Tally] = {}
+        self._tallies: dict[tuple[int, Field, int], SeriesStats] = {}
         self._ends: tuple[int, int] | None = None
 
     def run(self, parts: Parts) -> Summary:
@@ -261,7 +261,7 @@ class _Summing:
     def _add(self, part: Part) -> None:
         first = int(part.timestamps[0]) if self._ends is None else self._ends[0]
         self._ends = (first, int(part.timestamps[-1]))
-        times = distances(part.timestamps, self._origin)
+        times = integer_distances(part.timestamps, self._origin)
         for code in np.unique(part.codes).tolist():
             of_phase = np.flatnonzero(part.codes == code)
             self._counts[code] += len(of_phase)
@@ -272,7 +272,7 @@ class _Summing:
                 at, when = part.timestamps[rows], times[rows]
                 for component, series in enumerate(values.T if field.num_components else [values]):
                     key = (code, field, component)
-                    self._tallies.setdefault(key, Tally()).add(series[rows], at, when)
+                    self._tallies.setdefault(key, SeriesStats()).add(series[rows], at, when)
 
     def _found(self, fields: Sequence[Field]) -> Iterator[FieldSummary]:
         for code, phase in enumerate(self._reader.schema.phases):
@@ -280,7 +280,7 @@ class _Summing:
                 for component in range(field.num_columns):
                     tally = self._tallies.get((code, field, component))
                     if tally is not None:
-                        yield tally.found(
+                        yield tally.summary(
                             phase=phase, field=field.path, group=field.group, unit=field.unit,
                             component=component if field.num_components else None,
                             num_absent=int(self._counts[code]) - tally.num_values,

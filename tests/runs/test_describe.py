@@ -8,7 +8,7 @@ import pytest
 
 import cmeta
 from cmeta.schema.types import Field
-from cmeta.tools.runs.describe import NUM_BINS, look, loss_field_of
+from cmeta.tools.runs.describe import NUM_BINS, describe, loss_field_of
 
 NAN, INF = math.nan, math.inf
 
@@ -26,7 +26,7 @@ def test_all_that_is_known_of_a_run(write):
             "tensor_signature": [[1, 2, 3], [0, 2, 4], [0, 2, 3], [1, 2, 3]],
         },
     )
-    run = look(str(path))
+    run = describe(str(path))
     assert (run.path, run.state, run.problem) == (str(path), "closed", "")
     assert (run.num_records, run.len_file) == (4, path.stat().st_size)
     assert (run.first_timestamp, run.last_timestamp) == (0, 3)
@@ -63,7 +63,7 @@ def test_over_several_batches_it_is_as_over_one(tmp_path):
     small = cmeta.default_schema().with_batch_records(16)
     for name, schema in (("one", None), ("many", small)):
         cmeta.write(tmp_path / name, columns, schema, [{"part": i} for i in range(5)])
-    one, many = look(str(tmp_path / "one")), look(str(tmp_path / "many"))
+    one, many = describe(str(tmp_path / "one")), describe(str(tmp_path / "many"))
     assert repr(one.fields) == repr(many.fields)  # NaN included
     assert (one.config, one.num_configs) == (many.config, many.num_configs) == ({"part": 4}, 5)
     assert np.allclose(one.loss, many.loss, rtol=1e-12, equal_nan=True)
@@ -76,20 +76,20 @@ def test_over_several_batches_it_is_as_over_one(tmp_path):
 
 
 def test_the_course_of_the_loss_is_its_means(write):
-    run = look(str(write(loss=np.repeat(np.arange(NUM_BINS) / 4, 3))))
+    run = describe(str(write(loss=np.repeat(np.arange(NUM_BINS) / 4, 3))))
     assert run.loss == tuple(np.arange(NUM_BINS) / 4)
 
 
 def test_the_course_of_a_loss_that_is_seldom_there_has_no_gaps(write):
     loss = np.ma.MaskedArray(np.full(400, 0.5), np.arange(400) % 100 != 0)
-    assert look(str(write(loss=loss))).loss == (0.5,) * 4
+    assert describe(str(write(loss=loss))).loss == (0.5,) * 4
 
 
 def test_a_course_of_huge_values_does_not_overflow(tmp_path):
     schema = cmeta.default_schema().with_options("loss_value", type="f64", exact=True)
     values = [1.7e308] * 100
     cmeta.write(tmp_path / "a", {"phase": ["train"] * 100, "loss_value": values}, schema)
-    assert np.allclose(look(str(tmp_path / "a")).loss, 1.7e308)
+    assert np.allclose(describe(str(tmp_path / "a")).loss, 1.7e308)
 
 
 def test_a_vector_that_is_too_long_to_list_is_left_out(tmp_path):
@@ -102,19 +102,19 @@ def test_a_vector_that_is_too_long_to_list_is_left_out(tmp_path):
         "metrics.long": np.ones((1, 17)),
     }
     cmeta.write(tmp_path / "a", columns, schema)
-    run = look(str(tmp_path / "a"))
+    run = describe(str(tmp_path / "a"))
     assert list(run.fields) == [f"metrics.short[{i}]" for i in range(16)]
 
 
 def test_all_nan_has_no_extremes(write):
-    known = look(str(write(loss=(NAN, NAN)))).fields["loss_value"]
+    known = describe(str(write(loss=(NAN, NAN)))).fields["loss_value"]
     assert math.isnan(known.last)
     assert (known.min, known.max, known.min_timestamp, known.num_nan) == (None, None, None, 2)
 
 
 def test_an_empty_run(tmp_path):
     cmeta.write(tmp_path / "a", {"phase": []})
-    run = look(str(tmp_path / "a"))
+    run = describe(str(tmp_path / "a"))
     assert (run.state, run.num_records, run.last_timestamp) == ("closed", 0, None)
     assert (run.fields, run.phases, run.config, run.loss) == ({}, {}, {}, ())
 
@@ -140,7 +140,7 @@ def test_an_open_run_is_listed_with_its_journal(tmp_path):
     with cmeta.Recorder(path, config={"lr": 0.1}) as rec:
         rec.log("train", loss=0.5, metrics={"val_accuracy": 0.25, "new": 2})
         rec.log("train", loss=0.25)
-        run = look(str(path))
+        run = describe(str(path))
     assert (run.state, run.num_records, run.problem) == ("open", 2, "")
     assert (run.fields["loss_value"].last, run.fields["metrics.new"].last) == (0.25, 2)
     assert run.config["lr"] == 0.1
@@ -155,19 +155,19 @@ def test_what_is_intact_of_a_damaged_run_is_listed(tmp_path):
     data = bytearray(path.read_bytes())
     data[second.offset + second.len_block // 2] ^= 1
     path.write_bytes(data)
-    run = look(str(path))
+    run = describe(str(path))
     assert run.state == "damaged" and f"offset {second.offset}" in run.problem
     assert (run.num_records, run.fields["loss_value"].num_values) == (48, 48)
     assert (run.first_timestamp, run.last_timestamp) == (0, 63)
     path.write_bytes(data[: second.offset + 9])
-    run = look(str(path))
+    run = describe(str(path))
     assert (run.state, run.num_records) == ("damaged", 16)
 
 
 def test_what_is_no_chronicle_is_said(tmp_path):
     (tmp_path / "text").write_text("no chronicle")
     (tmp_path / "nothing").write_bytes(b"")
-    found = {name: look(str(tmp_path / name)) for name in ("text", "nothing", "missing", "")}
+    found = {name: describe(str(tmp_path / name)) for name in ("text", "nothing", "missing", "")}
     assert [run.state for run in found.values()] == ["damaged"] * 2 + ["unreadable"] * 2
     assert "header.signature" in found["text"].problem
     assert found["missing"].problem == "No such file or directory"
@@ -177,7 +177,7 @@ def test_what_is_no_chronicle_is_said(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.cmeta")
-    assert look(str(tmp_path / "a.cmeta")).problem.startswith("not a regular file")
+    assert describe(str(tmp_path / "a.cmeta")).problem.startswith("not a regular file")
 
 
 def test_memory_that_is_not_there_is_this_files_problem(write, monkeypatch):
@@ -186,4 +186,4 @@ def test_memory_that_is_not_there_is_this_files_problem(write, monkeypatch):
 
     path = write()
     monkeypatch.setattr(cmeta.Reader, "batch", fail)
-    assert look(str(path)).state == "unreadable"
+    assert describe(str(path)).state == "unreadable"
