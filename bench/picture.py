@@ -1,4 +1,4 @@
-"""results.svg: the others' figures as multiples of cmeta's, one panel for each operation.
+"""results.svg: how many times larger or slower the others are, one panel for each operation.
 
 A point right of the line is that many times worse than cmeta, a point left of it better. Points
 show the first workload, at the greatest length at which a competitor was measured; a bar spans the
@@ -124,7 +124,7 @@ def _figure(results: Results) -> Any:
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     longest = next(iter(_lengths(results)), 0)
-    title = f"Figures of other formats as multiples of cmeta's, {longest:,} records of telemetry"
+    title = f"How many times larger or slower than cmeta: {longest:,} records of telemetry"
     drawn.text(0.012, 0.985, title, fontsize=12, fontweight="bold", va="top")
     remark = (
         "Logarithmic axes. Right of the line: that many times larger or slower than cmeta; left of "

@@ -19,7 +19,7 @@ Points = npt.NDArray[np.float64]
 
 
 def loss_chart(run: cmeta.Reader, width: int, *, colour: bool) -> str:
-    """Return the chart, lines of at most `width` characters.
+    """Return the chart, in lines of at most `width` characters.
 
     A point is the median of neighbouring cycles of a phase; the scale is logarithmic, so only
     finite losses above zero are drawn.
@@ -38,7 +38,7 @@ def loss_chart(run: cmeta.Reader, width: int, *, colour: bool) -> str:
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")
-    plotext.terminal.limit(False, False)  # `width` is what the caller wants
+    plotext.terminal.limit(False, False)  # `width` decides, not the terminal
     figure.plot_size(width, HEIGHT)
     legend = []
     for (phase, curve), hue in zip(curves.items(), COLOURS, strict=False):
@@ -56,7 +56,7 @@ def loss_chart(run: cmeta.Reader, width: int, *, colour: bool) -> str:
 
 
 def _medians(run: cmeta.Reader, phase: str, num_points: int) -> Points:
-    """Return timestamps and decimal logarithms of the loss, ``(n, 2)``, so many at most."""
+    """Return timestamps and decimal logarithms of the loss, ``(n, 2)``, at most `num_points`."""
     columns = run.read(["timestamp", "loss_value"], phase=phase)
     if "loss_value" not in columns:
         return np.zeros((0, 2))
@@ -77,7 +77,7 @@ def _linear_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
 
 
 def _log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Return logarithms of round numbers, and the labels of those."""
+    """Return logarithms of round numbers, and the labels of the numbers."""
     powers = range(math.floor(low), math.ceil(high))
     every = len(powers) // MAX_TICKS + 1
     factors = (1, 2, 5) if len(powers) <= 3 else (1,)

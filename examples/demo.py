@@ -1,4 +1,4 @@
-"""The demo: train a real model, record every cycle, and look at the file from all sides.
+"""The demo: train a real model, record every cycle, and inspect the file.
 
     make demo
 
@@ -34,7 +34,7 @@ FIELDS = ("timestamp", "phase", "loss_value", "val_accuracy", "lr", "action_code
 
 
 def main() -> None:
-    """Run the demo; the file stays where `--out` says."""
+    """Run the demo; the file stays at `--out`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cycles", type=int, default=NUM_CYCLES, metavar="N")
     parser.add_argument("--out", type=Path, default=Path("out/digits.cmeta"), metavar="FILE")
@@ -44,36 +44,36 @@ def main() -> None:
     path: Path = options.out
     path.parent.mkdir(parents=True, exist_ok=True)
 
-    say(1, f"Train a network; record each of {options.cycles:,} cycles; be killed in the middle")
+    headline(1, f"Train a network, record each of {options.cycles:,} cycles, and kill it half-way")
     whole = record_run(path, options.cycles)
-    say(2, "Is it the file of a run that was never interrupted?")
+    headline(2, "Is the file the same as that of an uninterrupted run?")
     compare_with_uninterrupted(path, whole, options.cycles)
-    say(3, "What is in the file? It explains itself")
+    headline(3, "What is in the file? It is self-describing")
     run_cmeta("info", str(path))
-    say(4, "Is it intact? Every checksum and every choice of the encoder is checked")
+    headline(4, "Is it intact? Every checksum and every choice of the encoder is checked")
     run_cmeta("validate", str(path))
-    say(5, "What happened around the last action? A range reads only what it needs")
+    headline(5, "What happened around the last action? A range reads only what it needs")
     show_last_action(path)
-    say(6, "How large are the same records elsewhere?")
+    headline(6, "How large are the same records elsewhere?")
     show_sizes(path)
-    say(7, "Is the run reproducible? Train again from its seeds; compare all values")
+    headline(7, "Is the run reproducible? Train again from its seeds, and compare all values")
     run_cmeta("replay", str(path), f"{TRAINING}:Replay")
-    say(8, "And with a momentum of 0.89 in place of 0.9?")
+    headline(8, "And with a momentum of 0.89 instead of 0.9?")
     run_cmeta("replay", str(path), f"{TRAINING}:LessMomentum", code=1)
-    say(9, "What did the network do?")
+    headline(9, "What did the network do?")
     with cmeta.open(path) as run:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         print(loss_chart(run, terminal_width(), colour=colour))
     print(f"\n{path} is yours: try `cmeta cat {path} --phase validate`.")
 
 
-def say(number: int, what: str) -> None:
+def headline(number: int, text: str) -> None:
     """Print the headline of a step."""
-    print(f"\n{number}. {what}\n")
+    print(f"\n{number}. {text}\n")
 
 
 def record_run(path: Path, num_cycles: int) -> Path:
-    """Record in a process that is killed, and again; return the file of one that is not."""
+    """Record in a process that is killed, and resume; return the file of one that is not."""
     for old in (path, *path.parent.glob(f"{path.stem}.*")):
         old.unlink(missing_ok=True)
     num = killed_at(path, num_cycles, random.SystemRandom().uniform(0.4, 0.8))
@@ -82,24 +82,24 @@ def record_run(path: Path, num_cycles: int) -> Path:
         print(f"{len(run):,} records: {run.batches[-1].num_records:,} of them in its journal.")
         num_kept = len(run) // CHECKPOINT_EVERY * CHECKPOINT_EVERY
     train(path, num_cycles)
-    print(f"Started once more, it went on from its checkpoint after {num_kept:,} cycles;")
+    print(f"Started again, it went on from its checkpoint after {num_kept:,} cycles;")
     for side in path.parent.glob(f"{path.stem}.dropped-from-*"):
         with cmeta.open(side) as dropped:
-            print(f"{len(dropped):,} records behind that were moved to {side}.")
+            print(f"{len(dropped):,} later records were moved to {side}.")
     whole = path.with_name(f"{path.stem}-uninterrupted.cmeta")
     begun = time.monotonic()
     train(whole, num_cycles, "--replace")
-    print(f"A run without a pause takes {time.monotonic() - begun:.1f} s.")
+    print(f"An uninterrupted run takes {time.monotonic() - begun:.1f} s.")
     return whole
 
 
 def train(path: Path, num_cycles: int, *more: str) -> None:
-    """Run the training to its end, in a process of its own.
+    """Run the training to its end, in another process.
 
     Raises
     ------
     SystemExit
-        It failed.
+        The training failed.
     """
     done = subprocess.run(training_command(path, num_cycles, *more), stdout=subprocess.DEVNULL)
     if done.returncode:
@@ -107,7 +107,7 @@ def train(path: Path, num_cycles: int, *more: str) -> None:
 
 
 def killed_at(path: Path, num_cycles: int, share: float) -> int:
-    """Start the training, and kill it once it has recorded a share of its cycles."""
+    """Start the training and kill it once it has recorded a share of its cycles."""
     process = subprocess.Popen(training_command(path, num_cycles), stdout=subprocess.DEVNULL)
     num = 0
     while num < share * num_cycles and process.poll() is None:
@@ -126,12 +126,12 @@ def training_command(path: Path, num_cycles: int, *more: str) -> list[str]:
 
 
 def compare_with_uninterrupted(path: Path, whole: Path, num_cycles: int) -> None:
-    """Show that the bytes are the same, or give up.
+    """Show that the bytes are the same, or stop.
 
     Raises
     ------
     SystemExit
-        They are not.
+        They differ.
     """
     for each in (path, whole):
         print(f"{each}, sha256\n  {hashlib.sha256(each.read_bytes()).hexdigest()}")
@@ -141,12 +141,12 @@ def compare_with_uninterrupted(path: Path, whole: Path, num_cycles: int) -> None
 
 
 def run_cmeta(*arguments: str, code: int = 0) -> None:
-    """Print a command line as one would type it, and run it.
+    """Print a command line as typed, and run it.
 
     Raises
     ------
     SystemExit
-        It did not end with this exit code.
+        The exit code is another one.
     """
     line = shlex.join(["cmeta", *arguments])
     print("$", line.replace(" --fields", " \\\n    --fields"), flush=True)
@@ -170,7 +170,7 @@ def show_last_action(path: Path) -> None:
 
 
 def show_sizes(path: Path) -> None:
-    """Print what the records take in each format, by cmeta's side."""
+    """Print the size of the records in each format."""
     ours = path.stat().st_size
     with cmeta.open(path) as run:
         records = list(run)
@@ -178,11 +178,11 @@ def show_sizes(path: Path) -> None:
     print(f"{'format':32}{'bytes':>12}{'bytes/record':>15}{'ratio':>9}")
     for name, size in sorted(found.items(), key=lambda item: -item[1]):
         print(f"{name:32}{size:>12,}{size / len(records):>15.1f}{size / ours:>8.2f}x")
-    print("\nEach validation has a digest of the network: 8 bytes that nothing compresses.")
+    print("\nEach validation has a digest of the network: 8 bytes that do not compress.")
 
 
 def terminal_width() -> int:
-    """Return how wide to draw: the terminal's width, within reason; 80 without a terminal."""
+    """Return the width to draw in: the terminal's, within limits; 80 without a terminal."""
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     return max(40, min(columns, WIDTH_MAX))
 

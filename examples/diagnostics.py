@@ -1,6 +1,6 @@
-"""Diagnostics of a training: what a loss, an entropy and a gradient say beside those before them.
+"""Diagnostics of a training: loss, entropy and gradient compared with those of earlier cycles.
 
-Running figures are kept for each phase, because a dream's loss is no training loss.
+Running figures are kept per phase, because the loss of a dream is not a training loss.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-WINDOW = 18  # losses: 17 differences, so 16 pairs of neighbours that agree or not
+WINDOW = 18  # losses: 17 differences, so 16 pairs of neighbouring signs
 
 
 def millionths(value: float) -> float:
-    """Round to the step in which a declared field is stored, unless it says otherwise.
+    """Round to a millionth, the default step in which a declared field is stored.
 
-    The library warns when a stored value differs by more than 0.1% from the one it was given.
-    Whatever crosses zero, such as a slope, cannot but come that close to it; by rounding we say
-    that millionths are all we care for.
+    The library warns if a stored value differs from the given one by more than 0.1%. A value that
+    crosses zero, such as a slope, comes that close to it sooner or later; rounding states that
+    millionths are precise enough.
 
     Examples
     --------
@@ -38,9 +38,9 @@ class Trend:
     Attributes
     ----------
     fast, slow : float
-        Running means of the loss, over some 10 and some 50 cycles.
+        Running means of the loss, over about 10 and about 50 cycles.
     entropy, coherence : float or None
-        Running means, over some 20 cycles.
+        Running means, over about 20 cycles.
     """
 
     fast: float = math.nan
@@ -53,14 +53,14 @@ class Trend:
     def observe(
         self, loss: float, entropy: float, gradient: Floats | None
     ) -> tuple[float | None, dict[str, float | str]]:
-        """Take in a cycle.
+        """Add a cycle.
 
         Returns
         -------
         coherence : float or None
-            Cosine of this gradient and the one before; None if there are not both.
+            Cosine of this gradient and the previous one; None if either is missing.
         diagnostics : dict
-            By the names of the default record's metrics; as far as enough cycles were seen.
+            By the names of the default schema's metrics, once enough cycles have been seen.
         """
         is_first = not self._losses
         before = self.fast
@@ -87,27 +87,27 @@ class Trend:
         return coherence, known | {"state": self._verdict(oscillation)}
 
     def _follow(self, gradient: Floats | None) -> float | None:
-        """Keep a gradient, and return its cosine with the one before."""
+        """Keep a gradient and return its cosine with the previous one."""
         before, self._gradient = self._gradient, gradient
         if before is None or gradient is None:
             return None
         return float(np.vdot(gradient, before) / (norm(gradient) * norm(before)))
 
     def _rise(self) -> float:
-        """By what share the loss of late exceeds that of before; NaN if either is not finite."""
+        """Return the relative rise of the recent loss; NaN if a mean is not finite."""
         if not math.isfinite(self.fast) or not math.isfinite(self.slow):
             return math.nan
         return max(0.0, self.fast / max(self.slow, 1e-12) - 1)
 
     def _oscillation(self) -> float | None:
-        """Return how often a fall follows a rise or a rise a fall; about 2/3 for mere noise."""
+        """Return how often the loss changes direction, as a share; about 2/3 for pure noise."""
         if len(self._losses) < WINDOW:
             return None
         falls = np.diff(self._losses) < 0
         return float(np.mean(falls[1:] != falls[:-1]))
 
     def _risk(self, oscillation: float | None, coherence: float | None) -> float:
-        """Combine rise, oscillation and incoherence, a third each."""
+        """Combine rise, oscillation and incoherence with equal weight."""
         rise = self._rise()
         incoherence = 0.0 if coherence is None else (1 - coherence) / 2
         risk = (min(1.0, rise) + (oscillation or 0.0) + incoherence) / 3
@@ -123,7 +123,7 @@ class Trend:
 
 
 def norm(values: Floats) -> float:
-    """Return the Euclidean norm of any array."""
+    """Return the Euclidean norm of an array of any shape."""
     return float(np.sqrt(np.vdot(values, values)))
 
 

@@ -14,7 +14,7 @@ NUM_HELD_OUT = 360
 
 @cache
 def load_data() -> tuple[Data, Data]:
-    """Return the images to train on and the held-out ones, the same in every run."""
+    """Return the training images and the held-out ones, the same in every run."""
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     images = (digits.data[order] / digits.data.max()).astype(np.float32)
@@ -24,7 +24,7 @@ def load_data() -> tuple[Data, Data]:
 
 
 def draw_minibatch(rng: np.random.Generator, size: int, noise: float) -> Data:
-    """Return training images with noise on their pixels; for size 0 all of them, as they are."""
+    """Return training images with noise on their pixels; for size 0, all of them unchanged."""
     data, _ = load_data()
     if size == 0:
         return data
@@ -34,9 +34,9 @@ def draw_minibatch(rng: np.random.Generator, size: int, noise: float) -> Data:
 
 
 def draw_dream(rng: np.random.Generator, size: int) -> Data:
-    """Return images that do not exist: two mixed, and their labels alike.
+    """Return mixtures of two images each, with their labels mixed alike.
 
-    For size 0 every training image is mixed half and half with its neighbour.
+    For size 0, every training image is mixed half and half with its neighbour.
     """
     data, _ = load_data()
     if size == 0:

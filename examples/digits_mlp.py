@@ -6,18 +6,18 @@ dreams (trains on images mixed from the data) or validates, and becomes one reco
     python examples/digits_mlp.py --cycles 5000 --seed 7 --out run.cmeta
     cmeta replay run.cmeta examples/digits_mlp.py:Replay
 
-Kill it at any instant and start it again: it goes on from its last checkpoint, and the file is the
-one of a run that was never interrupted.
+Kill it at any instant and start it again: it goes on from its last checkpoint, and the file is
+that of a run that was never interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import pickle
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 import cmeta
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # however this file is imported
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for any way of importing this file
 from training import MODES, Training, as_config, phase_of, schema, settings_of
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ CHECKPOINT_EVERY = 500  # cycles
 
 
 def train(num_cycles: int, seed: int = 0, mode: str = "minibatch") -> Iterator[cmeta.CycleRecord]:
-    """Train, and yield a record for each cycle; for those who write all of them at once.
+    """Train, and yield a record for each cycle, to be written all at once.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def train(num_cycles: int, seed: int = 0, mode: str = "minibatch") -> Iterator[c
     mode : str
         "minibatch": noisy descent. "fullbatch": smooth descent on all images at once.
         "diverging": a learning rate that is far too large; whenever the loss is no longer finite,
-        the weights are forgotten.
+        the weights are drawn again.
     """
     training = Training(seed, MODES[mode])
     with threadpool_limits(1):  # the order of a sum must not depend on the number of cores
@@ -59,25 +59,25 @@ def train(num_cycles: int, seed: int = 0, mode: str = "minibatch") -> Iterator[c
 
 
 def record(
-    path: Path, num_cycles: int, seed: int = 0, mode: str = "minibatch", *, anew: bool = False
+    path: Path, num_cycles: int, seed: int = 0, mode: str = "minibatch", *, replace: bool = False
 ) -> None:
-    """Train, record each cycle as it ends, and go on where an earlier process was killed.
+    """Train, record each cycle as it ends, and resume where an earlier process was killed.
 
     Parameters
     ----------
     path : Path
-        Of the chronicle; the checkpoint lies beside it while there is something to go on with.
+        The chronicle; while the run is unfinished, its checkpoint is in the same folder.
     num_cycles, seed, mode
         As for `train`.
-    anew : bool
-        Begin anew, whatever there is.
+    replace : bool
+        Overwrite an existing file and ignore its checkpoint.
     """
     checkpoint = path.with_suffix(".checkpoint")
     training, state = Training(seed, MODES[mode]), None
-    if checkpoint.exists() and not anew:
+    if checkpoint.exists() and not replace:
         training, state = pickle.loads(checkpoint.read_bytes())
     with threadpool_limits(1), cmeta.Recorder(
-        path, schema(), "replace" if anew else "resume" if state else "new",
+        path, schema(), "replace" if replace else "resume" if state else "new",
         seed=seed, resume_at=state,
     ) as recorder:  # fmt: skip
         for ordinal in with_progress(range(len(recorder), num_cycles), num_cycles):
@@ -89,42 +89,42 @@ def record(
     checkpoint.unlink(missing_ok=True)
 
 
-def save(path: Path, what: object) -> None:
-    """Write a checkpoint; whenever we are killed, there is the old one or the new one."""
+def save(path: Path, state: object) -> None:
+    """Write a checkpoint; a kill at any instant leaves the old one or the new one."""
     temporary = path.with_suffix(".checkpoint.new")
-    temporary.write_bytes(pickle.dumps(what))
+    temporary.write_bytes(pickle.dumps(state))
     os.replace(temporary, path)
 
 
 class Replay:
-    """Trains once more, from recorded seeds and the recorded configuration.
+    """Trains again from the recorded seeds and the recorded configuration.
 
-    ``cmeta replay run.cmeta examples/digits_mlp.py:Replay`` builds it with the state of the first
-    cycle, and calls it for each.
+    ``cmeta replay run.cmeta examples/digits_mlp.py:Replay`` constructs it with the state of the
+    first cycle and calls it for each cycle.
     """
 
-    changed: ClassVar[Mapping[str, Any]] = {}  # settings that are to be other than recorded
+    changed: ClassVar[Mapping[str, Any]] = {}  # settings that differ from the recorded ones
 
     def __init__(self, state: cmeta.ReplayState, checkpoint: Training | None = None) -> None:
         threadpool_limits(1)
         if checkpoint is None and (state.root is None or state.ordinal):
-            raise ValueError("to begin in the middle of a run takes a checkpoint")
-        settings = replace(settings_of(state.config), **self.changed)
+            raise ValueError("starting in the middle of a run requires a checkpoint")
+        settings = dataclasses.replace(settings_of(state.config), **self.changed)
         self.training = checkpoint or Training(state.root or 0, settings)
 
     def __call__(self, state: cmeta.ReplayState) -> dict[str, Any]:
-        """Run a cycle again; what comes back is compared with the record."""
+        """Run a cycle again; the result is compared with the record."""
         return self.training.cycle(state.record.phase, state.rng)
 
 
 class LessMomentum(Replay):
-    """Trains with another momentum than was recorded, to see where that shows."""
+    """Trains with another momentum than the recorded one, to see where that shows."""
 
     changed: ClassVar[Mapping[str, Any]] = {"momentum": 0.89}
 
 
 def with_progress(items: Iterable[T], total: int) -> Iterator[T]:
-    """Yield what is given, with a line of progress where somebody is looking."""
+    """Yield the items, with a line of progress on a terminal."""
     if not sys.stderr.isatty():
         yield from items
         return
@@ -137,19 +137,19 @@ def with_progress(items: Iterable[T], total: int) -> Iterator[T]:
 
 
 def main() -> None:
-    """Train by the wishes of the command line."""
+    """Train with the options of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cycles", type=int, default=5000, metavar="N")
     parser.add_argument("--seed", type=int, default=7, metavar="N", help="root of all seeds")
     parser.add_argument("--mode", choices=MODES, default="minibatch")
     parser.add_argument("--out", type=Path, default=Path("run.cmeta"), metavar="FILE")
-    parser.add_argument("--replace", action="store_true", help="begin anew, whatever there is")
+    parser.add_argument("--replace", action="store_true", help="overwrite an existing file")
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        record(options.out, options.cycles, options.seed, options.mode, anew=options.replace)
+        record(options.out, options.cycles, options.seed, options.mode, replace=options.replace)
     except cmeta.ExistsError as err:
-        parser.exit(2, f"{err}; --replace begins anew\n")
+        parser.exit(2, f"{err}; --replace overwrites it\n")
     print(f"{options.out}: {options.cycles:,} cycles in {options.out.stat().st_size:,} bytes")
 
 

@@ -1,4 +1,4 @@
-"""A multilayer perceptron of one hidden layer, in numpy: pure functions over a flat weight vector.
+"""A multilayer perceptron with one hidden layer, in NumPy: pure functions of a flat weight vector.
 
 Everything is float32. Images are rows of pixels, labels are rows of probabilities.
 """
@@ -21,14 +21,14 @@ LEAK = np.float32(0.1)  # slope of a hidden unit below zero
 
 
 class Data(NamedTuple):
-    """Images of ``(n, 64)``, pixels from 0 to 1, and labels of ``(n, 10)`` that sum to 1."""
+    """Images, ``(n, 64)``, pixels from 0 to 1, and labels, ``(n, 10)``, that sum to 1."""
 
     images: Floats
     labels: Floats
 
 
 class Pass(NamedTuple):
-    """What the network makes of some images.
+    """The predictions of the network for some images.
 
     Attributes
     ----------

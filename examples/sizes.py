@@ -1,8 +1,7 @@
-"""What the same records take in other formats, each treated as well as it can be.
+"""The size of the same records in other formats, each with its best settings.
 
-JSON lines state a configuration only where it changes. Parquet gets each field in the type that it
-has in the chronicle, enumerations and configurations as their numbers, vectors as one column for
-each component.
+JSON lines contain a configuration only where it changes. Parquet gets each field in its type in the
+chronicle, enumerations and configurations as numbers, and vectors as one column per component.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ DICTIONARY, PLAIN = "DICTIONARY", "PLAIN"
 
 
 def sizes(records: Sequence[cmeta.CycleRecord], columns: cmeta.Columns) -> dict[str, int]:
-    """Return bytes by format.
+    """Return the size in bytes of each format.
 
     Parameters
     ----------
     records : sequence of CycleRecord
-        As they were recorded.
+        As recorded.
     columns : Columns
         The same, as read from a chronicle with ``codes=True``.
     """
@@ -42,7 +41,7 @@ def sizes(records: Sequence[cmeta.CycleRecord], columns: cmeta.Columns) -> dict[
 
 
 def json_lines(records: Sequence[cmeta.CycleRecord]) -> bytes:
-    """Return records as JSON, one a line."""
+    """Return records as JSON, one per line."""
     lines, config = [], None
     for record in records:
         plain = record.as_dict()
@@ -80,7 +79,7 @@ def best_encodings(table: pa.Table) -> dict[str, str]:
 
 
 def len_parquet(table: pa.Table, encodings: dict[str, str]) -> int:
-    """Return the length in bytes of a Parquet file whose columns are encoded like this."""
+    """Return the size in bytes of a Parquet file with these encodings of its columns."""
     file = io.BytesIO()
     pq.write_table(
         table,

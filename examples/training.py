@@ -1,12 +1,11 @@
-"""The training of the example: a network's state, and the cycle that takes it to the next one.
+"""The training of the example: the state of a network, and the cycle that advances it.
 
 Rules:
 
-- A cycle is a function of the state before it and of its seed: minibatch, noise and mixture are
-  drawn from a generator that is made anew for each cycle. So the run can be replayed.
-- What comes back holds what was measured, NaN and infinities included, and nothing for what was
-  not.
-- Where the diagnostics call for an action it is taken, and the configuration changes with it.
+- A cycle is a function of the previous state and of its seed: minibatch, noise and mixture are
+  drawn from a new generator in each cycle. So the run can be replayed.
+- A cycle returns what was measured, NaN and infinities included, and nothing for what was not.
+- If the diagnostics call for an action, it is taken, and the configuration changes with it.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from mlp import Floats
 import cmeta
 
 SCHEDULE = ("train", "train", "dream") * 3 + ("validate",)
-LEARNING_RATES = (0.1, 0.05, 0.02, 0.01, 0.005)  # by plateau: the next, cyclically
+LEARNING_RATES = (0.1, 0.05, 0.02, 0.01, 0.005)  # the next one at each plateau, cyclically
 DREAM_POOLS = (16, 32, 64, 128)
-PATIENCE = 10  # validations without progress that make a plateau
+PATIENCE = 10  # validations without progress before it is a plateau
 
 
 def phase_of(ordinal: int) -> str:
@@ -41,7 +40,7 @@ def schema() -> cmeta.Schema:
     return cmeta.default_schema().with_metrics(
         update_ratio={
             "type": "f64",
-            "quanta_per_unit": 10**9,  # the finer step; or "exact": True, for no loss at all
+            "quanta_per_unit": 10**9,  # finer steps; or "exact": True, for no loss at all
             "doc": "Norm of an update over the norm of the weights.",
         }
     )
@@ -49,13 +48,13 @@ def schema() -> cmeta.Schema:
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyper-parameters: what a cycle depends on, beside its state and its seed."""
+    """Hyper-parameters: what a cycle depends on besides its state and its seed."""
 
     learning_rate: float = LEARNING_RATES[0]
     momentum: float = 0.9
     weight_decay: float = 1e-4
     batch_size: int = 32  # 0: the whole training set
-    dream_pool: int = DREAM_POOLS[1]  # images in a dream; 0: as many as there are to train on
+    dream_pool: int = DREAM_POOLS[1]  # images in a dream; 0: as many as in the training set
     noise: float = 0.15  # standard deviation, on pixels from 0 to 1
     adaptive: bool = True  # whether plateaus change the settings
 
@@ -68,14 +67,14 @@ MODES = {
 
 
 class Training:
-    """A network in training: its state, and the cycle that takes it to the next one.
+    """A network in training: its state, and the cycle that advances it.
 
     Parameters
     ----------
     seed : int
         Root of all seeds, u64.
     settings : Settings
-        At the start; actions change them.
+        The initial ones; actions change them.
     """
 
     def __init__(self, seed: int, settings: Settings) -> None:
@@ -92,42 +91,42 @@ class Training:
 
     @property
     def epoch(self) -> int:
-        """How often as many images as there are have been trained on."""
+        """The number of images trained on, in multiples of the training set."""
         return self.num_images // len(load_data()[0].images)
 
     @property
     def digest(self) -> int:
-        """64 bits of a hash of weights and velocity."""
+        """A 64-bit hash of weights and velocity."""
         return cmeta.digest(self.weights, self.velocity)
 
     def cycle(self, phase: str, rng: np.random.Generator) -> dict[str, Any]:
-        """Run one cycle, and return what was measured, as `Recorder.log` takes it.
+        """Run one cycle and return what was measured, as arguments of `Recorder.log`.
 
         Parameters
         ----------
         phase : str
         rng : Generator
-            All that is random in the cycle comes from it.
+            The only source of randomness in the cycle.
         """
         action = None
-        # A run that diverges is recorded as it is; numpy's warnings would add nothing.
+        # A diverging run is recorded as it is; NumPy's warnings would add nothing.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if phase == "validate":
-                found, gradient, measured = self._validate()
+                result, gradient, measured = self._validate()
             else:
-                found, gradient, measured = self._update(phase, rng)
+                result, gradient, measured = self._update(phase, rng)
             trend = self.trends[phase]
-            coherence, diagnostics = trend.observe(found.loss, found.entropy, gradient)
+            coherence, diagnostics = trend.observe(result.loss, result.entropy, gradient)
             if phase == "validate":
                 action = self._act(rng)
-            thirds = found.hidden.reshape(len(found.hidden), 3, -1).swapaxes(1, 2)
+            thirds = result.hidden.reshape(len(result.hidden), 3, -1).swapaxes(1, 2)
             return {
                 "metrics": diagnostics | measured,
                 "tensor_signature": cmeta.signature(thirds),
-                "loss_value": millionths(found.loss),
+                "loss_value": millionths(result.loss),
                 "coherence": coherence,
                 "action_code": action,
-                # Eight bytes that nothing compresses: once for each validation is enough.
+                # Eight bytes that do not compress: once per validation is enough.
                 "state_digest": self.digest if phase == "validate" else None,
                 "step": self.num_updates,
                 "epoch": self.epoch,
@@ -136,55 +135,55 @@ class Training:
     def _update(
         self, phase: str, rng: np.random.Generator
     ) -> tuple[mlp.Pass, Floats, dict[str, Any]]:
-        """Take a step down the gradient, on real images or on dreamt ones."""
+        """Take a gradient step on real images or on dreamt ones."""
         s = self.settings
         if phase == "dream":
             data = draw_dream(rng, s.dream_pool)
         else:
             data = draw_minibatch(rng, s.batch_size, s.noise)
             self.num_images += len(data.images)
-        found = mlp.forward(self.weights, data)
-        gradient, energy = mlp.backward(self.weights, data, found)
+        result = mlp.forward(self.weights, data)
+        gradient, energy = mlp.backward(self.weights, data, result)
         slope = gradient + np.float32(s.weight_decay) * self.weights
         self.velocity = np.float32(s.momentum) * self.velocity - np.float32(s.learning_rate) * slope
-        ratio = np.divide(norm(self.velocity), norm(self.weights))  # NaN or infinite if it must
+        ratio = np.divide(norm(self.velocity), norm(self.weights))  # may be NaN or infinite
         self.weights = self.weights + self.velocity
         self.num_updates += 1
         measured = {"grad_energy": millionths(energy), "update_ratio": float(ratio)}
         if s.learning_rate != self._first_settings.learning_rate:
             measured["lr"] = s.learning_rate
-        return found, gradient, measured
+        return result, gradient, measured
 
     def _validate(self) -> tuple[mlp.Pass, None, dict[str, Any]]:
-        """Predict the held-out images. From the second epoch on, look closer."""
+        """Predict the held-out images; from the second epoch on, measure more."""
         _, held_out = load_data()
-        found = mlp.forward(self.weights, held_out)
-        measured = {"val_accuracy": mlp.accuracy(found.predictions, held_out.labels)}
+        result = mlp.forward(self.weights, held_out)
+        measured = {"val_accuracy": mlp.accuracy(result.predictions, held_out.labels)}
         if self.epoch:
-            error = mlp.calibration_error(found.predictions, held_out.labels)
+            error = mlp.calibration_error(result.predictions, held_out.labels)
             measured["calibration_error"] = millionths(error)
             for number, weights in enumerate(mlp.layers(self.weights)[::2]):
                 measured[f"layer.{number}.weight_norm"] = norm(weights)
-        return found, None, measured
+        return result, None, measured
 
     def _act(self, rng: np.random.Generator) -> str | None:
-        """Do what the diagnostics call for; return the action's name."""
-        of_late = self.trends["validate"].fast
-        if not math.isfinite(of_late):
+        """Take the action that the diagnostics call for; return its name."""
+        recent_loss = self.trends["validate"].fast
+        if not math.isfinite(recent_loss):
             self._begin(mlp.new_weights(rng))
             return "reset_phase_weights"
         self._patience -= 1
-        if of_late < self._best:
-            self._best, self._patience = of_late, PATIENCE
+        if recent_loss < self._best:
+            self._best, self._patience = recent_loss, PATIENCE
         if not self.settings.adaptive or self._patience > 0:
             return None
-        self._best, self._patience = of_late, PATIENCE
-        action, changes = self._plan(of_late / self.trends["train"].slow)
+        self._best, self._patience = recent_loss, PATIENCE
+        action, changes = self._plan(recent_loss / self.trends["train"].slow)
         self.settings = replace(self.settings, **changes)
         return action
 
     def _plan(self, gap: float) -> tuple[str, dict[str, Any]]:
-        """Choose what to do about a plateau, by the ratio of validation and training loss."""
+        """Choose an action at a plateau by the ratio of validation loss to training loss."""
         rate = LEARNING_RATES.index(self.settings.learning_rate)
         pool = DREAM_POOLS.index(self.settings.dream_pool)
         if gap > 1.15 and pool + 1 < len(DREAM_POOLS):
@@ -201,5 +200,5 @@ def as_config(settings: Settings) -> dict[str, Any]:
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
-    """Return the settings that a configuration states."""
+    """Return the settings of a configuration."""
     return Settings(**{field.name: config[field.name] for field in fields(Settings)})
