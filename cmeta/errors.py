@@ -166,3 +166,14 @@ class CmetaWarning(UserWarning):
 
 class PrecisionWarning(CmetaWarning):
     """A declared field lost more than 0.1% of a value, or all of it."""
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "value"), counted(2000, "value")
+    ('1 value', '2,000 values')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

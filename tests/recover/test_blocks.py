@@ -220,7 +220,7 @@ def test_the_end_of_another_file(salvage, original, tmp_path):
     end = bounds_of(data)[-1][0]
     report, found = salvage(data[:end] + other[bounds_of(other)[-1][0] :])
     assert found == data and report.verdict == "complete"
-    assert "INDEX: CorruptError: it does not have every batch" in str(report)
+    assert "INDEX: CorruptError: it lacks batches that the file has" in str(report)
 
 
 def test_another_file_behind_this_one(salvage, original, tmp_path):

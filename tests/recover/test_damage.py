@@ -24,8 +24,7 @@ def flip(data, at, bit=0):
 
 def found_in(data):
     """The blocks that scanning finds, by where they stand."""
-    grammar_end = len(data)
-    found = scan(BytesSource(data), GRAMMAR, grammar_end, newer=False, progress=lambda done: None)
+    found = scan(BytesSource(data), GRAMMAR, newer=False, progress=lambda done, size: None)
     assert all(piece.offset < piece.end for piece in found.pieces)
     ends = [end for piece in found.pieces for end in (piece.offset, piece.end)]
     assert ends == sorted(ends)

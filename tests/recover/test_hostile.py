@@ -12,9 +12,9 @@ from cmeta.errors import CmetaError
 from cmeta.format.grammar import grammar_of
 from cmeta.format.source import BytesSource
 from cmeta.schema.load import shipped_format
-from cmeta.tools.recover import scan
+from cmeta.tools.recover.journal import EntryFinder
 from cmeta.tools.recover.recover import recover
-from cmeta.tools.recover.rows import EntryFinder
+from cmeta.tools.recover.scan import SearchBudget, scan
 from tests.hostile.reseal import BATCH, BATCH_HEAD, HEAD, HEADER, NAME, Block, bounds_of, take_apart
 from tests.journal.conftest import Forger, bit
 
@@ -80,10 +80,10 @@ def test_megabytes_of_nothing(original, pattern, begins):
     data, _ = original
     head = data[: bounds_of(data)[0][1]] if begins else b""
     source = Counting(filled(PATTERNS[pattern], head))
-    found = scan.scan(source, GRAMMAR, source.size, newer=False, progress=lambda done: None)
+    found = scan(source, GRAMMAR, newer=False, progress=lambda done, size: None)
     assert len(found.blocks) == begins
     assert sum(gap.end - gap.offset for gap in found.gaps) + len(head) >= source.size - HEADER.size
-    assert source.len_read <= (scan.VAIN_PER_BYTE + 32) * source.size + scan.VAIN_LEAST
+    assert source.len_read <= (SearchBudget.PER_BYTE + 32) * source.size + SearchBudget.AT_LEAST
     assert source.num_reads <= source.size // 2
     many_tries = pattern in ("heads", "batches", "short batches", "indexes")
     assert (found.gave_up_at is not None) == many_tries
@@ -102,7 +102,7 @@ def test_many_short_gaps(original):
     data, _ = original
     blocks = b"?".join([Block(NAME, b"x%d" % i).build() for i in range(10_000)])
     source = Counting(data[: bounds_of(data)[0][1]] + blocks)
-    found = scan.scan(source, GRAMMAR, source.size, newer=False, progress=lambda done: None)
+    found = scan(source, GRAMMAR, newer=False, progress=lambda done, size: None)
     assert len(found.blocks) == 10_001 and len(found.gaps) == 9_999
     assert source.len_read < 400 * source.size
 
@@ -115,7 +115,7 @@ def test_memory_is_not_kept_by_what_was_damaged(original, tmp_path):
     source = BytesSource(data[: bounds_of(data)[0][1]] + (block + whole) * 1000)
     tracemalloc.start()
     try:
-        found = scan.scan(source, GRAMMAR, source.size, newer=False, progress=lambda done: None)
+        found = scan(source, GRAMMAR, newer=False, progress=lambda done, size: None)
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -227,8 +227,8 @@ def test_a_journal_of_false_heads(tell):
         finder = EntryFinder(data, forger.framer, GRAMMAR)
         found, end = finder.find(GRAMMAR.journal_header.size)
         assert (len(found), end) == (1, len(salted))
-        assert finder._vain < 0
-        assert finder._vain > -(SIZE + scan.VAIN_PER_TRY)
+        assert finder.budget.is_spent
+        assert finder.budget.left > -(SIZE + SearchBudget.PER_TRY)
 
 
 def test_a_journal_with_every_second_row_damaged(tell):

@@ -164,7 +164,7 @@ def test_a_journal_of_another_file(rescue, running):
     other = Forger(base_length=end, last_masked_crc=5).row(timestamp=900).data
     report, _ = rescue(main, other)
     assert (report.num_records, report.num_from_journal, report.num_lost) == (48, 0, None)
-    assert "nothing shows that its rows go on where the file ends" in str(report)
+    assert "nothing confirms that its rows continue the file at" in str(report)
     beyond = Forger(base_length=10**6).row(timestamp=900).data
     assert rescue(main, beyond)[0].num_from_journal == 0
 

@@ -16,8 +16,7 @@ import pytest
 import cmeta
 from cmeta.errors import ExistsError, RecoveryError, TruncatedError
 from cmeta.storage.disk import Disk
-from cmeta.tools.recover import output
-from cmeta.tools.recover.recover import Meter, recover
+from cmeta.tools.recover.recover import Output, ProgressInParts, recover, verify
 from tests.hostile.reseal import BATCH, bounds_of
 from tests.recover.test_damage import flip
 
@@ -83,13 +82,12 @@ def test_a_missing_folder_and_a_missing_file(broken, untouched):
 @pytest.mark.parametrize("has_links", [True, False])
 def test_out_appears_meanwhile(broken, monkeypatch, has_links):
     out = broken.with_name("out")
-    real = output.verify
 
-    def verify(*args):
-        real(*args)
+    def verify_then_write(*args):
+        verify(*args)
         out.write_bytes(b"precious")
 
-    monkeypatch.setattr(sys.modules[recover.__module__], "verify", verify)
+    monkeypatch.setattr(sys.modules[recover.__module__], "verify", verify_then_write)
     if not has_links:
         monkeypatch.setattr(os, "link", failed)
     with pytest.raises(ExistsError):
@@ -141,7 +139,7 @@ def test_a_full_disk(broken, untouched, monkeypatch):
 @pytest.mark.parametrize("place", range(3))
 def test_a_write_that_fails(broken, untouched, monkeypatch, place):
     name = ("__init__", "add", "finish")[place]
-    monkeypatch.setattr(output.Output, name, full)
+    monkeypatch.setattr(Output, name, full)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         recover(broken, broken.with_name("out"))
 
@@ -188,13 +186,15 @@ def test_a_process_that_is_killed(broken):
 
 def test_the_output_is_verified(broken, untouched, monkeypatch):
     """A byte that is wrong on its way to the disk is found, and nothing is published."""
-    real = output.Output.finish
+    real = Output.finish
 
     def finish(self):
         real(self)
-        self._file.write(b"\xa5\x5a\xa5", 1800)
+        self._stream.seek(1800)
+        self._stream.write(b"\xa5\x5a\xa5")
+        self._stream.flush()
 
-    monkeypatch.setattr(output.Output, "finish", finish)
+    monkeypatch.setattr(Output, "finish", finish)
     with pytest.raises(RecoveryError, match="not a valid chronicle"):
         recover(broken, broken.with_name("out"))
 
@@ -237,11 +237,12 @@ def test_progress_is_monotone_and_ends_at_the_total(broken, original):
 
 def test_a_part_that_is_told_late_does_not_go_back():
     told = []
-    meter = Meter(recorded_in(told), 300)
+    progress = ProgressInParts(recorded_in(told), 300)
     for pair in ((0, 50), (1, 10), (0, 100), (1, 200), (2, 0)):
-        meter.at(*pair, 100)
-    meter.at(2, 0, 0)
-    meter.finish()
+        part, done = pair
+        progress.part(part)(done, 100)
+    progress.part(2)(0, 0)
+    progress.finish()
     assert told == [(50, 300), (110, 300), (110, 300), (200, 300), (200, 300), (300, 300)]
 
 

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from cmeta.errors import EncodeError
+from cmeta.errors import EncodeError, counted
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.tools.imports.columns import ROWS_AT_ONCE, SourceTable, TableBuilder
-from cmeta.tools.imports.exact import counted
 from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
 from cmeta.tools.imports.infer import PHASE_COLUMNS, infer, inferred_field
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Array, Mask
+from cmeta.errors import counted
 from cmeta.format.journal_rows import stored as stored_column
 from cmeta.records.chunk import Column
 from cmeta.records.convert import as_array
@@ -155,14 +156,3 @@ def is_shortest(values: Array) -> Mask:
     for place in np.flatnonzero(~shortest).tolist():
         shortest.flat[place] = float(str(narrow.flat[place])) == values.flat[place]
     return shortest
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "value"), counted(2000, "value")
-    ('1 value', '2,000 values')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Progress
-from cmeta.errors import ExistsError, PrecisionWarning
+from cmeta.errors import ExistsError, PrecisionWarning, counted
 from cmeta.records.chunk import Column
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.tools.imports.exact import counted, make_exact, wide_column
+from cmeta.tools.imports.exact import make_exact, wide_column
 from cmeta.tools.imports.formats import Imported, ImportOptions, detect, load_importer
 from cmeta.write import write
 

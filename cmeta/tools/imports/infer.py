@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Array, Mask
-from cmeta.errors import EncodeError
+from cmeta.errors import EncodeError, counted
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
@@ -37,7 +37,7 @@ from cmeta.tools.imports.columns import (
     parsed_numbers,
     values_of,
 )
-from cmeta.tools.imports.exact import as_printed, counted
+from cmeta.tools.imports.exact import as_printed
 from cmeta.tools.imports.formats import Imported, ImportOptions
 from cmeta.vocabulary import field_named, phases_named
 

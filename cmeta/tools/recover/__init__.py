@@ -1,4 +1,4 @@
-"""Recovery: whatever is intact of a damaged, open or truncated chronicle, as a new closed one."""
+"""Recovery: the intact records of a damaged, open or truncated chronicle as a new closed one."""
 
 from cmeta.tools.recover.recover import recover
 from cmeta.tools.recover.recovery_report import Lost, RecoveryReport

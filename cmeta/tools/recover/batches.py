@@ -1,6 +1,10 @@
-"""Tables: what the numbers of configurations and names stand for, as far as that is certain.
+"""The batches of a damaged file in order, decoded, and the losses between them.
 
-A number that is not in its table is never guessed: what refers to it is left out.
+With an INDEX every block has its place. Without one, CONFIG and NAME blocks are numbered by walking
+from the SCHEMA on, until bytes are missing in which another one may have been: later numbers are
+not certain. A number without a certain meaning is never guessed: the values that refer to it are
+left out. A batch is decoded completely before any of it is used; a column that cannot be decoded
+loses the batch.
 """
 
 from __future__ import annotations
@@ -11,69 +15,15 @@ from typing import cast
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask
 from cmeta.errors import CorruptError, DecodeError, error_context
 from cmeta.format.batch import Batch, BatchContext
-from cmeta.format.block import Block, parse_config, parse_name, read_block
-from cmeta.format.grammar import Grammar
-from cmeta.format.source import Source
+from cmeta.format.block import Block, parse_config, parse_name
 from cmeta.records.chunk import Chunk, Column
-from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.tools.recover.index import Index, Placing
+from cmeta.tools.recover.placement import Index, Placement
 from cmeta.tools.recover.recovery_report import Lost
-from cmeta.tools.recover.scan import Found, Gap, Scan
-
-
-class Tables:
-    """Configurations and names by number.
-
-    Attributes
-    ----------
-    names : list of str
-        By NAME number; "" where it is not known.
-    configs : dict of int to bytes
-        Bodies, by CONFIG number.
-    """
-
-    def __init__(self, source: Source, grammar: Grammar, schema: Schema, *, newer: bool) -> None:
-        self.source, self.grammar, self.schema, self.newer = source, grammar, schema, newer
-        self.names: list[str] = []
-        self.configs: dict[int, bytes] = {}
-        self._numbers: dict[str, int] = {}
-
-    def define(self, block: Found, number: int) -> None:
-        """Take a CONFIG or NAME block; one that breaks a rule defines nothing."""
-        read = read_block(
-            self.source, self.grammar, block.offset, block.end, newer=self.newer
-        )  # fmt: skip
-        try:
-            if block.name == "CONFIG":
-                parse_config(read, self.schema)
-                self.configs[number] = read.body
-                return
-            name = parse_name(read, self.schema)
-        except DecodeError:
-            return
-        if name not in self._numbers:
-            self.make_room(number)
-            self.names[number] = name
-            self._numbers[name] = number
-
-    def make_room(self, number: int) -> None:
-        """Let a NAME number be looked up, known or not."""
-        self.names += [""] * (number + 1 - len(self.names))
-
-    def forget(self, name: str, numbers: range) -> None:
-        """Take back definitions of CONFIG or NAME that turned out to be doubtful."""
-        for number in numbers:
-            if name == "CONFIG":
-                self.configs.pop(number, None)
-            elif number < len(self.names):
-                self._numbers.pop(self.names[number], None)
-                self.names[number] = ""
-
+from cmeta.tools.recover.scan import Gap, IntactBlock, Scan
 
 _ANY_NUMBER = 1 << 32  # of configurations: each is looked up afterwards
 
@@ -86,7 +36,7 @@ class Salvaged:
     ----------
     chunk : Chunk
     unknown_names : tuple of int
-        NAME numbers of columns that were left out.
+        NAME numbers of the columns that were left out.
     num_unknown_configs : int
         Records whose configuration was left out.
     """
@@ -96,23 +46,53 @@ class Salvaged:
     num_unknown_configs: int = 0
 
 
-@dataclass(frozen=True)
-class BatchReader:
-    """Reads batches with the tables as they stand.
+class BatchDecoder:
+    """Decodes batches with the configurations and names that are known so far.
 
     Attributes
     ----------
-    tables : Tables
+    scan : Scan
+    schema : Schema
+    names : list of str
+        By NAME number; "" if it is not known.
+    configs : dict of int to bytes
+        Bodies, by CONFIG number.
     """
 
-    tables: Tables
+    def __init__(self, scan: Scan, schema: Schema) -> None:
+        self.scan, self.schema = scan, schema
+        self.names: list[str] = []
+        self.configs: dict[int, bytes] = {}
+        self._numbers: dict[str, int] = {}
 
-    def read(self, found: Found) -> Block:
-        """Read the block of a batch."""
-        tables = self.tables
-        return read_block(
-            tables.source, tables.grammar, found.offset, found.end, newer=tables.newer
-        )  # fmt: skip
+    def define(self, place: IntactBlock, number: int) -> None:
+        """Take a CONFIG or NAME block; one that breaks a rule defines nothing."""
+        block = self.scan.read(place)
+        try:
+            if block.name == "CONFIG":
+                parse_config(block, self.schema)
+                self.configs[number] = block.body
+                return
+            name = parse_name(block, self.schema)
+        except DecodeError:
+            return
+        if name not in self._numbers:
+            self._make_room(number)
+            self.names[number] = name
+            self._numbers[name] = number
+
+    def forget(self, kind: str, numbers: range) -> None:
+        """Remove definitions of CONFIG or NAME that turned out to be doubtful."""
+        for number in numbers:
+            if kind == "CONFIG":
+                self.configs.pop(number, None)
+            elif number < len(self.names):
+                self._numbers.pop(self.names[number], None)
+                self.names[number] = ""
+
+    def _make_room(self, number: int) -> None:
+        """Let a NAME number be looked up, known or not."""
+        self.names += [""] * (number + 1 - len(self.names))
 
     def name_numbers(self, block: Block) -> list[int]:
         """Return the NAME numbers of a batch, ascending.
@@ -121,30 +101,28 @@ class BatchReader:
         ------
         DecodeError
         """
-        layout = self.tables.grammar.bodies["BATCH"]
+        grammar = self.scan.grammar
         with error_context(block.body_offset, "BATCH"):
-            body = layout.parse(block.body, num_columns=self.tables.schema.num_columns)
+            body = grammar.bodies["BATCH"].parse(block.body, num_columns=self.schema.num_columns)
         numbers: list[int] = body["undeclared"]["name_number"].tolist()
-        # As many NAMEs as the file has room for: nothing is made from a number alone.
-        if numbers and max(numbers) > self.tables.source.size // self.tables.grammar.len_frame:
+        # The file has no room for more NAMEs: nothing is allocated for a number alone.
+        if numbers and max(numbers) > self.scan.source.size // grammar.len_frame:
             raise CorruptError(f"name {max(numbers)}", offset=block.offset, path="BATCH")
         return numbers
 
-    def open(self, block: Block, found: Found, ordinal: int, numbers: list[int]) -> Batch:
+    def open(self, block: Block, row: tuple[int, int, int], ordinal: int) -> Batch:
         """Return a batch whose undeclared columns have the names that are known.
 
         Raises
         ------
         DecodeError
         """
-        tables = self.tables
-        tables.make_room(max(numbers, default=-1))
-        row = dict(
-            zip(("records_count", "first_timestamp", "last_timestamp"), found.row, strict=True)
-        )
-        names = cast("tuple[str, ...]", tables.names)
-        around = BatchContext(ordinal, row, names, _ANY_NUMBER)
-        return Batch(block, tables.schema, tables.grammar, around)
+        columns = ("records_count", "first_timestamp", "last_timestamp")
+        names = cast("tuple[str, ...]", self.names)
+        context = BatchContext(
+            ordinal, dict(zip(columns, row, strict=True)), names, _ANY_NUMBER
+        )  # fmt: skip
+        return Batch(block, self.schema, self.scan.grammar, context)
 
     def config_numbers(self, batch: Batch) -> list[int]:
         """Return the CONFIG numbers that a batch uses, ascending.
@@ -153,16 +131,13 @@ class BatchReader:
         ------
         DecodeError
         """
-        config = self.tables.schema.config_field
-        column = batch.column(config, 0) if config else None
-        if column is None:
-            return []
-        values, present = column
-        used: list[int] = np.unique(values if present is None else values[present]).tolist()
+        field = self.schema.config_field
+        column = batch.column(field, 0) if field else None
+        used: list[int] = [] if column is None else np.unique(column.recorded()).tolist()
         return used
 
-    def salvage(self, batch: Batch, numbers: list[int]) -> Salvaged:
-        """Return what is certain of a batch.
+    def salvage(self, batch: Batch, name_numbers: list[int]) -> Salvaged:
+        """Return the part of a batch that is certain.
 
         Raises
         ------
@@ -173,93 +148,93 @@ class BatchReader:
         columns: dict[Field, Column] = {}
         configs: tuple[bytes, ...] = ()
         num_unknown = 0
-        for declared in batch.fields:
-            found = batch.column(declared, 0)
-            if found is None:
+        for field in batch.fields:
+            column = batch.column(field, 0)
+            if column is None:
                 continue
-            values, present = found
-            if declared.type == "config":
-                values, present, configs, num_unknown = self._look_up(values, present)
-            if present is None or present.any():
-                columns[declared] = Column(values, present)
-        unknown = tuple(number for number in numbers if not self.tables.names[number])
-        chunk = Chunk(batch.num_records, columns, configs)
-        return Salvaged(chunk, unknown, num_unknown)
+            if field.type == "config":
+                column, configs, num_unknown = self._look_up(column)
+            if column.present is None or column.present.any():
+                columns[field] = column
+        unknown = tuple(number for number in name_numbers if not self.names[number])
+        return Salvaged(Chunk(batch.num_records, columns, configs), unknown, num_unknown)
 
-    def _look_up(
-        self, values: Array, present: Mask | None
-    ) -> tuple[Array, Mask | None, tuple[bytes, ...], int]:
-        """Turn CONFIG numbers into places in a list; what is not known becomes absent."""
-        known = self.tables.configs
-        there = Column(values, present).mask()
-        used = np.unique(values[there])
-        good = np.array([number for number in used.tolist() if number in known], values.dtype)
-        keep = there & np.isin(values, good)
-        places = np.zeros(len(values), np.uint32)
-        places[keep] = np.searchsorted(good, values[keep])
-        num_unknown = int(np.count_nonzero(there) - np.count_nonzero(keep))
-        bodies = tuple(known[number] for number in good.tolist())
-        return places, None if keep.all() else keep, bodies, num_unknown
+    def _look_up(self, column: Column) -> tuple[Column, tuple[bytes, ...], int]:
+        """Turn CONFIG numbers into indices of a list; unknown ones become absent."""
+        values, present = column.values, column.mask()
+        used = np.unique(values[present]).tolist()
+        good = np.array([number for number in used if number in self.configs], values.dtype)
+        keep = present & np.isin(values, good)
+        indices = np.zeros(len(values), np.uint32)
+        indices[keep] = np.searchsorted(good, values[keep])
+        num_unknown = int(np.count_nonzero(present) - np.count_nonzero(keep))
+        bodies = tuple(self.configs[number] for number in good.tolist())
+        return Column(indices, None if keep.all() else keep), bodies, num_unknown
+
+    def decode(
+        self, place: IntactBlock, ordinal: int, numbering: _Numbering | None = None
+    ) -> Salvaged | Lost:
+        """Decode a batch, once its numbers were compared with those of `numbering`."""
+        try:
+            block = self.scan.read(place)
+            names = self.name_numbers(block)
+            if numbering:
+                numbering.confirm("NAME", names)
+            self._make_room(max(names, default=-1))
+            batch = self.open(block, place.row, ordinal)
+            if numbering:
+                numbering.confirm("CONFIG", self.config_numbers(batch))
+            return self.salvage(batch, names)
+        except DecodeError as err:
+            if numbering:
+                numbering.end_certainty()
+            count, first, last = place.row
+            return Lost(place.offset, place.length, count, first, last, True, str(err))
 
 
-Pair = tuple[int, int]
-
-
-def by_index(index: Index, placing: Placing, tables: Tables) -> Iterator[Salvaged | Lost]:
-    """Yield what the batches of the INDEX are, one by one."""
-    for found, number in placing.numbered:
-        tables.define(found, number)
-    reader = BatchReader(tables)
+def by_index(
+    index: Index, placement: Placement, decoder: BatchDecoder
+) -> Iterator[Salvaged | Lost]:
+    """Yield the batches of the INDEX, one by one."""
+    for block, number in placement.numbered:
+        decoder.define(block, number)
     ends = np.append(index.table["offset"][1:], np.uint64(index.end))
-    for ordinal, (batch, row) in enumerate(placing.batches):
+    for ordinal, (place, row) in enumerate(placement.batches):
         _, _, _, count, offset, first, last = index.table[row].tolist()
-        if batch is None:
+        if place is None:
             length = int(ends[row]) - offset
             yield Lost(offset, length, count, first, last, True, f"BATCH[{ordinal}] is damaged")
-            continue
-        yield _decoded(reader, batch, ordinal)
+        else:
+            yield decoder.decode(place, ordinal)
 
 
-def _decoded(reader: BatchReader, found: Found, ordinal: int) -> Salvaged | Lost:
-    try:
-        block = reader.read(found)
-        numbers = reader.name_numbers(block)
-        return reader.salvage(reader.open(block, found, ordinal, numbers), numbers)
-    except DecodeError as err:
-        return lost_batch(found, str(err))
-
-
-def lost_batch(found: Found, reason: str) -> Lost:
-    """Return the loss of a batch that is intact as a block."""
-    count, first, last = found.row
-    length = found.end - found.offset
-    return Lost(found.offset, length, count, first, last, True, reason)
-
-
-def by_walking(scan: Scan, tables: Tables, *, in_order: bool) -> Iterator[Salvaged | Lost]:
-    """Yield what the batches of a file without an INDEX are, and the gaps between them.
+def by_walking(scan: Scan, decoder: BatchDecoder, *, in_order: bool) -> Iterator[Salvaged | Lost]:
+    """Yield the batches of a file without an INDEX, and the gaps between them.
 
     Parameters
     ----------
     in_order : bool
-        False: something shows that blocks have been exchanged, so that no number is certain.
+        False: blocks have evidently been exchanged, so that no number is certain.
     """
-    walk = _Walk(tables, in_order)
+    numbering = _Numbering(decoder, in_order)
+    ordinal = 0
     for piece in scan.pieces:
         if isinstance(piece, Gap):
-            if not walk.is_damaged_schema(piece):
-                yield walk.pass_over(piece)
-        elif piece.name in walk.counts:
-            walk.define(piece)
+            if _is_damaged_schema(piece, scan, decoder.schema):
+                continue
+            is_batch = _is_damaged_batch(piece, scan, decoder.schema)
+            ordinal += is_batch
+            yield numbering.skip(piece, is_batch=is_batch)
+        elif piece.name in numbering.counts:
+            numbering.define(piece)
         elif piece.name == "BATCH":
-            yield walk.batch(piece)
+            yield decoder.decode(piece, ordinal, numbering)
+            ordinal += 1
 
 
 @dataclass
 class _Count:
-    """How many blocks of a kind there were, how many since the last batch, how many that no batch
-    has confirmed, and whether that is sure.
-    """
+    """Blocks of a kind: in all, since the last batch, and not yet confirmed by a batch."""
 
     total: int = 0
     since_batch: int = 0
@@ -267,58 +242,37 @@ class _Count:
     is_certain: bool = True
 
 
-class _Walk:
-    def __init__(self, tables: Tables, in_order: bool) -> None:
-        self._tables = tables
-        self._reader = BatchReader(tables)
-        self._ordinal = 0
+class _Numbering:
+    """Numbers CONFIG and NAME blocks in the order of the file, as long as that is certain."""
+
+    def __init__(self, decoder: BatchDecoder, in_order: bool) -> None:
+        self._decoder = decoder
         self.counts = {name: _Count(is_certain=in_order) for name in ("CONFIG", "NAME")}
 
-    def define(self, found: Found) -> None:
-        """Number a CONFIG or NAME, as long as numbers are certain."""
-        count = self.counts[found.name]
+    def define(self, block: IntactBlock) -> None:
+        """Number a CONFIG or NAME."""
+        count = self.counts[block.name]
         if count.is_certain:
-            self._tables.define(found, count.total)
+            self._decoder.define(block, count.total)
             count.total += 1
             count.since_batch += 1
             count.unconfirmed += 1
 
-    def is_damaged_schema(self, gap: Gap) -> bool:
-        """Return whether the gap is where the SCHEMA stood, and nothing else."""
-        grammar = self._tables.grammar
-        length = len(self._tables.schema.embedded) + grammar.len_frame
-        return gap.offset == grammar.header.size and gap.end == gap.offset + length
-
-    def pass_over(self, gap: Gap) -> Lost:
-        """Take note of bytes that are no block."""
+    def skip(self, gap: Gap, *, is_batch: bool) -> Lost:
+        """Take note of a gap."""
         reason = gap.problem.message
-        if self._is_damaged_batch(gap):
-            self._ordinal += 1
+        if is_batch:
             for count in self.counts.values():
                 count.since_batch = 0
             reason = f"a damaged BATCH: {reason}"
         else:
-            self._end_certainty()
+            self.end_certainty()
         return Lost(gap.offset, gap.end - gap.offset, None, None, None, False, reason)
 
-    def batch(self, found: Found) -> Salvaged | Lost:
-        """Decode a batch, once it has been held against the numbers before it."""
-        ordinal, self._ordinal = self._ordinal, self._ordinal + 1
-        try:
-            block = self._reader.read(found)
-            numbers = self._reader.name_numbers(block)
-            self._confirm("NAME", numbers)
-            batch = self._reader.open(block, found, ordinal, numbers)
-            self._confirm("CONFIG", self._reader.config_numbers(batch))
-            return self._reader.salvage(batch, numbers)
-        except DecodeError as err:
-            self._end_certainty()
-            return lost_batch(found, str(err))
+    def confirm(self, name: str, numbers: list[int]) -> None:
+        """Doubt the numbers so far if the next batch does not use them as a writer would have.
 
-    def _confirm(self, name: str, numbers: list[int]) -> None:
-        """Doubt numbers that the batch behind them does not use as a writer would have.
-
-        A CONFIG or NAME stands just before the first batch that needs it, so the highest number
+        A CONFIG or NAME directly precedes the first batch that needs it, so the highest number
         that this batch uses is that of the last one.
         """
         count = self.counts[name]
@@ -327,39 +281,38 @@ class _Walk:
         highest = max(numbers, default=-1)
         fits = highest == count.total - 1 if count.since_batch else highest < count.total
         if not fits:
-            self._tables.forget(name, range(count.total - count.unconfirmed, count.total))
+            self._decoder.forget(name, range(count.total - count.unconfirmed, count.total))
             count.is_certain = False
         elif highest == count.total - 1:
             count.unconfirmed = 0
         count.since_batch = 0
 
-    def _end_certainty(self) -> None:
-        """Number no more: a CONFIG or NAME may be missing."""
+    def end_certainty(self) -> None:
+        """Stop numbering: a CONFIG or NAME may be missing."""
         for count in self.counts.values():
             count.is_certain = False
 
-    def _is_damaged_batch(self, gap: Gap) -> bool:
-        """Return whether the gap is one BATCH and nothing else, as head and directory say."""
-        grammar, source, schema = self._tables.grammar, self._tables.source, self._tables.schema
-        len_body, head_size = gap.end - gap.offset - grammar.len_frame, grammar.frame_head.size
-        if len_body < 0:
-            return False
-        try:
-            head = grammar.frame_head.parse(source.read(gap.offset, head_size))
-            if head["kind"] != grammar.kinds["BATCH"] or head["len_body"] != len_body:
-                return False
-            body = source.read(gap.offset + head_size, len_body)
-            fields = grammar.bodies["BATCH"].parse(body, num_columns=schema.num_columns)
-        except DecodeError:
-            return False
-        total = int(fields["len_columns"].sum(dtype=np.uint64))
-        total += int(fields["undeclared"]["len_column"].sum(dtype=np.uint64))
-        return total == len(fields["columns"])
+
+def _is_damaged_schema(gap: Gap, scan: Scan, schema: Schema) -> bool:
+    """Return whether a gap is the place of the SCHEMA and nothing else."""
+    length = len(schema.embedded) + scan.grammar.len_frame
+    return gap.offset == scan.grammar.header.size and gap.end == gap.offset + length
 
 
-def ends_of(chunk: Chunk, tables: Tables) -> tuple[Pair, Pair]:
-    """Return (timestamp, phase) of the first and the last record."""
-    timestamps = chunk.columns[tables.schema[TIMESTAMP]].values
-    phases = chunk.columns[tables.schema[PHASE]].values
-    first, last = ((int(timestamps[i]), int(phases[i])) for i in (0, -1))
-    return first, last
+def _is_damaged_batch(gap: Gap, scan: Scan, schema: Schema) -> bool:
+    """Return whether a gap is one BATCH and nothing else, as its head and directory tell."""
+    grammar, source = scan.grammar, scan.source
+    len_body, len_head = gap.end - gap.offset - grammar.len_frame, grammar.frame_head.size
+    if len_body < 0:
+        return False
+    try:
+        head = grammar.frame_head.parse(source.read(gap.offset, len_head))
+        if head["kind"] != grammar.kinds["BATCH"] or head["len_body"] != len_body:
+            return False
+        body = source.read(gap.offset + len_head, len_body)
+        fields = grammar.bodies["BATCH"].parse(body, num_columns=schema.num_columns)
+    except DecodeError:
+        return False
+    total = int(fields["len_columns"].sum(dtype=np.uint64))
+    total += int(fields["undeclared"]["len_column"].sum(dtype=np.uint64))
+    return total == len(fields["columns"])

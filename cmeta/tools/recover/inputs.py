@@ -1,4 +1,4 @@
-"""What a recovery has to work with: a file, its journal, or one of them, and what they say."""
+"""The inputs of a recovery: a file, its journal, or both; and the schema to decode them with."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from cmeta.errors import (
     UnsupportedVersionError,
     error_context,
 )
-from cmeta.format.block import Header, read_block, read_header
+from cmeta.format.block import Header, read_header
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
 from cmeta.format.journal import Journal, read_journal
 from cmeta.format.source import BytesSource, Source
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.storage.file_state import file_state, journal_path
+from cmeta.storage.file_state import file_state, read_beside
 from cmeta.storage.source import FileSource
 from cmeta.tools.recover.scan import Scan
 from cmeta.validate import Finding
 
-_SIZES_MAX = 8  # sizes of a batch that are tried for a schema that is damaged
+_SIZES_MAX = 8  # batch sizes that are tried for a damaged schema
 
 
 @dataclass
 class Inputs:
-    """A file and its journal, as they were found.
+    """A file and its journal.
 
     Attributes
     ----------
     name : str
     main : Source
-        Empty, if there is only a journal.
+        Empty if there is only a journal.
     journal : bytes or None
     grammar : Grammar
     findings : list of Finding
     header : Header or None
         None if it cannot be read.
     is_foreign : bool
-        The header speaks of a major version that is not ours.
+        The header has another major version than ours.
     is_schema_certain : bool
         False: nothing confirms that the schema in use is the file's.
     """
@@ -69,12 +69,12 @@ class Inputs:
         return self.header is not None and self.header.is_newer
 
     def note(self, error: DecodeError) -> None:
-        """Remember what is wrong."""
+        """Add a finding."""
         self.findings.append(Finding.of(error))
 
 
 def open_inputs(path: Path) -> Inputs:
-    """Open a file, with its journal; or a journal alone, by its own name or its file's.
+    """Open a file with its journal; or a journal alone, by its own name or its file's.
 
     Raises
     ------
@@ -82,11 +82,7 @@ def open_inputs(path: Path) -> Inputs:
         There is neither.
     """
     grammar = grammar_of(shipped_format())
-    beside = journal_path(path)
-    try:
-        journal: bytes | None = beside.read_bytes()  # first: SPEC, Reading
-    except FileNotFoundError:
-        journal = None
+    journal = read_beside(path)  # first: SPEC, Reading
     try:
         main: Source = FileSource(path)
     except FileNotFoundError:
@@ -112,28 +108,31 @@ def _is_journal(main: Source, grammar: Grammar) -> bool:
 def _read_header(inputs: Inputs) -> None:
     try:
         inputs.header = read_header(inputs.main, inputs.grammar)
-    except UnsupportedVersionError as err:
-        inputs.is_foreign = True
-        inputs.note(err)
     except DecodeError as err:
+        inputs.is_foreign = isinstance(err, UnsupportedVersionError)
         inputs.note(err)
 
 
-def schema_of(inputs: Inputs, scan: Scan, given: Schema | None) -> Schema | None:
-    """Return the file's schema; where it is damaged the one that was given, or the default one."""
-    for block in scan.blocks:
-        if block.name != "SCHEMA":
-            continue
-        read = read_block(
-            inputs.main, inputs.grammar, block.offset, block.end, newer=inputs.newer
-        )  # fmt: skip
+# -------------------------------------------------------------------------------------- schema
+
+
+def find_schema(inputs: Inputs, scan: Scan, given: Schema | None) -> Schema | None:
+    """Return the file's schema; if that is damaged, the given one or the default one."""
+    if not inputs.has_main:
+        return _schema_of_journal(inputs, given)
+    for place in scan.blocks_of("SCHEMA"):
+        block = scan.read(place)
         try:
-            with error_context(read.body_offset, "SCHEMA"):
-                return Schema.from_embedded(read.body, inputs.grammar.format, newer=inputs.newer)
+            with error_context(block.body_offset, "SCHEMA"):
+                return Schema.from_embedded(block.body, inputs.grammar.format, newer=inputs.newer)
         except DecodeError as err:
             inputs.note(err)
     if given is None:
-        return _confirmed_default(inputs, scan)
+        schema = _confirmed_default(inputs, scan)
+        if schema is None:
+            message = "no intact SCHEMA: without it no record can be decoded; give the schema"
+            inputs.note(CorruptError(message, path="SCHEMA"))
+        return schema
     if not _is_confirmed(inputs, given):
         message = "nothing confirms that the given schema is the file's; wrong values may result"
         inputs.note(CorruptError(message, offset=inputs.grammar.header.size, path="SCHEMA"))
@@ -141,10 +140,25 @@ def schema_of(inputs: Inputs, scan: Scan, given: Schema | None) -> Schema | None
     return given
 
 
+def _schema_of_journal(inputs: Inputs, given: Schema | None) -> Schema | None:
+    """Return the schema of a journal without its file: the given one, or the default one."""
+    if inputs.journal is None:
+        inputs.note(TruncatedError("the file is empty", path="header"))
+        return None
+    schema = given or default_schema()
+    try:
+        read_journal(inputs.journal, schema, inputs.grammar)
+    except DecodeError as err:
+        inputs.note(err)
+        return None
+    except SchemaError:
+        return None
+    return schema
+
+
 def _confirmed_default(inputs: Inputs, scan: Scan) -> Schema | None:
     """Return the default schema, if what is left of the file's own confirms it."""
-    sizes = {default_schema().batch_records}
-    sizes |= {block.row[0] for block in scan.blocks if block.name == "BATCH"}
+    sizes = {default_schema().batch_records, *(batch.row[0] for batch in scan.blocks_of("BATCH"))}
     limits = inputs.grammar.format.limits
     for size in sorted(sizes, reverse=True)[:_SIZES_MAX]:
         if limits.batch_records_min <= size <= limits.batch_records_max:
@@ -155,15 +169,12 @@ def _confirmed_default(inputs: Inputs, scan: Scan) -> Schema | None:
 
 
 def _is_confirmed(inputs: Inputs, schema: Schema) -> bool:
-    """Return whether a schema is the file's, by the CRC of it that stands behind it, or in the
-    journal of this file.
-    """
+    """Return whether a schema is the file's, by the CRC after it, or by its journal."""
     grammar = inputs.grammar
     if inputs.journal is not None:
         try:
-            _require_same_end(
-                inputs.main, read_journal(inputs.journal, schema, grammar), grammar
-            )  # fmt: skip
+            journal = read_journal(inputs.journal, schema, grammar)
+            _require_same_end(inputs.main, journal, grammar)
         except DecodeError:
             pass
         else:
@@ -173,27 +184,30 @@ def _is_confirmed(inputs: Inputs, schema: Schema) -> bool:
     return at + size <= inputs.main.size and inputs.main.read(at, size) == block[-size:]
 
 
+# ------------------------------------------------------------------------------------- journal
+
+
 def bound_journal(inputs: Inputs, schema: Schema) -> Journal | None:
-    """Return the journal if its rows go on where the main file ends, or if there is only it."""
+    """Return the journal if its rows continue the main file, or if there is only a journal."""
     data, grammar = inputs.journal, inputs.grammar
     if data is None:
         return None
     if inputs.has_main:
-        standing = file_state(inputs.main, data, grammar)
-        if standing.kind == "closed":
+        state = file_state(inputs.main, data, grammar)
+        if state.kind == "closed":
             return None  # a leftover
-        if standing.kind == "open":
-            return standing.journal
+        if state.kind == "open":
+            return state.journal
     try:
-        rows = read_journal(data, schema, grammar)
-        _require_our_version(rows, grammar)
+        journal = read_journal(data, schema, grammar)
+        _require_our_version(journal, grammar)
         if inputs.has_main:
-            _require_same_end(inputs.main, rows, grammar)
+            _require_same_end(inputs.main, journal, grammar)
     except DecodeError as err:
         err.message = f"the journal beside it cannot be used: {err.message}"
         inputs.note(err)
         return None
-    return rows
+    return journal
 
 
 def _require_our_version(journal: Journal, grammar: Grammar) -> None:
@@ -206,25 +220,10 @@ def _require_our_version(journal: Journal, grammar: Grammar) -> None:
 
 
 def _require_same_end(main: Source, journal: Journal, grammar: Grammar) -> None:
-    """Require the block before the journal's rows to end as the journal says: its 64-bit CRC."""
+    """Require the 64-bit CRC of the block before the journal's rows to be that in the journal."""
     end = journal.header.base_length
     if end > main.size or last_masked_crc(main, grammar, end) != journal.header.last_masked_crc:
         raise CorruptError(
-            f"nothing shows that its rows go on where the file ends, at {end}",
+            f"nothing confirms that its rows continue the file at {end}",
             path="journal.header.last_masked_crc",
         )
-
-
-def schema_of_journal(inputs: Inputs, given: Schema | None) -> Schema | None:
-    """Return the schema of a journal without its file: the one given, or the default one."""
-    if inputs.journal is None:
-        inputs.note(TruncatedError("the file is empty", path="header"))
-        return None
-    schema = given or default_schema()
-    try:
-        read_journal(inputs.journal, schema, inputs.grammar)
-    except (DecodeError, SchemaError) as err:
-        if isinstance(err, DecodeError):
-            inputs.note(err)
-        return None
-    return schema

@@ -1,91 +1,35 @@
-"""Progress of a recovery, in bytes of what is recovered."""
+"""`recover`: the intact records of a damaged file as a new, valid one; never in place."""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from cmeta.aliases import Progress
-from cmeta.errors import CorruptError, ExistsError
+from cmeta.errors import CorruptError, EncodeError, ExistsError, RecoveryError
+from cmeta.format.encoder import Encoder
 from cmeta.format.journal import Journal
-from cmeta.format.journal_rows import Tables as NumberTables
-from cmeta.schema.rules import TIMESTAMP
+from cmeta.format.journal_rows import Tables
+from cmeta.records.chunk import Chunk
+from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
-from cmeta.storage.atomic import temporary_file
+from cmeta.storage.atomic import publish_new, temporary_file
+from cmeta.storage.disk import File
 from cmeta.storage.file_state import journal_path
-from cmeta.tools.recover.batches import Pair, Salvaged, Tables, by_index, by_walking, ends_of
-from cmeta.tools.recover.index import Index, crc_of, find_index, place
-from cmeta.tools.recover.inputs import (
-    Inputs,
-    bound_journal,
-    open_inputs,
-    schema_of,
-    schema_of_journal,
-)
-from cmeta.tools.recover.output import Output, publish, require_free, verify
+from cmeta.tools.recover.batches import BatchDecoder, Salvaged, by_index, by_walking
+from cmeta.tools.recover.inputs import Inputs, bound_journal, find_schema, open_inputs
+from cmeta.tools.recover.journal import Rows, merged_end, salvage_rows
+from cmeta.tools.recover.placement import Index, find_index, place_blocks, running_crc
 from cmeta.tools.recover.recovery_report import Lost, RecoveryReport
-from cmeta.tools.recover.rows import Rows, salvage_rows
-from cmeta.tools.recover.scan import Found, Scan, scan
+from cmeta.tools.recover.scan import Scan, scan
+from cmeta.validate import validate
 
-
-class Meter:
-    """Progress in three equal parts: finding blocks, writing, verifying. It never goes back."""
-
-    def __init__(self, tell: Progress, size: int) -> None:
-        self._tell, self._size, self._done = tell, size, 0
-
-    def at(self, part: int, done: int, total: int) -> None:
-        """Say how much of a part, counted from 0, is done."""
-        if total:
-            thirds = part * total + min(done, total)
-            self._done = max(self._done, self._size * thirds // (3 * total))
-            self._tell(self._done, self._size)
-
-    def finish(self) -> None:
-        """Say that all is done."""
-        self._tell(self._size, self._size)
-
-
-def end_of_use(found: Scan, journal: Journal) -> tuple[int, int]:
-    """Return up to where to use the main file, and how many records stand before."""
-    length, num_records = journal.header.base_length, journal.header.base_records
-    sealed = list(_sealed(found, length, journal.schema.batch_records))
-    size = journal.schema.batch_records
-    if len(journal.bodies) >= len(sealed) * size or not _agree(sealed, journal):
-        return length, num_records
-    return sealed[-1].end, num_records + len(sealed) * size
-
-
-def _sealed(found: Scan, offset: int, size: int) -> Iterator[Found]:
-    """Yield the full batches from an offset on, as far as all is intact."""
-    for piece in found.pieces:
-        if piece.offset < offset:
-            continue
-        if not isinstance(piece, Found) or piece.name == "INDEX":
-            return
-        if piece.name == "BATCH":
-            if piece.row[0] != size:
-                return
-            yield piece
-
-
-def _agree(sealed: list[Found], journal: Journal) -> bool:
-    """Return whether batches begin and end as the rows do that are left of the journal."""
-    if not journal.bodies:
-        return True
-    column = journal.chunk.columns[journal.schema[TIMESTAMP]]
-    timestamps = column.values.tolist()
-    size = journal.schema.batch_records
-    for number, batch in enumerate(sealed):
-        _, *ends = batch.row
-        rows = (number * size, (number + 1) * size - 1)
-        for at, expected in zip(rows, ends, strict=True):
-            if at < len(timestamps) and timestamps[at] != expected:
-                return False
-    return True
+_Ends = tuple[int, int]  # timestamp and phase of a record
 
 
 def recover(
@@ -97,9 +41,9 @@ def recover(
 ) -> RecoveryReport:
     """Salvage every intact record of a damaged, open or truncated file into a new one.
 
-    Nothing is returned from a block whose CRC does not match, and nothing is made up: a value whose
-    configuration or name cannot be told for certain is left out. The output appears under its name
-    when it is complete, on disk and found valid.
+    Nothing is taken from a block whose CRC does not match, and nothing is made up: a value whose
+    configuration or name is not certain is left out. The output appears under its name when it is
+    complete, on disk and found valid.
 
     Parameters
     ----------
@@ -115,16 +59,16 @@ def recover(
     Returns
     -------
     RecoveryReport
-        Also when nothing could be salvaged; then nothing is written.
+        Also if nothing could be salvaged; then nothing is written.
 
     Raises
     ------
     ExistsError
         `out` exists.
     RecoveryError
-        What was salvaged cannot be written again.
+        The salvaged records cannot be written again.
     OSError
-        The file cannot be read, or the new one not be written.
+        The file cannot be read, or the new one cannot be written.
 
     Examples
     --------
@@ -139,7 +83,7 @@ def recover(
     target = Path(out)
     require_free(target)
     if target.resolve() in (Path(path).resolve(), journal_path(path).resolve()):
-        raise ExistsError(f"{target} is what is to be recovered; a recovery never works in place")
+        raise ExistsError(f"{target} is the file to recover; a recovery never works in place")
     inputs = open_inputs(Path(path))
     try:
         return _Recovery(inputs, target, progress or (lambda done, size: None)).run(schema)
@@ -151,160 +95,146 @@ class _Recovery:
     def __init__(self, inputs: Inputs, target: Path, progress: Progress) -> None:
         self._inputs, self._target = inputs, target
         size = inputs.main.size if inputs.has_main else len(inputs.journal or b"")
-        self._progress = Meter(progress, size)
+        self._progress = ProgressInParts(progress, size)
         self._report = RecoveryReport(inputs.name, len_file=size)
         self._report.findings = inputs.findings
-        self._last: Pair = (0, 0)
+        self._last: _Ends = (0, 0)
         self._dropped: Counter[str] = Counter()
         self._num_open_losses = 0
         self._num_before = 0  # records before the rows of the journal that are used
-        self._num_rows_lost: int | None = 0  # of the journal; None: nobody knows
+        self._num_rows_lost: int | None = 0  # of the journal; None: unknown
 
     def run(self, given: Schema | None) -> RecoveryReport:
-        """Find out what there is, write it, and say what is missing."""
+        """Scan the inputs, write what is intact, and report what is missing."""
         inputs = self._inputs
-        found = scan(
-            inputs.main, inputs.grammar, inputs.main.size, newer=inputs.newer,
-            progress=lambda done: self._progress.at(0, done, inputs.main.size),
-        )  # fmt: skip
-        if inputs.has_main:
-            schema = schema_of(inputs, found, given)
-        else:
-            schema = schema_of_journal(inputs, given)
+        pieces = scan(
+            inputs.main, inputs.grammar, newer=inputs.newer, progress=self._progress.part(0)
+        )
+        schema = find_schema(inputs, pieces, given)
         journal = None if schema is None else bound_journal(inputs, schema)
-        if schema is None or self._is_unreadable(found, schema, journal):
-            self._say_why_nothing(schema)
+        if schema is None or self._is_unreadable(pieces, schema, journal):
+            self._report.len_lost = self._report.len_file
             self._progress.finish()
             return self._report
-        if journal is not None and inputs.has_main:
-            end, self._num_before = end_of_use(found, journal)
-            if end > journal.header.base_length:
-                message = (
-                    "rows are missing in the journal: batches are used that it does not vouch for"
-                )
-                inputs.note(CorruptError(message, offset=journal.header.base_length, path="BATCH"))
-            found = found.upto(end)
-        elif journal is not None:
-            self._num_before = journal.header.base_records
-        self._note_damage(found)
-        index = None if journal else self._index(found, schema)
-        self._write(schema, found, index, journal)
+        if journal is not None:
+            pieces = self._before_journal(pieces, journal)
+        self._note_damage(pieces)
+        index = None if journal else find_index(pieces, schema)
+        self._write(schema, pieces, index, journal)
         self._progress.finish()
         return self._report
 
-    def _index(self, found: Scan, schema: Schema) -> Index | None:
-        inputs = self._inputs
-        return find_index(found, inputs.main, inputs.grammar, schema, newer=inputs.newer)
-
-    def _is_unreadable(self, found: Scan, schema: Schema, journal: Journal | None) -> bool:
-        """Return whether the file is of another major version; a damaged header does not say so."""
-        if not self._inputs.is_foreign or journal is not None:  # which is of our version
+    def _is_unreadable(self, pieces: Scan, schema: Schema, journal: Journal | None) -> bool:
+        """Return whether the INDEX confirms another major version; the header may be damaged."""
+        if not self._inputs.is_foreign or journal is not None:
             return False
-        index = self._index(found, schema)
-        major = self._inputs.grammar.format.format.major
-        return index is None or index.version >> 8 != major
+        index = find_index(pieces, schema)
+        return index is None or index.version >> 8 != self._inputs.grammar.format.format.major
 
-    def _say_why_nothing(self, schema: Schema | None) -> None:
-        if schema is None and self._inputs.has_main:
-            message = "no intact SCHEMA: without it no record can be decoded; give the schema"
-            self._inputs.note(CorruptError(message, path="SCHEMA"))
-        self._report.len_lost = self._report.len_file
+    def _before_journal(self, pieces: Scan, journal: Journal) -> Scan:
+        """Return the pieces before the rows of the journal."""
+        self._num_before = journal.header.base_records
+        if not self._inputs.has_main:
+            return pieces
+        end, self._num_before = merged_end(pieces, journal)
+        if end > journal.header.base_length:
+            message = "rows are missing in the journal: later batches, outside of it, are used"
+            self._note("BATCH", message, journal.header.base_length)
+        return pieces.up_to(end)
 
-    def _note_damage(self, found: Scan) -> None:
-        for gap in found.gaps:
+    def _note_damage(self, pieces: Scan) -> None:
+        for gap in pieces.gaps:
             self._inputs.note(gap.problem)
-        if found.gave_up_at is not None:
-            message = "too many bytes that look like a block and are none: not searched further"
-            self._inputs.note(CorruptError(message, offset=found.gave_up_at, path="block"))
-        self._report.len_lost = sum(gap.end - gap.offset for gap in found.gaps)
+        if pieces.gave_up_at is not None:
+            message = "too many bytes that only look like blocks: not searched further"
+            self._note("block", message, pieces.gave_up_at)
+        self._report.len_lost = sum(gap.end - gap.offset for gap in pieces.gaps)
+
+    def _note(self, path: str, message: str, offset: int = 0) -> None:
+        self._inputs.note(CorruptError(message, offset=offset, path=path))
 
     # -------------------------------------------------------------------------------- writing
 
     def _write(
-        self, schema: Schema, found: Scan, index: Index | None, journal: Journal | None
+        self, schema: Schema, pieces: Scan, index: Index | None, journal: Journal | None
     ) -> None:
-        inputs, report = self._inputs, self._report
-        tables = Tables(inputs.main, inputs.grammar, schema, newer=inputs.newer)
-        index, pieces = self._pieces(found, index, journal, tables)
-        num_batches = sum(block.name == "BATCH" for block in found.blocks)
+        report, decoder = self._report, BatchDecoder(pieces, schema)
+        index, batches = self._batches(pieces, index, journal, decoder)
+        num_batches = len(pieces.blocks_of("BATCH"))
+        show = self._progress.part(1)
         with temporary_file(self._target) as file, file.stream() as stream:
-            output = Output(file, stream, schema)
-            for piece in pieces:
-                self._take(piece, output, tables)
-                self._progress.at(1, report.num_batches, num_batches)
+            output = Output(stream, schema)
+            for batch in batches:
+                self._take(batch, output, decoder)
+                show(report.num_batches, num_batches)
             if journal is not None:
-                self._take_journal(journal, output, tables)
+                self._take_journal(journal, output, decoder)
             report.num_records = output.num_records
             self._judge(index, journal)
             if report.verdict == "nothing":
                 return
             output.finish()
-            verify(
-                file.path, report.num_records, lambda done, size: self._progress.at(2, done, size)
-            )
+            file.sync()
+            verify(file.path, report.num_records, self._progress.part(2))
             publish(file, self._target)
         report.out = str(self._target)
 
-    def _pieces(
-        self, found: Scan, index: Index | None, journal: Journal | None, tables: Tables
+    def _batches(
+        self, pieces: Scan, index: Index | None, journal: Journal | None, decoder: BatchDecoder
     ) -> tuple[Index | None, Iterator[Salvaged | Lost]]:
-        """Return what there is, and the INDEX if it is this file's."""
-        inputs = self._inputs
-        placing = place(index, found, inputs.main, inputs.grammar, tables.schema) if index else None
-        if index is not None and placing is not None and placing.fits:
-            self._compare_header(index)
-            for block in placing.copies:
-                message = "like a batch before it, and not in the INDEX: left out"
-                inputs.note(CorruptError(message, offset=block.offset, path="BATCH"))
-            return index, by_index(index, placing, tables)
+        """Return the batches in order, and the INDEX if it is this file's."""
         if index is not None:
-            message = "it does not have every batch that is there: not used"
-            inputs.note(CorruptError(message, offset=index.block.offset, path="INDEX"))
+            placement = place_blocks(index, pieces, decoder.schema)
+            if placement.fits:
+                self._compare_header(index)
+                for block in placement.copies:
+                    message = "a copy of another batch, not in the INDEX: left out"
+                    self._note("BATCH", message, block.offset)
+                return index, by_index(index, placement, decoder)
+            message = "it lacks batches that the file has: not used"
+            self._note("INDEX", message, index.block.offset)
         in_order = True
-        if journal is not None and inputs.has_main and not found.gaps:
-            length = journal.header.base_length
-            span = inputs.grammar.header.size, length
-            crc = crc_of(inputs.main, inputs.grammar, *span, inputs.grammar.checksum(b""))
+        if journal is not None and self._inputs.has_main and not pieces.gaps:
+            grammar = pieces.grammar
+            start, end = grammar.header.size, journal.header.base_length
+            crc = running_crc(pieces, start, end, grammar.checksum(b""))
             in_order = crc == journal.header.running_crc
-        return None, by_walking(found, tables, in_order=in_order)
+        return None, by_walking(pieces, decoder, in_order=in_order)
 
     def _compare_header(self, index: Index) -> None:
-        """Say where the header, which is outside of every checksum, is not what the INDEX says."""
+        """Note differences between the INDEX and the header, which no checksum covers."""
         header = self._inputs.header
         if header is None:
             return
         counts = header.records_count, int(index.table["records_count"].sum())
         pairs = {"version": (header.version, index.version), "records_count": counts}
-        for name, (found, expected) in pairs.items():
-            if found != expected:
-                message = f"{found}, but the INDEX says {expected}"
-                self._inputs.note(CorruptError(message, path=f"header.{name}"))
+        for name, (value, expected) in pairs.items():
+            if value != expected:
+                self._note(f"header.{name}", f"{value}, but the INDEX says {expected}")
 
-    def _take(self, piece: Salvaged | Lost, output: Output, tables: Tables) -> None:
+    def _take(self, batch: Salvaged | Lost, output: Output, decoder: BatchDecoder) -> None:
         """Write a batch, unless it goes back."""
-        report = self._report
-        if isinstance(piece, Lost):
-            self._lose(piece)
+        if isinstance(batch, Lost):
+            self._lose(batch)
             return
-        first, last = ends_of(piece.chunk, tables)
+        first, last = _ends(batch.chunk, decoder.schema)
         if output.num_records and first < self._last:
-            reason = f"goes back in (timestamp, phase), behind timestamp {self._last[0]}"
-            count = piece.chunk.num_records
-            self._lose(Lost(0, 0, count, first[0], last[0], True, reason))
+            reason = f"goes back in (timestamp, phase), after timestamp {self._last[0]}"
+            self._lose(Lost(0, 0, batch.chunk.num_records, first[0], last[0], True, reason))
             return
         self._last = last
-        output.add(piece.chunk)
-        report.num_batches += 1
+        output.add(batch.chunk)
+        self._report.num_batches += 1
         self._end_losses(first[0])
-        for number in piece.unknown_names:
-            what = f"records without metric {number}, whose name is lost or not certain"
-            self._dropped[what] += piece.chunk.num_records
-        if piece.num_unknown_configs:
-            what = "records without their configuration, which is lost or not certain"
-            self._dropped[what] += piece.num_unknown_configs
+        for number in batch.unknown_names:
+            values = f"records without metric {number}, whose name is lost or not certain"
+            self._dropped[values] += batch.chunk.num_records
+        if batch.num_unknown_configs:
+            values = "records without their configuration, which is lost or not certain"
+            self._dropped[values] += batch.num_unknown_configs
 
     def _lose(self, lost: Lost) -> None:
-        """Note a loss; of one of unknown extent, behind which salvaged record it begins."""
+        """Note a loss; one of unknown extent begins after the last salvaged record."""
         if not lost.exact:
             self._num_open_losses += 1
             if self._report.num_batches:
@@ -312,73 +242,191 @@ class _Recovery:
         self._report.lost.append(lost)
 
     def _end_losses(self, timestamp: int) -> None:
-        """Say before which salvaged record the losses of unknown extent end."""
+        """End the losses of unknown extent before a salvaged record."""
         lost = self._report.lost
-        place = len(lost)
+        number = len(lost)
         while self._num_open_losses:
-            place -= 1
-            if not lost[place].exact:
-                lost[place] = dataclasses.replace(lost[place], last_timestamp=timestamp)
+            number -= 1
+            if not lost[number].exact:
+                lost[number] = dataclasses.replace(lost[number], last_timestamp=timestamp)
                 self._num_open_losses -= 1
 
-    def _take_journal(self, journal: Journal, output: Output, tables: Tables) -> None:
-        """Write the rows of the journal, and note what of it is damaged."""
+    def _take_journal(self, journal: Journal, output: Output, decoder: BatchDecoder) -> None:
+        """Write the rows of the journal, and note its damage."""
         if journal.end < journal.len_file:
-            problem = CorruptError(journal.problem, offset=journal.end, path="journal")
-            self._inputs.note(problem)
-        names = {number: name for number, name in enumerate(tables.names) if name}
-        known = NumberTables(dict(tables.configs), names)
-        data = self._inputs.journal or b""
-        for piece in salvage_rows(data, journal, self._inputs.grammar, known, self._num_before):
-            if isinstance(piece, Lost):
-                self._report.lost.append(piece)
-                self._num_rows_lost = _sum(self._num_rows_lost, piece.num_records)
-            else:
-                self._take_rows(piece, output, tables)
+            self._note("journal", journal.problem, journal.end)
+        names = {number: name for number, name in enumerate(decoder.names) if name}
+        known = Tables(dict(decoder.configs), names)
+        data, grammar = self._inputs.journal or b"", self._inputs.grammar
+        for rows in salvage_rows(data, journal, grammar, known, self._num_before):
+            lost = rows if isinstance(rows, Lost) else self._take_rows(rows, output, journal.schema)
+            if lost is not None:
+                self._report.lost.append(lost)
+                is_unknown = self._num_rows_lost is None or lost.num_records is None
+                self._num_rows_lost = (
+                    None if is_unknown else (self._num_rows_lost or 0) + (lost.num_records or 0)
+                )
 
-    def _take_rows(self, rows: Rows, output: Output, tables: Tables) -> None:
-        first, last = ends_of(rows.chunk, tables)
+    def _take_rows(self, rows: Rows, output: Output, schema: Schema) -> Lost | None:
+        """Write rows; returns them as a loss if they go back."""
+        first, last = _ends(rows.chunk, schema)
+        num_records = rows.chunk.num_records
         if output.num_records and first < self._last:
-            reason = f"rows of the journal go back, behind timestamp {self._last[0]}"
-            count = rows.chunk.num_records
-            self._report.lost.append(Lost(0, 0, count, first[0], last[0], True, reason))
-            self._num_rows_lost = _sum(self._num_rows_lost, count)
-            return
+            reason = f"rows of the journal go back, after timestamp {self._last[0]}"
+            return Lost(0, 0, num_records, first[0], last[0], True, reason)
         self._last = last
         output.add(rows.chunk)
-        self._report.num_from_journal += rows.chunk.num_records
+        self._report.num_from_journal += num_records
         if rows.num_stripped:
-            what = "records without a value whose configuration or name is lost"
-            self._dropped[what] += rows.num_stripped
+            values = "records without a value whose configuration or name is lost"
+            self._dropped[values] += rows.num_stripped
+        return None
 
-    # -------------------------------------------------------------------------------- judging
+    # ------------------------------------------------------------------------------- judgement
 
     def _judge(self, index: Index | None, journal: Journal | None) -> None:
         report = self._report
         expected = self._num_expected(index, journal)
         if expected is not None and expected >= report.num_records:
             report.num_lost = expected - report.num_records
-        report.dropped = [f"{count:,} {what}" for what, count in self._dropped.items()]
+        report.dropped = [f"{count:,} {values}" for values, count in self._dropped.items()]
         if report.num_lost == 0:
-            report.lost = []  # what is damaged held no record
+            report.lost = []  # the damaged bytes held no record
             is_certain = self._inputs.is_schema_certain and not report.dropped
             report.verdict = "complete" if is_certain else "with loss"
         else:
             report.verdict = "with loss" if report.num_records else "nothing"
 
     def _num_expected(self, index: Index | None, journal: Journal | None) -> int | None:
-        """Return how many records there were, from the best witness; None: there is none."""
+        """Return the number of records before the damage, from the best evidence, or None."""
         if index is not None:
             return int(index.table["records_count"].sum())
         if journal is not None:
             if self._num_rows_lost is None:
                 return None
-            rows = self._report.num_from_journal + self._num_rows_lost
-            return self._num_before + rows
+            return self._num_before + self._report.num_from_journal + self._num_rows_lost
         header = self._inputs.header
         return None if header is None or header.is_open else header.records_count
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    """Return a sum of counts, unknown if one of them is."""
-    return None if one is None or other is None else one + other
+def _ends(chunk: Chunk, schema: Schema) -> tuple[_Ends, _Ends]:
+    """Return (timestamp, phase) of the first and the last record."""
+    timestamps = chunk.columns[schema[TIMESTAMP]].values
+    phases = chunk.columns[schema[PHASE]].values
+    first, last = ((int(timestamps[i]), int(phases[i])) for i in (0, -1))
+    return first, last
+
+
+class ProgressInParts:
+    """Progress in three equal parts: scanning, writing, verifying. It never goes back."""
+
+    def __init__(self, progress: Progress, size: int) -> None:
+        self._progress, self._size, self._done = progress, size, 0
+
+    def part(self, number: int) -> Progress:
+        """Return the progress of a part, counted from 0."""
+
+        def show(done: int, total: int) -> None:
+            if total:
+                thirds = number * total + min(done, total)
+                self._done = max(self._done, self._size * thirds // (3 * total))
+                self._progress(self._done, self._size)
+
+        return show
+
+    def finish(self) -> None:
+        """Show that everything is done."""
+        self._progress(self._size, self._size)
+
+
+# ---------------------------------------------------------------------------------- the output
+
+
+class Output:
+    """The recovered chronicle while it is written.
+
+    Parameters
+    ----------
+    stream : binary file
+    schema : Schema
+    """
+
+    def __init__(self, stream: BinaryIO, schema: Schema) -> None:
+        self._stream = stream
+        self._encoder = Encoder(schema)
+        self._stream.write(self._encoder.begin())
+
+    @property
+    def num_records(self) -> int:
+        """Records written so far."""
+        return self._encoder.num_records
+
+    def add(self, chunk: Chunk) -> None:
+        """Write records, which do not go back.
+
+        Raises
+        ------
+        RecoveryError
+        """
+        try:
+            self._stream.write(self._encoder.feed(chunk))
+        except EncodeError as err:
+            raise RecoveryError(f"cannot be written again: {err}") from err
+
+    def finish(self) -> None:
+        """Close the chronicle.
+
+        Raises
+        ------
+        RecoveryError
+        """
+        try:
+            self._stream.write(self._encoder.finish())
+        except EncodeError as err:
+            raise RecoveryError(f"cannot be written again: {err}") from err
+        self._stream.seek(0)
+        self._stream.write(self._encoder.header(self._encoder.num_records))
+        self._stream.flush()
+
+
+def require_free(target: Path) -> None:
+    """Refuse a name that is taken, or in a folder that does not exist.
+
+    Raises
+    ------
+    ExistsError, FileNotFoundError
+    """
+    if os.path.lexists(target):
+        raise ExistsError(f"{target} exists; a recovery never writes over a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
+
+
+def verify(path: Path, num_records: int, progress: Progress) -> None:
+    """Check the output against every rule of the format.
+
+    Raises
+    ------
+    RecoveryError
+    """
+    report = validate(path, progress=progress)
+    if not report.ok or report.num_records != num_records:
+        raise RecoveryError(
+            f"the salvaged records are not a valid chronicle; please report this: {report}"
+        )
+
+
+def publish(file: File, target: Path) -> None:
+    """Give the recovered file its name, unless that has been taken meanwhile.
+
+    Raises
+    ------
+    ExistsError
+    OSError
+        It cannot be made durable; then it does not have the name.
+    """
+    try:
+        publish_new(file, target)
+    except FileExistsError:
+        require_free(target)
+        raise

@@ -1,4 +1,4 @@
-"""`RecoveryReport`: what was salvaged, and what was not."""
+"""`RecoveryReport`: the records that were salvaged, and those that were lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cmeta.errors import counted
 from cmeta.validate import Finding
 
 Verdict = Literal["complete", "with loss", "nothing"]
@@ -13,16 +14,16 @@ Verdict = Literal["complete", "with loss", "nothing"]
 
 @dataclass(frozen=True)
 class Lost:
-    """A stretch of a file whose records could not be salvaged.
+    """Bytes of a file whose records could not be salvaged.
 
     Attributes
     ----------
     offset, len_bytes : int
-        Where it stands, and how much it is; 0 bytes for what was never there.
+        Their place; 0 bytes if the file does not have them at all.
     num_records : int or None
-        How many records; None: nobody knows.
+        Number of records; None: unknown.
     first_timestamp, last_timestamp : int or None
-        Of these records, or of the salvaged records around them where `exact` is false.
+        Timestamps of these records, or of the salvaged ones around them if `exact` is false.
     exact : bool
         Whether count and timestamps are known, from the INDEX or an intact batch.
     reason : str
@@ -37,21 +38,20 @@ class Lost:
     reason: str
 
     def __str__(self) -> str:
-        count = "some records" if self.num_records is None else f"{self.num_records:,} records"
-        low, high = self.first_timestamp, self.last_timestamp
-        when = f"timestamps {low} to {high}" if self.exact else f"between {_end(low)} and "
+        count = "some records" if self.num_records is None else counted(self.num_records, "record")
+        first, last = self.first_timestamp, self.last_timestamp
+        when = f"timestamps {first} to {last}"
         if not self.exact:
-            when += _end(high, "the end")
-        return f"offset {self.offset}: {self.len_bytes:,} bytes, {count}, {when}: {self.reason}"
-
-
-def _end(timestamp: int | None, otherwise: str = "the beginning") -> str:
-    return otherwise if timestamp is None else f"timestamp {timestamp}"
+            start = "the beginning" if first is None else f"timestamp {first}"
+            end = "the end" if last is None else f"timestamp {last}"
+            when = f"between {start} and {end}"
+        length = counted(self.len_bytes, "byte")
+        return f"offset {self.offset}: {length}, {count}, {when}: {self.reason}"
 
 
 @dataclass
 class RecoveryReport:
-    """What a recovery found, kept and lost.
+    """The result of a recovery.
 
     Attributes
     ----------
@@ -62,17 +62,18 @@ class RecoveryReport:
     verdict : str
         "complete": every record, with every value; "with loss"; "nothing".
     num_records, num_batches : int
-        Salvaged; of the records, `num_from_journal` came from the journal.
+        Salvaged records and batches.
     num_from_journal : int
+        The salvaged records that came from the journal.
     num_lost : int or None
-        Records lost; None: nobody knows how many there were.
+        Lost records; None: their number is unknown.
     len_file, len_lost : int
-        Bytes of the damaged file, and those of them that are no intact block.
+        Bytes of the damaged file, and bytes outside of its intact blocks.
     lost : list of Lost
     dropped : list of str
-        Values that were left out of salvaged records, because nobody knows what they stand for.
+        Values that were left out of salvaged records because their name or configuration is lost.
     findings : list of Finding
-        What is wrong with the damaged file.
+        The damage of the file.
     """
 
     name: str
@@ -95,8 +96,8 @@ class RecoveryReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        found = dataclasses.asdict(self)
-        return {"file": found.pop("name"), **found}
+        values = dataclasses.asdict(self)
+        return {"file": values.pop("name"), **values}
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self._summary()}"]
@@ -109,8 +110,9 @@ class RecoveryReport:
         if self.verdict == "nothing":
             return "nothing could be salvaged"
         rows = f", {self.num_from_journal:,} from its journal" if self.num_from_journal else ""
-        kept = f"{self.num_records:,} records salvaged{rows}, to {self.out}"
+        kept = f"{counted(self.num_records, 'record')} salvaged{rows}, to {self.out}"
         if self.verdict == "complete":
             return f"{kept}; nothing was lost"
-        lost = "an unknown number of" if self.num_lost is None else f"{self.num_lost:,}"
-        return f"{kept}; {lost} records lost, {self.len_lost:,} bytes damaged"
+        is_known = self.num_lost is not None
+        lost = counted(self.num_lost or 0, "record") if is_known else "an unknown number of records"
+        return f"{kept}; {lost} lost, {counted(self.len_lost, 'byte')} damaged"

@@ -1,32 +1,55 @@
-"""Scanning: every intact block of a file, wherever it stands, and the gaps between them.
+"""Scanning a file: every intact block, wherever it is, and the gaps between blocks.
 
-Blocks are walked one behind the other. Where none stands, the next head that could be one is
-searched for, and taken only if its CRC is right. The work is linear: what was tried in vain is
-counted, and beyond a small multiple of the file the search gives up.
+Blocks are walked one after the other. After a damaged one, the next bytes that could be the head of
+a block are searched for, and accepted only if the block's CRC is right. The work is linear: false
+matches are paid from a budget, a small multiple of the file, and without budget the search ends.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cmeta.errors import ChecksumError, CorruptError, DecodeError
+from cmeta.aliases import Progress
+from cmeta.errors import ChecksumError, CorruptError, DecodeError, counted
 from cmeta.format.block import Block, read_block
 from cmeta.format.grammar import Grammar
 from cmeta.format.source import Source
 
 _WINDOWS = (1 << 12, 1 << 20)  # bytes searched at once: at first, and at most
 _BATCH_BYTES_PER_CELL = 16  # more than any column takes
-VAIN_PER_BYTE = 16  # CRCs computed in vain, in bytes, for each byte of the file
-VAIN_LEAST = 1 << 24
-VAIN_PER_TRY = 1 << 12  # what a try costs besides its bytes
+
+
+class SearchBudget:
+    """Bytes that may still be checked in vain, a small multiple of the file's length.
+
+    Parameters
+    ----------
+    len_file : int
+    """
+
+    PER_BYTE = 16
+    AT_LEAST = 1 << 24
+    PER_TRY = 1 << 12  # the cost of a try besides its bytes
+
+    def __init__(self, len_file: int) -> None:
+        self.left = self.AT_LEAST + self.PER_BYTE * len_file
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the search must end."""
+        return self.left < 0
+
+    def spend(self, len_checked: int) -> None:
+        """Pay for a false match."""
+        self.left -= len_checked + self.PER_TRY
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An intact block.
+class IntactBlock:
+    """The place of an intact block.
 
     Attributes
     ----------
@@ -34,7 +57,7 @@ class Found:
         Its kind, "" for one that may be skipped.
     offset, end : int
     row : tuple of int, (3,)
-        Of a BATCH: records_count, first_timestamp, last_timestamp; otherwise zeros.
+        For a BATCH: records_count, first_timestamp, last_timestamp; otherwise zeros.
     """
 
     name: str
@@ -42,10 +65,15 @@ class Found:
     end: int
     row: tuple[int, int, int] = (0, 0, 0)
 
+    @property
+    def length(self) -> int:
+        """Length in bytes."""
+        return self.end - self.offset
+
 
 @dataclass(frozen=True)
 class Gap:
-    """Bytes that are no intact block, and why the first of them are none."""
+    """Bytes without an intact block, and the problem at their beginning."""
 
     offset: int
     end: int
@@ -54,37 +82,52 @@ class Gap:
 
 @dataclass
 class Scan:
-    """What a file holds.
+    """The intact blocks of a file, and the gaps.
 
     Attributes
     ----------
-    pieces : list of Found or Gap
+    source : Source
+    grammar : Grammar
+    newer : bool
+        The file's minor version is newer than ours.
+    pieces : list of IntactBlock or Gap
         In the order of the file, without overlap.
     gave_up_at : int or None
-        Where the search was ended because the bytes were made to be slow.
+        Where the search ended because its budget was spent.
     """
 
-    pieces: list[Found | Gap] = field(default_factory=list)
+    source: Source
+    grammar: Grammar
+    newer: bool
+    pieces: list[IntactBlock | Gap] = field(default_factory=list)
     gave_up_at: int | None = None
 
     @property
-    def blocks(self) -> list[Found]:
+    def blocks(self) -> list[IntactBlock]:
         """The intact blocks."""
-        return [piece for piece in self.pieces if isinstance(piece, Found)]
+        return [piece for piece in self.pieces if isinstance(piece, IntactBlock)]
 
     @property
     def gaps(self) -> list[Gap]:
-        """What is between them."""
+        """The gaps between them."""
         return [piece for piece in self.pieces if isinstance(piece, Gap)]
 
-    def upto(self, end: int) -> Scan:
-        """Return what stands before `end`; what goes on behind it is no block."""
-        before = Scan(gave_up_at=self.gave_up_at)
+    def blocks_of(self, name: str) -> list[IntactBlock]:
+        """Return the intact blocks of one kind."""
+        return [block for block in self.blocks if block.name == name]
+
+    def read(self, block: IntactBlock) -> Block:
+        """Read an intact block again."""
+        return read_block(self.source, self.grammar, block.offset, block.end, newer=self.newer)
+
+    def up_to(self, end: int) -> Scan:
+        """Return the pieces before `end`; one that crosses it becomes a gap."""
+        before = Scan(self.source, self.grammar, self.newer, gave_up_at=self.gave_up_at)
         for piece in self.pieces:
             if piece.end <= end:
                 before.pieces.append(piece)
             elif piece.offset < end:
-                message = f"goes on behind {end}, where the journal begins"
+                message = f"continues after {end}, where the journal begins"
                 problem: DecodeError = CorruptError(message, offset=piece.offset, path="block")
                 if isinstance(piece, Gap):
                     problem = piece.problem
@@ -92,31 +135,26 @@ class Scan:
         return before
 
 
-def scan(
-    source: Source, grammar: Grammar, end: int, *, newer: bool, progress: Callable[[int], None]
-) -> Scan:
-    """Find the intact blocks between the header and `end`.
+def scan(source: Source, grammar: Grammar, *, newer: bool, progress: Progress) -> Scan:
+    """Find the intact blocks of a file.
 
     Parameters
     ----------
     newer : bool
         The file's minor version is newer than ours: unknown blocks may be skipped.
     progress : callable
-        Called with the bytes done.
+        Called with bytes done and bytes in all.
     """
-    return _Scanner(source, grammar, end, newer, progress).run()
+    return _Scanner(source, grammar, newer, progress).run()
 
 
 class _Scanner:
-    def __init__(
-        self, source: Source, grammar: Grammar, end: int, newer: bool,
-        progress: Callable[[int], None],
-    ) -> None:  # fmt: skip
-        self._source, self._grammar, self._end, self._newer = source, grammar, end, newer
-        self._progress = progress
-        self._vain = VAIN_LEAST + VAIN_PER_BYTE * source.size
+    def __init__(self, source: Source, grammar: Grammar, newer: bool, progress: Progress) -> None:
+        self._source, self._grammar, self._newer = source, grammar, newer
+        self._end, self._progress = source.size, progress
+        self._budget = SearchBudget(source.size)
         limits = grammar.format.limits
-        self._longest = {
+        self._len_max = {
             "SCHEMA": limits.json_bytes_max, "CONFIG": limits.json_bytes_max,
             "NAME": limits.name_bytes_max, "BATCH": _BATCH_BYTES_PER_CELL * limits.cells_max,
         }  # fmt: skip
@@ -129,40 +167,40 @@ class _Scanner:
 
     def run(self) -> Scan:
         """Walk, and search where walking fails."""
-        found = Scan()
+        result = Scan(self._source, self._grammar, self._newer)
         offset = min(self._grammar.header.size, self._end)
         has_schema = False
         while offset < self._end:
-            piece = self._take(offset)
-            if isinstance(piece, DecodeError):
-                start, offset, problem = offset, self._search(offset + 1), piece
-                if self._vain < 0:
-                    found.gave_up_at, offset = offset, self._end
-                found.pieces.append(Gap(start, offset, problem))
+            block = self._block_at(offset)
+            if isinstance(block, DecodeError):
+                start, offset, problem = offset, self._search(offset + 1), block
+                if self._budget.is_spent:
+                    result.gave_up_at, offset = offset, self._end
+                result.pieces.append(Gap(start, offset, problem))
                 continue
-            if piece.name == "SCHEMA" and (has_schema or self._begins_another(piece, found)):
+            if block.name == "SCHEMA" and (has_schema or self._begins_another(block, result)):
                 break
-            has_schema |= piece.name == "SCHEMA"
-            found.pieces.append(piece)
-            offset = piece.end
-            if piece.name == "INDEX" and isinstance(self._take(offset), DecodeError):
+            has_schema |= block.name == "SCHEMA"
+            result.pieces.append(block)
+            offset = block.end
+            if block.name == "INDEX" and isinstance(self._block_at(offset), DecodeError):
                 offset += min(self._grammar.trailer.size, self._end - offset)
-            self._progress(offset)
+            self._progress(offset, self._end)
         if offset < self._end:
             problem = DecodeError("another SCHEMA", offset=offset, path="SCHEMA")
-            found.pieces.append(Gap(offset, self._end, problem))
-        return found
+            result.pieces.append(Gap(offset, self._end, problem))
+        return result
 
-    def _take(self, offset: int) -> Found | DecodeError:
-        """Return the block at an offset, or why there is none."""
+    def _block_at(self, offset: int) -> IntactBlock | DecodeError:
+        """Return the block at an offset, or its error."""
         try:
             self._require_possible_length(offset)
             block = read_block(self._source, self._grammar, offset, self._end, newer=self._newer)
-            return Found(block.name, block.offset, block.end, self._row(block))
+            return IntactBlock(block.name, block.offset, block.end, self._row(block))
         except DecodeError as err:
             if isinstance(err, ChecksumError):
-                data = self._source.read(offset, self._head.size)
-                self._vain -= self._head.unpack(data)[-1] + VAIN_PER_TRY
+                head = self._source.read(offset, self._head.size)
+                self._budget.spend(self._head.unpack(head)[-1])
             return err.with_traceback(None)  # which would keep the bytes in memory
 
     def _require_possible_length(self, offset: int) -> None:
@@ -171,15 +209,15 @@ class _Scanner:
             return
         kind, _, _, len_body = self._head.unpack(self._source.read(offset, self._head.size))
         name = self._grammar.names.get(kind, "")
-        most = self._longest.get(name, len_body)
-        if len_body > most:
-            message = f"a body of {len_body} bytes, expected at most {most}"
+        len_max = self._len_max.get(name, len_body)
+        if len_body > len_max:
+            message = f"a body of {counted(len_body, 'byte')}, expected at most {len_max:,}"
             raise CorruptError(message, offset=offset, path=f"{name}.len_body")
 
-    def _begins_another(self, schema: Found, found: Scan) -> bool:
-        """Return whether a chronicle was put behind this one: its header precedes its SCHEMA."""
+    def _begins_another(self, schema: IntactBlock, result: Scan) -> bool:
+        """Return whether another chronicle was appended: a header precedes its SCHEMA."""
         header = self._grammar.header
-        if not found.blocks or schema.offset < header.size:
+        if not result.blocks or schema.offset < header.size:
             return False
         try:
             header.parse(self._source.read(schema.offset - header.size, header.size))
@@ -190,9 +228,8 @@ class _Scanner:
     def _row(self, block: Block) -> tuple[int, int, int]:
         if block.name != "BATCH":
             return (0, 0, 0)
-        count, first, last = self._grammar.batch_head.parse(
-            block.body[: self._grammar.batch_head.size]
-        ).values()
+        head = self._grammar.batch_head
+        count, first, last = head.parse(block.body[: head.size]).values()
         return (count, first, last)
 
     def _search(self, start: int) -> int:
@@ -200,53 +237,48 @@ class _Scanner:
         for offset, data in self._candidates(start):
             if not self._is_plausible(offset, data):
                 continue
-            if not isinstance(self._take(offset), DecodeError) or self._vain < 0:
+            if not isinstance(self._block_at(offset), DecodeError) or self._budget.is_spent:
                 return offset
         return self._end
 
     def _candidates(self, start: int) -> Iterator[tuple[int, bytes]]:
-        """Yield where the first bytes of a head of a known kind stand, and what stands there.
+        """Yield the offsets at which a head of a known kind may begin, and the bytes there.
 
         Windows grow, so that gaps may be many and short.
         """
-        size, most = _WINDOWS
+        size, size_max = _WINDOWS
         while start < self._end:
             window = self._source.read(start, min(size, self._end - start))
-            size = min(2 * size, most)
+            size = min(2 * size, size_max)
             at = 0
-            # What lies across two windows is looked at in the second.
+            # A head across two windows is found in the second.
             is_last = start + len(window) >= self._end
             stop = len(window) if is_last else len(window) - self._len_look + 1
             while (match := self._pattern.search(window, at)) and match.start() < stop:
                 yield start + match.start(), window[match.start() : match.start() + self._len_look]
                 at = match.start() + 1
-            self._progress(start)
+            self._progress(start, self._end)
             if is_last:
                 return
             start += stop
 
     def _is_plausible(self, offset: int, data: bytes) -> bool:
-        """Return whether a head can be one, so that its CRC is worth the time."""
+        """Return whether bytes can be the head of a block, so that its CRC is worth computing."""
         left = self._end - offset - self._grammar.len_frame
         if left < 0:
             return False
         kind, _, _, len_body = self._head.unpack_from(data)
-        fits: bool = len_body <= left
-        return fits and self._may_be(self._grammar.names[kind], len_body, data)
-
-    def _may_be(self, name: str, len_body: int, data: bytes) -> bool:
-        limits = self._grammar.format.limits
-        body = data[self._head.size :]
-        if len_body > self._longest.get(name, len_body):
+        name, body = self._grammar.names[kind], data[self._head.size :]
+        if len_body > min(left, self._len_max.get(name, len_body)):
             return False
         if name in ("SCHEMA", "CONFIG"):
-            return len_body >= 2 and body[:1] == b"{"
+            return bool(len_body >= 2 and body[:1] == b"{")
         if name == "NAME":
-            return len_body >= 1
+            return bool(len_body >= 1)
         if name == "BATCH":
             if min(len_body, len(body)) < self._batch_head.size:
                 return False
             count, first, last = self._batch_head.unpack_from(body)
-            fits: bool = 1 <= count <= limits.batch_records_max and first <= last
-            return fits
+            count_max = self._grammar.format.limits.batch_records_max
+            return bool(1 <= count <= count_max and first <= last)
         return True
