@@ -1,6 +1,6 @@
-"""The functions of the original requirement, by its names, thin over `Recorder` and `Reader`.
+"""`Chronicle`: the functions of the original requirement, under its names.
 
-New code is better served by those two; this is for whoever thinks in chronicles.
+They are thin layers over `Recorder` and `Reader`, which new code should use directly.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Chronicle:
     Parameters
     ----------
     records : iterable of CycleRecord
-        To begin with; they are recorded before the first further one, or when it is saved.
+        The first records; they are recorded before the next one, or when the chronicle is saved.
     max_records : int
-        How many of the newest to keep in memory; the file keeps all.
+        How many of the newest records to keep in memory; the file keeps all.
     file_path : path
         An existing file is continued.
     schema : Schema, optional
-        Default: that of the file, else `cmeta.default_schema()`.
+        Default: that of an existing file, or else `cmeta.default_schema()`.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class Chronicle:
         file_path: str | os.PathLike[str] | None = None, *, schema: Schema | None = None,
     ) -> None:  # fmt: skip
         if file_path is None:
-            raise EncodeError("file_path: missing; a chronicle is kept in a file")
+            raise EncodeError("file_path: missing; a chronicle needs a file")
         self.max_records, self.file_path = max_records, Path(file_path)
         self._schema = schema
         self._begin = list(records)
@@ -59,7 +59,7 @@ class Chronicle:
 
     @property
     def records(self) -> list[CycleRecord]:
-        """The newest `max_records` records, as the file has them."""
+        """The newest `max_records` records, as they are stored."""
         if self._begin:
             self.recorder()
         if self._recorder is not None:
@@ -70,7 +70,7 @@ class Chronicle:
             return run.newest(self.max_records)
 
     def recorder(self) -> Recorder:
-        """Return the recorder of the file, opened when it is first needed."""
+        """Return the recorder of the file, which is opened on the first call."""
         if self._recorder is None:
             self._recorder = Recorder(
                 self.file_path, self._schema, mode="resume", max_records=self.max_records
@@ -81,7 +81,7 @@ class Chronicle:
         return self._recorder
 
     def close(self) -> None:
-        """Close the file; recording goes on in it where it is asked for again."""
+        """Close the file; recording another record opens it again."""
         if self._begin:
             self.recorder()
         recorder, self._recorder = self._recorder, None
@@ -108,12 +108,12 @@ class Chronicle:
 
 
 def record_cycle(record: CycleRecord, chronicle: Chronicle) -> None:
-    """Append a record to a chronicle, in memory and in its file; see `Recorder.record_cycle`."""
+    """Append a record to a chronicle, in memory and in the file; see `Recorder.record_cycle`."""
     chronicle.recorder().record_cycle(record)
 
 
 def save_chronicle(chronicle: Chronicle) -> None:
-    """Put the whole chronicle on disk as a closed file; see `Recorder.close`."""
+    """Write the chronicle to disk as a closed file; see `Recorder.close`."""
     chronicle.recorder()
     chronicle.close()
 
@@ -126,9 +126,9 @@ def load_chronicle(
     Raises
     ------
     DecodeError
-        It is damaged.
+        The file is damaged.
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
     with Reader(path) as run:
         if run.problem is not None:
@@ -137,7 +137,7 @@ def load_chronicle(
 
 
 def query_range(chronicle: Chronicle, start: int | None, end: int | None) -> list[CycleRecord]:
-    """Return all records of a chronicle with ``start <= timestamp <= end``, from its file."""
+    """Return all records of a chronicle with ``start <= timestamp <= end``, from the file."""
     if chronicle._begin or chronicle._recorder is not None:
         chronicle.recorder().flush()
     with Reader(chronicle.file_path) as run:
@@ -145,14 +145,14 @@ def query_range(chronicle: Chronicle, start: int | None, end: int | None) -> lis
 
 
 def compress_records(chronicle: Chronicle) -> int:
-    """Bring everything that fills a batch into its compressed form now, and wait for it.
+    """Compress all full batches now, and wait for it.
 
-    This happens in the background anyway; a record that does not fill a batch yet stays in the
-    journal until the file is closed.
+    This happens in the background anyway. Records that do not fill a batch yet stay in the journal
+    until the file is closed.
 
     Returns
     -------
     int
-        How many records are in compressed batches.
+        Number of records in compressed batches.
     """
     return chronicle.recorder().seal()

@@ -75,7 +75,8 @@ class Keys:
         self._configs = dict.fromkeys(key for run in runs for key in run.config)
         self._phases = dict.fromkeys(name for run in runs for name in run.phases)
         shorts = Counter(map(_short, self._fields))
-        self._shorts = {_short(path): path for path in self._fields if shorts[_short(path)] == 1}
+        self._paths = {_short(path): path for path in self._fields if shorts[_short(path)] == 1}
+        self._paths |= {path: path for path in self._fields}
 
     def key(self, name: str) -> Key:
         """Return the property of a name.
@@ -125,13 +126,10 @@ class Keys:
         return Column(values, present)
 
     def _path(self, name: str) -> str | None:
-        for known in (name, field_named(name, self._fields), field_named(name, self._shorts)):
-            if known in self._fields or known in self._shorts:
-                return known if known in self._fields else self._shorts[known]
-        return None
+        return self._paths.get(field_named(name, self._paths))
 
     def _unknown(self, name: str) -> str:
-        known = [*PROPERTIES, *self._fields, *self._shorts]
+        known = [*PROPERTIES, *self._paths]
         known += [f"{_CONFIG}{key}" for key in self._configs]
         known += [f"{_PHASES}{phase}" for phase in self._phases]
         base = name.partition(":")[2] or name
@@ -142,8 +140,8 @@ class Keys:
 
 def _key_of_field(path: str, part: str) -> Key:
     def value(run: RunInfo) -> Any:
-        known = run.fields.get(path)
-        return None if known is None else getattr(known, part)
+        field = run.fields.get(path)
+        return None if field is None else getattr(field, part)
 
     return Key(path if part == "last" else f"{path}.{part}", value, path, part)
 

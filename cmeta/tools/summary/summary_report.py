@@ -1,4 +1,4 @@
-"""What a summary says; it does not grow with the length of the run."""
+"""The summary of a run; it does not grow with the length of the run."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cmeta.validate import Finding
+from cmeta.vocabulary import field_named, phase_named
 
 Number = float | int
 
 
 @dataclass(frozen=True)
 class Missing(Finding):
-    """Something that cannot be read, and what is missing because of it.
+    """Something that cannot be read, and the records that are missing because of it.
 
     Attributes
     ----------
     num_records : int or None
-        Of a batch; None if it is no batch, or nobody knows.
+        Records of the batch; None if it is not a batch, or the number is not known.
     first_timestamp, last_timestamp : int or None
-        Of these records.
+        The first and the last timestamp of these records.
     """
 
     num_records: int | None = None
@@ -31,42 +32,42 @@ class Missing(Finding):
 
 @dataclass(frozen=True)
 class FieldSummary:
-    """A field in the records of one phase; of a vector, one component.
+    """The statistics of a field in one phase; of a vector, those of one component.
 
     Attributes
     ----------
     phase, field : str
         The field by its dotted name.
     component : int or None
-        Of a vector.
+        The component of a vector.
     group : str
-        That the field belongs to, "" for none.
+        The field's group, "" for none.
     unit : str
-        As the schema states it; of `min`, `max`, `mean`, `deviation`, `first` and `last`.
+        The unit of `min`, `max`, `mean`, `deviation`, `first` and `last`, from the schema.
     num_values : int
         Records that have it, NaN and infinities included.
     num_absent : int
         Records of the phase that lack it.
     num_nan, num_infinite : int
-        Of the values; these never enter `min`, `max`, `mean`, `deviation` and `slope`.
+        Values that are NaN or infinite; `min`, `max`, `mean`, `deviation` and `slope` ignore them.
     min, max : float or int, or None
-        Of the finite values, exact; an integer of an integer field. None without a finite value.
+        Of the finite values, exact; integers for an integer field. None without a finite value.
     min_at, max_at : int or None
-        Timestamps at which they were first reached.
+        The timestamps at which they first occur.
     mean : float or None
     deviation : float or None
-        The standard deviation of the population (divided by n): 0 of a single value, and never
-        beyond the largest of them.
+        The standard deviation of the population (divided by n): 0 for a single value, and never
+        larger than the largest magnitude.
     first, last : float or int, or None
-        As recorded, also NaN and infinities.
+        As recorded, NaN and infinities included.
     first_at, last_at : int or None
         Their timestamps.
     slope : float or None
-        Least squares, in units a timestamp. None if all values stand at one timestamp; infinite if
-        no float can hold it.
+        Least squares, in units per timestamp. None if all values have one timestamp; infinite if
+        it exceeds the largest float.
     bins : tuple of float
-        The course: means of at most 128 stretches of equally many values; NaN where a stretch has
-        nothing finite.
+        The curve: means of at most 128 parts of equally many values; NaN where a part has no finite
+        value.
     """
 
     phase: str
@@ -109,7 +110,7 @@ class FieldSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """The statistics of a run, by phase and field.
 
     Attributes
     ----------
@@ -117,15 +118,16 @@ class Summary:
     state : str
         "closed", "open" or "damaged".
     num_records : int
-        Of the range and the phases that were asked for, as far as they can be read.
+        Records of the requested range and phases, as far as they can be read.
     phases : mapping of str to int
-        Records of each phase that has some.
+        Number of records of each phase that occurs.
     first_timestamp, last_timestamp : int or None
-        Of these records.
+        The first and the last timestamp of these records.
     fields : tuple of FieldSummary
-        By phase and field, each in the schema's order; a field without a value in a phase has none.
+        By phase and field, each in the schema's order; without the fields that have no value in a
+        phase.
     problems : tuple of Missing
-        What could not be read, and is not in here; only with ``partial=True``.
+        What could not be read and is left out; only with ``partial=True``.
     """
 
     file: str
@@ -146,22 +148,25 @@ class Summary:
     def __getitem__(self, key: tuple[str, str]) -> FieldSummary:
         """Return the summary of a phase and a field, such as ``["train", "loss_value"]``.
 
+        Words for them, such as ``["val", "loss"]``, mean the same.
+
         Raises
         ------
         KeyError
             The field has no value in this phase.
         """
-        phase, name = key
-        for found in self.fields:
-            if found.phase == phase and found.name == name:
-                return found
-        known = ", ".join(dict.fromkeys(f.name for f in self.fields if f.phase == phase))
-        raise KeyError(f"no {name!r} in phase {phase!r} of {self.file}; there are: {known or '-'}")
+        phase = phase_named(key[0], self.phases) or key[0]
+        fields = {field.name: field for field in self.fields if field.phase == phase}
+        name = field_named(key[1], fields)
+        if name not in fields:
+            known = ", ".join(fields) or "-"
+            raise KeyError(f"no {name!r} in phase {phase!r} of {self.file}; there are: {known}")
+        return fields[name]
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary as JSON values."""
-        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        found["phases"] = dict(self.phases)
-        found["fields"] = [dataclasses.asdict(one) for one in self.fields]
-        found["problems"] = [dataclasses.asdict(one) for one in self.problems]
-        return found
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["phases"] = dict(self.phases)
+        values["fields"] = [dataclasses.asdict(field) for field in self.fields]
+        values["problems"] = [dataclasses.asdict(problem) for problem in self.problems]
+        return values
