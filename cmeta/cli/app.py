@@ -1,5 +1,7 @@
-"""The entry point: the group of all commands. A new command is a file in `commands/`, and its name
-in `COMMANDS`; it is imported when it is asked for, so that each starts without what others need.
+"""The entry point: the group of all commands.
+
+A new command is a file in `commands/` and its name in `COMMANDS`. Each is imported when it is
+called, so that no command loads what only others need.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ COMMANDS = (  # in the order of the help
     "diff", "audit", "replay", "recover", "import", "convert", "schema", "completion",
 )  # fmt: skip
 
-_SIMILAR = 0.5  # the least likeness of a command that is suggested
+_MIN_SIMILARITY = 0.5  # of a suggested command, from 0 to 1
 
 
 class _Group(click.Group):
-    """A group whose commands are imported when needed, and whose exceptions become messages."""
+    """A group that imports commands on demand and turns exceptions into messages."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -34,25 +36,24 @@ class _Group(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
-        module = import_module(f"cmeta.cli.commands.{name}")
-        found: click.Command = getattr(module, name)
-        return found
+        command: click.Command = getattr(import_module(f"cmeta.cli.commands.{name}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
-        with errors.translated():
+        with errors.as_exit_codes():
             return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; whoever gives a file in its place is told what to type."""
+        """Find the command; if a file is given in its place, say what to type."""
         if args[0] not in COMMANDS and Path(args[0]).is_file():
             raise click.UsageError(
                 f"{args[0]!r} is a file, expected a command: try `cmeta info {args[0]}`.", ctx
             )
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], COMMANDS, 3, _SIMILAR)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            similar = difflib.get_close_matches(args[0], COMMANDS, 3, _MIN_SIMILARITY)
+            hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -67,21 +68,21 @@ def _version() -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:
-  cmeta info run.cmeta                     what is in it?
-  cmeta validate run.cmeta                 is every byte as it should be?
-  cmeta cat run.cmeta --phase validate     its records, as a table
+  cmeta info run.cmeta                     what does it contain?
+  cmeta validate run.cmeta                 is every byte correct?
+  cmeta cat run.cmeta --phase val          its records, as a table
   cmeta cat run.cmeta --json | jq .metrics
-  cmeta query run.cmeta "loss_value < 0.1 and phase == 'validate'"
-  cmeta tail -f run.cmeta                  what is being recorded
-  cmeta runs runs/                         which runs are there?
-  cmeta diff first.cmeta second.cmeta      where do two runs part?
-  cmeta audit runs/                        what are they worth as evidence?
-  cmeta replay run.cmeta train.py:cycle    does it come out again?
-  cmeta recover broken.cmeta new.cmeta     what is left of it?
+  cmeta query run.cmeta "loss < 0.1 and phase == 'validate'"
+  cmeta tail -f run.cmeta                  follow a run while it is recorded
+  cmeta runs runs/                         list all runs in a folder
+  cmeta diff first.cmeta second.cmeta      where do two runs differ?
+  cmeta audit runs/                        are they sound evidence?
+  cmeta replay run.cmeta train.py:cycle    can the run be reproduced?
+  cmeta recover broken.cmeta new.cmeta     save what is intact
 
 \b
 Exit codes:
-  0 fine    1 differs, or not closed    2 usage or I/O    3 corrupt
+  0 success    1 differs, or never closed    2 usage or I/O error    3 corrupt
   4 recovered with loss    5 inconclusive
 
 `cmeta COMMAND --help` explains a command.""",

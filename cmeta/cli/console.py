@@ -1,4 +1,4 @@
-"""What stdout and stderr are, and how to write to them: colour, progress, notes."""
+"""Writing to stdout and stderr: text, data, notes, errors and progress."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from cmeta.aliases import Progress
+
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.progress import Progress
+    from rich.progress import Progress as RichProgress
 
 STDIN_NAME = "<stdin>"
-_UNLIMITED = 1 << 20  # columns
-_LABEL_MAX = 40  # characters before a bar
-_PROGRESS_AFTER = 0.5  # seconds: what is done sooner needs no bar
+_LABEL_MAX = 40  # characters before a progress bar
+_PROGRESS_AFTER = 0.5  # seconds; shorter work needs no bar
 
 
 def is_terminal(stream: IO[Any]) -> bool:
-    """Return whether a person looks at the stream."""
+    """Return whether the stream is a terminal."""
     return stream.isatty()
 
 
 def has_colour(stream: IO[Any]) -> bool:
-    """Return whether colour may be written: a terminal that takes it, and nobody objects."""
+    """Return whether colour may be written: on a capable terminal, unless ``NO_COLOR`` is set."""
     dumb = os.environ.get("TERM") == "dumb"
     return is_terminal(stream) and not dumb and not os.environ.get("NO_COLOR")
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal behind stdout; None if it is a file or a pipe."""
+    """Return the width of the terminal on stdout in columns; None if stdout is a file or a pipe."""
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
 def printable(text: str) -> str:
-    r"""Replace what a terminal would obey instead of show.
+    r"""Replace control characters, which a terminal would execute, by escapes.
 
     Examples
     --------
@@ -51,66 +51,63 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def len_shown(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+def display_width(text: str) -> int:
+    """Return the number of terminal columns that a text occupies."""
     if text.isascii():
         return len(text)
-    from rich.text import Text
+    from rich.cells import cell_len
 
-    return Text(text).cell_len
+    return cell_len(text)
+
+
+def plural(count: int, noun: str, plural_noun: str = "") -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1001, "record"), plural(1, "batch", "batches")
+    ('1,001 records', '1 batch')
+    """
+    return f"{count:,} {noun if count == 1 else plural_noun or f'{noun}s'}"
 
 
 def file_name(path: str | os.PathLike[str]) -> str:
-    """Return a path as text that can be shown, also if its bytes are not UTF-8; ``-`` is stdin."""
+    """Return a path as printable text, even if its bytes are not UTF-8; ``-`` is stdin."""
     if os.fspath(path) == "-":
         return STDIN_NAME
     return printable(click.format_filename(path))
 
 
-def emit(text: str) -> None:
-    """Write text to stdout, as the terminal has it."""
+def print_text(text: str) -> None:
+    """Write text for people to stdout; colour is removed unless the terminal takes it."""
     click.echo(text, nl=False, color=has_colour(sys.stdout))
 
 
-def emit_data(text: str) -> None:
-    r"""Write data to stdout: UTF-8 and ``\n``, whatever the platform."""
+def print_lines(lines: Iterable[str]) -> None:
+    """Write lines of text to stdout, in one call."""
+    print_text("".join(f"{line}\n" for line in lines))
+
+
+def print_data(text: str) -> None:
+    r"""Write data to stdout as UTF-8 with ``\n``, on every platform."""
     sys.stdout.buffer.write(text.encode())
 
 
-def note(message: str) -> None:
-    """Say something on stderr that is not an error."""
-    sys.stdout.flush()  # in the order in which it happened
+def print_note(message: str) -> None:
+    """Write a note, which is not an error, to stderr."""
+    sys.stdout.flush()  # keep the two streams in order
     click.echo(f"Note: {message}", err=True)
 
 
-def complain(message: str) -> None:
-    """Say on stderr what is wrong, and go on."""
+def print_error(message: str) -> None:
+    """Write an error to stderr; the command goes on."""
     sys.stdout.flush()
     click.echo(f"Error: {message}", err=True)
 
 
-def emit_rich(*renderables: RenderableType) -> None:
-    """Write what rich renders to stdout; lines are folded for a terminal only."""
-    from rich.console import Console
-
-    console = Console(
-        file=sys.stdout,
-        force_terminal=is_terminal(sys.stdout),
-        no_color=not has_colour(sys.stdout),
-        width=terminal_width() or _UNLIMITED,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
-    with console.capture() as captured:
-        for renderable in renderables:
-            console.print(renderable, soft_wrap=isinstance(renderable, str))
-    emit("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-
-
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to be called with bytes done and bytes in all; a bar shows on a terminal."""
+def progress(label: str) -> Iterator[Progress]:
+    """Yield a callback that takes the work done and the work in all; shows a bar on a terminal."""
     bar = _Bar(label)
     try:
         yield bar.update if is_terminal(sys.stderr) else lambda done, size: None
@@ -119,23 +116,23 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Bar:
-    """A bar that appears when the work takes long, and leaves nothing behind."""
+    """A progress bar that appears only if the work takes long, and is removed at the end."""
 
     def __init__(self, label: str) -> None:
-        shown = printable(label)
-        self._label = shown if len(shown) <= _LABEL_MAX else f"{shown[: _LABEL_MAX - 3]}..."
-        self._begin = time.monotonic()
-        self._progress: Progress | None = None
+        text = printable(label)
+        self._label = text if len(text) <= _LABEL_MAX else f"{text[: _LABEL_MAX - 3]}..."
+        self._start = time.monotonic()
+        self._progress: RichProgress | None = None
 
     def update(self, done: int, size: int) -> None:
         if self._progress is None:
-            if time.monotonic() - self._begin < _PROGRESS_AFTER:
+            if time.monotonic() - self._start < _PROGRESS_AFTER:
                 return
             from rich.console import Console
             from rich.markup import escape
-            from rich.progress import Progress
+            from rich.progress import Progress as RichProgress
 
-            self._progress = Progress(transient=True, console=Console(stderr=True))
+            self._progress = RichProgress(transient=True, console=Console(stderr=True))
             self._task = self._progress.add_task(escape(self._label), total=size)
             self._progress.start()
         self._progress.update(self._task, completed=done)

@@ -1,37 +1,39 @@
-"""Exceptions as messages and exit codes: the one place that knows both."""
+"""Exceptions as messages and exit codes."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
 import click
 
-from cmeta.cli.console import file_name, printable
+from cmeta.cli.console import file_name, plural, print_error, printable
 from cmeta.errors import CmetaError, DecodeError, QueryError, UnsupportedVersionError
 from cmeta.validate import Finding
 
+_PROBLEMS_MAX = 10  # printed for one file
+
 
 class Exit(IntEnum):
-    """What a command's exit code says."""
+    """The exit codes."""
 
-    FINE = 0
-    DIFFERS = 1  # also: not valid because it has not been closed
+    SUCCESS = 0
+    DIFFERS = 1  # also: not valid because it was never closed
     USAGE = 2  # also: input or output failed
     CORRUPT = 3
     RECOVERED = 4  # with loss
     INCONCLUSIVE = 5  # it differs, and so does the environment
-    INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
-    BROKEN_PIPE = 141  # and one that SIGPIPE ended
+    INTERRUPTED = 130  # as a shell reports a process ended by SIGINT
+    BROKEN_PIPE = 141  # and one ended by SIGPIPE
 
 
 class Failure(click.ClickException):
-    """The end of a command: a message for stderr, and an exit code."""
+    """The end of a command, with a message for stderr and an exit code."""
 
     def __init__(self, message: str, code: Exit) -> None:
         super().__init__(message)
@@ -44,13 +46,13 @@ class Failure(click.ClickException):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn whatever may leave a command into its message and exit code."""
+def as_exit_codes() -> Iterator[None]:
+    """Turn every exception that may leave a command into its message and exit code."""
     try:
         yield
         sys.stdout.flush()  # here, where a broken pipe is still caught
     except BrokenPipeError:
-        # The reader has had enough. What is buffered must not fail again when Python exits.
+        # The reader has gone. What is buffered must not fail again when Python exits.
         _discard_stdout()
         raise click.exceptions.Exit(Exit.BROKEN_PIPE) from None
     except KeyboardInterrupt:
@@ -58,35 +60,35 @@ def translated() -> Iterator[None]:
     except OSError as err:
         if err.filename is None:  # stdout: a full disk
             _discard_stdout()
-        raise _of_os_error(err, err.filename) from err
+        raise _os_failure(err, err.filename) from err
     except CmetaError as err:
         code = Exit.CORRUPT if isinstance(err, DecodeError) else Exit.USAGE
         raise Failure(message_of(err), code) from err
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file in the message of any error while it is read.
+
+    Only reading belongs in this context: a failure to write to stdout is not this file's.
+    """
+    try:
+        yield
+    except OSError as err:
+        raise _os_failure(err, path) from err
+    except DecodeError as err:
+        raise Failure(f"{file_name(path)}: {describe(Finding.of(err))}", Exit.CORRUPT) from err
+
+
 def message_of(error: CmetaError) -> str:
-    """Return an error as text; that of a condition has lines, one of which points at the place."""
+    """Return an error as text; a query's spans lines, one of which points at the position."""
     if isinstance(error, QueryError):
         return "\n".join(map(printable, str(error).splitlines()))
     return printable(str(error))
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Name the file in the message of whatever goes wrong while it is read.
-
-    Only reading belongs in here: a failure to write to stdout is not this file's.
-    """
-    try:
-        yield
-    except OSError as err:
-        raise _of_os_error(err, path) from err
-    except DecodeError as err:
-        raise Failure(f"{file_name(path)}: {describe(Finding.of(err))}", Exit.CORRUPT) from err
-
-
 def describe(finding: Finding) -> str:
-    """Return what is wrong as a sentence: where, what was found, and what it means."""
+    """Return a finding as a sentence: its position, what was found, and what that means."""
     text = printable(str(finding))
     if finding.path == "header.signature":
         return f"{text} (this is not a .cmeta file, or its first bytes are damaged)"
@@ -95,12 +97,29 @@ def describe(finding: Finding) -> str:
     return text
 
 
-def _of_os_error(error: OSError, path: object) -> Failure:
+def lost_records(num_records: int, first_timestamp: int | None, last_timestamp: int | None) -> str:
+    """Return which records of a damaged batch are left out."""
+    return (
+        f"its {plural(num_records, 'record')}, timestamps {first_timestamp} to {last_timestamp}, "
+        f"{'is' if num_records == 1 else 'are'} left out"
+    )
+
+
+def print_problems(path: Path, problems: Sequence[str]) -> Exit:
+    """Print what could not be read of a file, and return the exit code for it."""
+    for problem in problems[:_PROBLEMS_MAX]:
+        print_error(f"{file_name(path)}: {problem}")
+    if len(problems) > _PROBLEMS_MAX:
+        print_error(f"{file_name(path)}: and {len(problems) - _PROBLEMS_MAX} more")
+    return Exit.CORRUPT if problems else Exit.SUCCESS
+
+
+def _os_failure(error: OSError, path: object) -> Failure:
     reason = error.strerror or str(error)
     if error.errno == errno.EISDIR:
         reason = "this is a folder, expected a .cmeta file"
-    where = f"{file_name(os.fspath(path))}: " if isinstance(path, str | os.PathLike) else ""
-    return Failure(f"{where}{reason}", Exit.USAGE)
+    prefix = f"{file_name(os.fspath(path))}: " if isinstance(path, str | os.PathLike) else ""
+    return Failure(f"{prefix}{reason}", Exit.USAGE)
 
 
 def _discard_stdout() -> None:

@@ -1,30 +1,38 @@
-"""The arguments of a command: files, folders, patterns, and ``-`` for standard input.
+"""The files of a command: chronicles to read, and new files to write; ``-`` is a standard stream.
 
-- A command of several files takes folders and patterns (`expand`); `cmeta.storage.find` defines
-  what they mean.
-- ``-`` is a chronicle on standard input. A chronicle is read at any offset, so all of it is read
-  first; a command that passes the file on passes `readable`.
-- No argument is skipped silently: a missing file, a folder without chronicles and a pattern without
-  a match stay in the list, and are errors where they are opened.
+- A command that takes several files also takes folders and patterns (`expand`);
+  `cmeta.storage.find` defines what they mean.
+- ``-`` is a chronicle on standard input, which is read into memory first because a reader seeks.
+  A command that passes a file on to the library uses `readable`.
+- No argument is skipped silently: a missing file, a folder without chronicles and a pattern
+  without a match remain in the list, and opening them is an error.
+- An output file is complete or absent, or it is standard output.
 """
 
 from __future__ import annotations
 
 import glob
+import os
+import shutil
 import stat
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from cmeta.cli.console import STDIN_NAME, file_name, is_terminal
+from cmeta.cli.console import STDIN_NAME, file_name, is_terminal, print_note
 from cmeta.cli.errors import Exit, Failure, reading
 from cmeta.reader.reader import Reader
+from cmeta.storage.atomic import atomic_file
 from cmeta.storage.find import find_files
 
-STDIN = Path("-")
+STDIN = STDOUT = Path("-")
+_STDIN_KEY = f"{__name__}.stdin"  # in the context of click
 
 
 def expand(paths: Iterable[Path]) -> list[Path]:
@@ -55,21 +63,21 @@ def readable(path: Path) -> Path | bytes:
         require_file(path)
         return path
     meta = click.get_current_context().meta
-    if _META not in meta:  # once, also if a command opens it twice
-        meta[_META] = _read_stdin()
-    data: bytes = meta[_META]
+    if _STDIN_KEY not in meta:  # once, even if a command opens it twice
+        meta[_STDIN_KEY] = _read_stdin()
+    data: bytes = meta[_STDIN_KEY]
     return data
 
 
 def require_file(path: Path) -> None:
-    """Refuse what is no file: for a command that cannot do without, standard input as well.
+    """Raise unless the path is a file; standard input is not one.
 
     Raises
     ------
     Failure
     """
     if path == STDIN:
-        message = "this command reads a file on disk; save what comes in, and name the file"
+        message = "this command needs a file on disk; save the input and name the file"
         raise Failure(f"{STDIN_NAME}: {message}", Exit.USAGE)
     with reading(path):
         try:
@@ -81,9 +89,7 @@ def require_file(path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise Failure(f"{file_name(path)}: a folder, expected a .cmeta file", Exit.USAGE)
     if not stat.S_ISREG(mode):
-        message = (
-            "not a regular file; a chronicle is read at any offset, so save it, or pipe it into `-`"
-        )
+        message = "not a regular file, and reading needs to seek; save it, or pipe it into `-`"
         raise Failure(f"{file_name(path)}: {message}", Exit.USAGE)
 
 
@@ -96,32 +102,34 @@ def open_chronicle(path: Path) -> Reader:
     """
     source = readable(path)
     with reading(path):
-        return Reader(source) if path != STDIN else _Piped(source)
+        return Reader(source) if path != STDIN else _StdinReader(source)
 
 
-def what_open_means(has_journal: bool) -> str:
-    """Return what to know of a file that is open: what of it is there."""
+def open_state(has_journal: bool) -> str:
+    """Return what the state "open" implies for the records of a file."""
     if has_journal:
         return (
-            "still being written, or its writer died; the records of its journal are included, "
-            'and Recorder(..., mode="resume") goes on with it'
+            "still being written, or its writer died; the records in its journal are included, "
+            'and Recorder(..., mode="resume") continues the run'
         )
     return (
-        "never closed, and its journal is missing: records behind the last full batch may be "
-        "missing"
+        "never closed, and its journal is missing: records after the last full batch may be missing"
     )
 
 
-class _Piped(Reader):
+def note_if_open(path: Path, reader: Reader) -> None:
+    """Print a note if a file was never closed."""
+    if reader.state == "open":
+        print_note(f"{file_name(path)} is open: {open_state(reader.has_journal)}")
+
+
+class _StdinReader(Reader):
     """A chronicle from standard input."""
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """The name in messages."""
         return STDIN_NAME
-
-
-_META = f"{__name__}.stdin"
 
 
 def _read_stdin() -> bytes:
@@ -129,3 +137,52 @@ def _read_stdin() -> bytes:
         raise Failure(f"{STDIN_NAME}: a terminal, expected a .cmeta file in a pipe", Exit.USAGE)
     with reading(STDIN):
         return sys.stdin.buffer.read()
+
+
+def require_free(out: Path, *, replace: bool) -> None:
+    """Raise if the output file exists, unless it may be replaced.
+
+    Raises
+    ------
+    Failure
+    """
+    if out != STDOUT and not replace and os.path.lexists(out):
+        raise Failure(f"{file_name(out)}: exists; --replace overwrites it", Exit.USAGE)
+
+
+def require_no_terminal(out: Path) -> None:
+    """Raise if binary data would be written to a terminal.
+
+    Raises
+    ------
+    Failure
+    """
+    if out == STDOUT and is_terminal(sys.stdout):
+        message = "refusing to write binary data to a terminal; redirect stdout or name a file"
+        raise Failure(message, Exit.USAGE)
+
+
+@contextmanager
+def output_file(out: Path) -> Iterator[BinaryIO]:
+    """Yield a file that gets its name once it is complete, or standard output."""
+    if out == STDOUT:
+        yield sys.stdout.buffer
+        return
+    with atomic_file(out) as file:
+        yield file
+
+
+@contextmanager
+def output_path(out: Path) -> Iterator[Path]:
+    """Yield a path for a library to write to; for ``-``, copy the file to standard output.
+
+    That file is made in a temporary folder, because a chronicle's header is written last.
+    """
+    if out != STDOUT:
+        yield out
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out"
+        yield path
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)

@@ -1,11 +1,17 @@
-"""The options that commands share, so that the same word means the same everywhere."""
+"""The options that commands share, so that a word means the same everywhere.
+
+Phases and fields are named as `Recorder.log` takes them (`cmeta.vocabulary`): ``--phase val``,
+``--fields loss``. A name that the file has means itself.
+"""
 
 from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,37 +25,43 @@ from cmeta.query.parse import Expression, parse
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
 from cmeta.schema.types import Field
+from cmeta.vocabulary import field_named, phase_named
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _KNOWN_MAX = 40  # names in a message
-_GUESSES_MAX = 3
+_SUGGESTIONS_MAX = 3
 
 FILE = click.Path(path_type=Path)
 
 file_argument = click.argument("file", type=FILE)
 files_argument = click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+replace_option = click.option("--replace", is_flag=True, help="Overwrite OUT if it exists.")
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="Number of processes; default: one for each CPU, if there is enough work.",
+)  # fmt: skip
 
 
 def timestamp(text: str) -> int:
-    """Return a timestamp, given in decimal, or in hexadecimal as ``--json`` prints large ones.
+    """Return a timestamp given in decimal, or in hexadecimal as ``--json`` prints large ones.
 
     Raises
     ------
     click.BadParameter
     """
     try:
-        found = int(text, 16 if text.lower().startswith("0x") else 10)
+        value = int(text, 16 if text.lower().startswith("0x") else 10)
     except ValueError:
         raise click.BadParameter(f"{text!r} is not an integer.") from None
-    if found < 0:
-        raise click.BadParameter(f"{text} is negative, expected a timestamp from 0 on.")
-    return found
+    if value < 0:
+        raise click.BadParameter(f"{text} is negative, expected a timestamp of 0 or more.")
+    return value
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return the names of a list with commas; one that holds a comma stands in double quotes.
+    """Return the names of a comma-separated list; a name with a comma is in double quotes.
 
     Raises
     ------
@@ -60,10 +72,10 @@ def names(text: str) -> tuple[str, ...]:
     >>> names('loss_value, "metrics.a,b"')
     ('loss_value', 'metrics.a,b')
     """
-    found = tuple(next(csv.reader([text], skipinitialspace=True), []))
-    if not found or not all(found):
+    parts = tuple(next(csv.reader([text], skipinitialspace=True), []))
+    if not parts or not all(parts):
         raise click.BadParameter(f"{text!r} has an empty name, expected NAME,NAME,...")
-    return found
+    return parts
 
 
 def expression(text: str) -> Expression:
@@ -72,7 +84,7 @@ def expression(text: str) -> Expression:
     Raises
     ------
     click.BadParameter
-        Shows the text, and points at the place.
+        Shows the text, and points at the error.
     """
     try:
         return parse(text)
@@ -83,37 +95,142 @@ def expression(text: str) -> Expression:
 def completed_fields(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the names that a shell can complete, from the file that stands on the line."""
+    """Return the names that a shell can complete, from the files on the command line."""
     # An option that still lacks its value leaves the arguments before it unparsed.
     params = (context.params.get("file"), *(context.params.get("files") or ()), *context.args)
-    before, comma, begun = incomplete.rpartition(",")
-    found: list[str] = []
+    before, comma, prefix = incomplete.rpartition(",")
+    paths: dict[str, None] = {}
     for path in params:
-        with suppress(OSError, CmetaError):  # the command itself will say what is wrong
+        with suppress(OSError, CmetaError):  # the command itself will report the error
             if path is not None and Path(path).is_file():
                 with Reader(path) as reader:
-                    found += [field.path for field in reader.fields if field.path not in found]
-    return [f"{before}{comma}{path}" for path in found if path.startswith(begun)]
+                    paths.update(dict.fromkeys(field.path for field in reader.fields))
+    return [f"{before}{comma}{path}" for path in paths if path.startswith(prefix)]
 
 
-def selection_options(command: Command) -> Command:
-    """Add --start, --end, --phase and --fields."""
+@dataclass(frozen=True)
+class RecordOptions:
+    """Which records and fields --start, --end, --phase and --fields ask for.
+
+    Raises
+    ------
+    click.BadParameter
+        The range is empty.
+    """
+
+    start: int | None = None
+    end: int | None = None
+    phases: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            message = f"--start {self.start} is after --end {self.end}."
+            raise click.BadParameter(message, param_hint="'--start'")
+
+    def selection(self, reader: Reader) -> Selection:
+        """Return the selection for a file.
+
+        Raises
+        ------
+        click.BadParameter
+            The file does not have one of the phases.
+        """
+        phases = [require_phase(reader, name) for name in self.phases]
+        return Selection.of(reader.schema, self.start, self.end, phases or None)
+
+    def chosen_fields(self, reader: Reader) -> tuple[Field, ...] | None:
+        """Return the fields of a file that --fields asks for, each once; None: all.
+
+        Raises
+        ------
+        click.BadParameter
+            The file does not have one of the fields.
+        Failure
+            The names of the undeclared metrics are needed, but damaged.
+        """
+        if not self.fields:
+            return None
+        by_path = {field.path: field for field in reader.schema.fields}
+        if any(name not in by_path for name in self.fields):
+            with reading(Path(reader.name)):
+                by_path = {field.path: field for field in reader.fields}
+        return tuple(dict.fromkeys(_field(name, by_path) for name in self.fields))
+
+    def replace(self, **changes: Any) -> RecordOptions:
+        """Return the options with some replaced."""
+        return replace(self, **changes)
+
+
+def require_phase(reader: Reader, name: str) -> str:
+    """Return the phase of a file that a word names.
+
+    Raises
+    ------
+    click.BadParameter
+    """
+    known = reader.schema.phases
+    phase = phase_named(name, known)
+    if phase is None:
+        raise _unknown("phase", name, known)
+    return phase
+
+
+def _field(name: str, by_path: Mapping[str, Field]) -> Field:
+    """Return the field of a name: its path, its name without the group, or a synonym."""
+    if name in by_path:
+        return by_path[name]
+    same_name = [field for field in by_path.values() if field.name == name]
+    if len(same_name) == 1:
+        return same_name[0]
+    path = field_named(name, by_path)
+    if same_name or path not in by_path:
+        raise _unknown("fields", name, tuple(by_path))
+    return by_path[path]
+
+
+def record_options(command: Command) -> Command:
+    """Add --start, --end, --phase and --fields; the command gets `wanted`, a `RecordOptions`."""
+
+    @wraps(command)
+    def call(
+        *args: Any, start: int | None, end: int | None, phase: Sequence[Sequence[str]],
+        fields: Sequence[Sequence[str]], **options: Any,
+    ) -> Any:  # fmt: skip
+        wanted = RecordOptions(start, end, _flat(phase), _flat(fields))
+        return command(*args, wanted=wanted, **options)
+
     for option in (
-        click.option(
-            "--fields", type=names, multiple=True, metavar="A,B,...",
-            shell_complete=completed_fields,
-            help="Only these, in this order; `cmeta info` lists them. A metric's group may be "
-            "left out: entropy is metrics.entropy.",
+        fields_option(
+            "Only these, in this order; `cmeta info` lists them. The group of a metric may be "
+            "omitted: entropy is metrics.entropy."
         ),
         click.option(
             "--phase", type=names, multiple=True, metavar="P,...",
-            help="Only records of these phases; may be repeated.",
+            help="Only records of these phases; val is short for validate. May be repeated.",
         ),
-        click.option("--end", type=timestamp, metavar="N", help="Last timestamp, included."),
-        click.option("--start", type=timestamp, metavar="N", help="First timestamp, included."),
+        *range_options,
     ):  # fmt: skip
-        command = option(command)
-    return command
+        call = option(call)
+    return call  # type: ignore[return-value]  # the options that it takes are click's business
+
+
+range_options = (
+    click.option("--end", type=timestamp, metavar="N", help="Last timestamp, inclusive."),
+    click.option("--start", type=timestamp, metavar="N", help="First timestamp, inclusive."),
+)
+
+
+def fields_option(help_: str) -> Callable[[Command], Command]:
+    """Return the option --fields."""
+    return click.option(
+        "--fields", type=names, multiple=True, metavar="A,B,...", shell_complete=completed_fields,
+        help=help_,
+    )  # fmt: skip
+
+
+def _flat(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(name for part in parts for name in part)
 
 
 def records_option(help_: str) -> Callable[[Command], Command]:
@@ -125,82 +242,36 @@ def records_option(help_: str) -> Callable[[Command], Command]:
 
 
 def format_option(command: Command) -> Command:
-    """Add --format, and --json as its short form."""
-    option = click.option(
-        "--format", "format_", type=click.Choice(list(FORMATS)),
-        help="How to print records; default: table, which rounds floats to six digits. "
-        "The others are exact.",
-    )  # fmt: skip
-    json_ = click.option("--json", "as_json", is_flag=True, help="Short for --format jsonl.")
-    return option(json_(command))
-
-
-def chosen_format(format_: str | None, as_json: bool) -> str:
-    """Return the format that --format and --json ask for.
+    """Add --format, and --json as its short form; the command gets `format_`.
 
     Raises
     ------
     click.UsageError
-        They contradict each other.
+        The two contradict each other.
     """
-    if as_json and format_ not in (None, "jsonl"):
-        raise click.UsageError(f"--json and --format {format_} contradict each other.")
-    return "jsonl" if as_json else format_ or "table"
 
+    @wraps(command)
+    def call(*args: Any, format_: str | None, as_json: bool, **options: Any) -> Any:
+        if as_json and format_ not in (None, "jsonl"):
+            raise click.UsageError(f"--json and --format {format_} contradict each other.")
+        kind = "jsonl" if as_json else format_ or "table"
+        return command(*args, format_=kind, **options)
 
-def chosen_selection(
-    reader: Reader, start: int | None, end: int | None, phase: Iterable[Sequence[str]]
-) -> Selection:
-    """Return the selection that --start, --end and --phase ask for.
-
-    Raises
-    ------
-    click.BadParameter
-        An empty range, or a phase that the file does not have.
-    """
-    if start is not None and end is not None and start > end:
-        raise click.BadParameter(f"{start} is behind --end {end}.", param_hint="'--start'")
-    phases = [name for names in phase for name in names]
-    known = reader.schema.phases
-    for name in phases:
-        if name not in known:
-            raise _unknown("phase", name, known)
-    return Selection.of(reader.schema, start, end, phases or None)
-
-
-def chosen_fields(reader: Reader, fields: Iterable[Sequence[str]]) -> tuple[Field, ...] | None:
-    """Return the fields that --fields asks for, each once; None: all.
-
-    Raises
-    ------
-    click.BadParameter
-        A field that the file does not have.
-    Failure
-        The names of the undeclared metrics are needed, but damaged.
-    """
-    wanted = [name for part in fields for name in part]
-    if not wanted:
-        return None
-    schema = reader.schema
-    by_path = {f.path: f for f in schema.fields}
-    if any(name not in by_path for name in wanted):
-        with reading(Path(reader.name)):
-            by_path = {f.path: f for f in reader.fields}
-    by_name: dict[str, list[Field]] = {}
-    for field in by_path.values():
-        by_name.setdefault(field.name, []).append(field)
-    chosen: dict[Field, None] = {}
-    for name in wanted:
-        same_name = by_name.get(name, [])
-        if name not in by_path and len(same_name) != 1:
-            raise _unknown("fields", name, tuple(by_path))
-        chosen[by_path.get(name) or same_name[0]] = None
-    return tuple(chosen)
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Short for --format jsonl."),
+        click.option(
+            "--format", "format_", type=click.Choice(list(FORMATS)),
+            help="How records are printed; default: table, which rounds floats to six digits. "
+            "The others are exact.",
+        ),
+    ):  # fmt: skip
+        call = option(call)
+    return call  # type: ignore[return-value]
 
 
 def _unknown(option: str, name: str, known: Sequence[str]) -> click.BadParameter:
-    guesses = " or ".join(map(printable, _similar(name, known)))
-    hint = f" Did you mean {guesses}?" if guesses else ""
+    suggestions = " or ".join(map(printable, _similar(name, known)))
+    hint = f" Did you mean {suggestions}?" if suggestions else ""
     shown = ", ".join(map(printable, known[:_KNOWN_MAX]))
     more = f" and {len(known) - _KNOWN_MAX} more" if len(known) > _KNOWN_MAX else ""
     message = f"'{printable(name)}' is not in this file.{hint} It has: {shown}{more}."
@@ -208,9 +279,9 @@ def _unknown(option: str, name: str, known: Sequence[str]) -> click.BadParameter
 
 
 def _similar(name: str, known: Sequence[str]) -> list[str]:
-    """Return known names that are spelt or begin alike, with or without their group."""
+    """Return known names with a similar spelling or the same start, with or without the group."""
     paths = {path.rpartition(".")[2].lower(): path for path in known}
     paths |= {path.lower(): path for path in known}
     close = difflib.get_close_matches(name.lower(), paths)
     close += [spelling for spelling in paths if spelling.startswith(name.lower())]
-    return list(dict.fromkeys(paths[spelling] for spelling in close))[:_GUESSES_MAX]
+    return list(dict.fromkeys(paths[spelling] for spelling in close))[:_SUGGESTIONS_MAX]

@@ -1,7 +1,7 @@
-"""The records that a command asks for, streamed as columns: one batch in memory at a time.
+"""The selected records of a chronicle, streamed as columns with one batch in memory at a time.
 
-A batch that is damaged is left out and remembered in `problems`; all others are given. Whoever
-iterates to the end looks there before claiming success.
+A damaged batch is left out and added to `RowStream.problems`; all others are returned. A caller
+that iterates to the end checks `problems` before it reports success.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cmeta.aliases import Rows
-from cmeta.cli.errors import describe, reading
+from cmeta.aliases import Progress, Rows
+from cmeta.cli.console import plural
+from cmeta.cli.errors import describe, lost_records, reading
 from cmeta.errors import DecodeError
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection, num_rows
 from cmeta.records.chunk import Column
+from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo
 from cmeta.validate import Finding
@@ -35,7 +37,7 @@ class RowBlock:
     ----------
     num_rows : int
     columns : mapping of Field to Column
-        Enumerations as codes. A field without any value here may be missing.
+        Enumerations as codes. A field without values in this block may be missing.
     """
 
     num_rows: int
@@ -58,28 +60,32 @@ class RowStream:
     fields : tuple of Field, optional
         Default: all.
     first : int
-        Ordinal of the first record to look at.
+        Ordinal of the first record to consider.
     limit : int, optional
-        How many rows at most; what lies behind them is not read.
+        Maximum number of rows; nothing after them is read.
+    heading : str
+        The file name, printed with the rows if there are several files.
+    progress : callable, optional
+        Called with the number of rows so far and of records in the file.
 
     Attributes
     ----------
-    heading : str
-        What to print above, or into, the rows: the file, where there are several.
     problems : list of str
-        What could not be read, so far.
+        What could not be read so far.
     num_rows : int
-        Rows given so far.
+        Rows returned so far.
     """
 
-    is_live = False  # whether its blocks come as they are recorded
+    is_live = False  # whether blocks arrive as they are recorded
 
     def __init__(
         self, reader: Reader, selection: Selection, fields: tuple[Field, ...] | None = None,
         first: int = 0, limit: int | None = None, heading: str = "",
+        progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self._reader, self._selection, self._fields = reader, selection, fields
         self._first, self._limit, self.heading = first, limit, heading
+        self._progress = progress
         self._path = Path(reader.name)
         self.problems: list[str] = []
         self.num_rows = 0
@@ -89,41 +95,43 @@ class RowStream:
         for info in self._infos():
             if self._is_full:
                 return
-            block = self._read_or_remember(info)
+            block = self._read_or_report(info)
             if block is None:
                 continue
             self.num_rows += block.num_rows
+            if self._progress is not None:
+                self._progress(self.num_rows, len(self._reader))
             step = max(1, _CELLS_AT_ONCE // max(1, len(block.columns)))
-            for at in range(0, block.num_rows, step):
-                yield block.slice(slice(at, at + step))
-        if not self._is_full and self._ends_too_early and self._reader.problem is not None:
-            found = describe(Finding.of(self._reader.problem))
-            intact = f"{len(self._reader)} records are intact, any others are left out"
-            self.problems.append(f"{found}; {intact}")
+            for start in range(0, block.num_rows, step):
+                yield block.slice(slice(start, start + step))
+        if not self._is_full and self._may_be_cut_off and self._reader.problem is not None:
+            problem = describe(Finding.of(self._reader.problem))
+            intact = f"{plural(len(self._reader), 'record')} intact, any others are left out"
+            self.problems.append(f"{problem}; {intact}")
 
     @cached_property
     def occurring(self) -> tuple[Field, ...]:
-        """The fields for which a selected record has a value, in their order; or those asked for.
+        """The requested fields, or else those for which a selected record has a value, in order.
 
-        Looks at every batch of the selection, but decodes only what its directory cannot answer.
+        Considers every batch of the selection, but decodes only what its directory cannot answer.
         """
         if self._fields is not None:
             return self._fields
-        found = {field for field in self._known if not field.nullable}
+        occurring = {field for field in self._known if not field.nullable}
         left = self._limit
         for info in self._infos():
-            missing = [field for field in self._known if field not in found]
+            missing = [field for field in self._known if field not in occurring]
             if not missing or left == 0:
                 break
-            with reading(self._path), suppress(DecodeError):  # its rows will be missing too
+            with reading(self._path), suppress(DecodeError):  # its rows will be left out too
                 batch = self._reader.batch(info.ordinal)
-                rows = _cut(self._rows(batch, info), left)
-                found.update(_occurring_in(batch, rows, missing))
+                rows = _truncated(self._rows(batch, info), left)
+                occurring.update(_occurring_in(batch, rows, missing))
                 left = None if left is None else left - num_rows(rows)
-        return tuple(field for field in self._known if field in found)
+        return tuple(field for field in self._known if field in occurring)
 
     def _infos(self) -> Iterator[BatchInfo]:
-        """Yield the batches that may hold something, by the INDEX alone."""
+        """Yield the batches that may hold selected records, from the INDEX alone."""
         start, end = self._selection.start, self._selection.end
         for info in self._reader.batches[self._first // self._reader.schema.batch_records :]:
             if (start is None or info.last_timestamp >= start) and (
@@ -136,23 +144,23 @@ class RowStream:
             try:
                 return self._reader.fields
             except DecodeError as err:
-                self.problems.append(
-                    f"{describe(Finding.of(err))}; undeclared metrics are left out"
-                )
+                problem = describe(Finding.of(err))
+                self.problems.append(f"{problem}; undeclared metrics are left out")
         return self._reader.schema.fields
 
-    def _read_or_remember(self, info: BatchInfo) -> RowBlock | None:
+    def _read_or_report(self, info: BatchInfo) -> RowBlock | None:
         with reading(self._path):
             try:
                 return self._read(info)
             except DecodeError as err:
-                self.problems.append(f"{describe(Finding.of(err))}; {_lost(info)}")
+                lost = lost_records(info.num_records, info.first_timestamp, info.last_timestamp)
+                self.problems.append(f"{describe(Finding.of(err))}; {lost}")
         return None
 
     def _read(self, info: BatchInfo) -> RowBlock:
         batch = self._reader.batch(info.ordinal)
         left = None if self._limit is None else self._limit - self.num_rows
-        rows = _cut(self._rows(batch, info), left)
+        rows = _truncated(self._rows(batch, info), left)
         columns = {}
         for field in batch.fields if self._fields is None else self._fields:
             column = batch.column(field, 0)
@@ -162,29 +170,29 @@ class RowStream:
         return RowBlock(num_rows(rows), columns)
 
     def _rows(self, batch: AnyBatch, info: BatchInfo) -> Rows:
-        """Return the rows of a batch that are selected, from the first record on."""
+        """Return the selected rows of a batch, from the first record on."""
         rows = self._selection.rows(batch)
-        skipped = self._first - info.ordinal * self._reader.schema.batch_records
-        if skipped <= 0:
+        num_skipped = self._first - info.ordinal * self._reader.schema.batch_records
+        if num_skipped <= 0:
             return rows
         if isinstance(rows, slice):
-            return slice(min(max(rows.start, skipped), rows.stop), rows.stop)
-        return rows[rows >= skipped]
+            return slice(min(max(rows.start, num_skipped), rows.stop), rows.stop)
+        return rows[rows >= num_skipped]
 
     @property
     def _is_full(self) -> bool:
         return self._limit is not None and self.num_rows >= self._limit
 
     @property
-    def _ends_too_early(self) -> bool:
-        """Whether records that were asked for may stand behind the intact part."""
+    def _may_be_cut_off(self) -> bool:
+        """Whether requested records may follow the intact part of a damaged file."""
         if self._reader.state != "damaged":
             return False
         end, batches = self._selection.end, self._reader.batches
         return end is None or not batches or end >= batches[-1].last_timestamp
 
 
-def _cut(rows: Rows, limit: int | None) -> Rows:
+def _truncated(rows: Rows, limit: int | None) -> Rows:
     """Return the first of some rows."""
     if limit is None:
         return rows
@@ -194,21 +202,30 @@ def _cut(rows: Rows, limit: int | None) -> Rows:
 
 
 def _occurring_in(batch: AnyBatch, rows: Rows, fields: list[Field]) -> list[Field]:
-    here = set(batch.fields).intersection(fields)
+    candidates = set(batch.fields).intersection(fields)
     if num_rows(rows) == 0:
         return []
     if num_rows(rows) == batch.num_records:
-        return list(here)
-    return [field for field in here if _has_value(batch, rows, field)]
+        return list(candidates)
+    return [field for field in candidates if _has_value(batch, rows, field)]
 
 
 def _has_value(batch: AnyBatch, rows: Rows, field: Field) -> bool:
     column = batch.column(field, 0)
-    return column is not None and (column[1] is None or bool(np.any(column[1][rows])))
+    if column is None or column.present is None:
+        return column is not None
+    return bool(np.any(column.present[rows]))
 
 
-def _lost(info: BatchInfo) -> str:
-    return (
-        f"its {info.num_records} records, timestamps {info.first_timestamp} to "
-        f"{info.last_timestamp}, are left out"
-    )
+def with_required_fields(
+    reader: Reader, fields: tuple[Field, ...] | None
+) -> tuple[Field, ...] | None:
+    """Return the fields together with those that every record of a chronicle must have."""
+    required = (reader.schema[TIMESTAMP], reader.schema[PHASE])
+    return None if fields is None else tuple(dict.fromkeys((*required, *fields)))
+
+
+def num_expected(reader: Reader, selection: Selection) -> int | None:
+    """Return how many records a selection has, if that is known before they are read."""
+    is_everything = selection == Selection(None, None, None)
+    return len(reader) if is_everything and reader.state == "closed" else None

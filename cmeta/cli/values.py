@@ -1,11 +1,13 @@
-"""Values as text. A float is always the shortest decimal that reads back as the same value of its
-own type: a float32 of 0.1 is ``0.1``, not ``0.10000000149011612``.
+"""Values and fields as text.
+
+A float is written as the shortest decimal that reads back as the same value of its own type: a
+float32 of 0.1 is ``0.1``, not ``0.10000000149011612``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -15,13 +17,14 @@ import numpy as np
 
 from cmeta.aliases import Array
 from cmeta.cli.console import printable
+from cmeta.cli.table import Column, Table
 from cmeta.schema.canonical_json import float_name
 from cmeta.schema.types import Field
 
-SAFE_INTEGER = 2**53 - 1  # of JSON: what every reader gets exactly (RFC 8785)
+SAFE_INTEGER = 2**53 - 1  # the largest that every JSON reader gets exactly (RFC 8785)
 
-# Below 16, neighbours of float32 are less than one step of 1e-6 apart, so that at most one multiple
-# of 1e-6 rounds to a value; any decimal shorter than that one would be a multiple as well.
+# Below 16, neighbouring float32s are less than 1e-6 apart, so that at most one multiple of 1e-6
+# rounds to a value; any shorter decimal would be such a multiple as well.
 _STEPS_PER_UNIT, _STEPS_BELOW = 1e6, 16.0
 
 
@@ -32,12 +35,12 @@ class Style:
     Attributes
     ----------
     label : callable
-        Of an enumeration's value.
+        For the name of an enumeration's value.
     integer : callable
     finite : callable
-        Of a float.
+        For a float.
     non_finite : callable
-        Of NaN and the infinities.
+        For NaN and the infinities.
     """
 
     label: Callable[[str], str]
@@ -47,12 +50,12 @@ class Style:
 
 
 def json_string(text: str) -> str:
-    """Return a JSON string: UTF-8, unless a terminal could obey it."""
+    """Return a JSON string: UTF-8, or ASCII if it has control characters."""
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def json_integer(value: int) -> str:
-    """Return a JSON number, or the hex string that stands for a large one.
+    """Return a JSON number, or a hex string for a large one.
 
     Examples
     --------
@@ -68,7 +71,7 @@ def _hex(value: int) -> str:
 
 JSON = Style(json_string, json_integer, repr, lambda value: f'"{float_name(value)}"')
 EXACT = Style(str, str, repr, float_name)
-SHOWN = Style(printable, str, "{:.6g}".format, float_name)
+ROUNDED = Style(printable, str, "{:.6g}".format, float_name)
 
 
 def shortest_doubles(values: Array) -> Array:
@@ -98,13 +101,13 @@ def shortest_doubles(values: Array) -> Array:
     return steps
 
 
-def texts(field: Field, values: Array, style: Style) -> list[str]:
-    """Return one component of a field as text.
+def value_texts(field: Field, values: Array, style: Style) -> list[str]:
+    """Return the values of a field, or of one of its components, as text.
 
     Parameters
     ----------
     values : array, (n,)
-        As decoded: an enumeration as codes, a configuration as its number.
+        As decoded: enumerations as codes, configurations as numbers.
     """
     if field.labels:
         labels = [style.label(label) for label in field.labels]
@@ -114,18 +117,18 @@ def texts(field: Field, values: Array, style: Style) -> list[str]:
     if not field.is_float:
         return list(map(style.integer, values.tolist()))
     doubles = shortest_doubles(values)
-    found = list(map(style.finite, doubles.tolist()))
+    texts = list(map(style.finite, doubles.tolist()))
     for i in np.flatnonzero(~np.isfinite(doubles)):
-        found[i] = style.non_finite(float(doubles[i]))
-    return found
+        texts[i] = style.non_finite(float(doubles[i]))
+    return texts
 
 
-def plain(value: Any) -> Any:
-    """Replace what JSON cannot carry exactly, as the file's own JSON does.
+def json_safe(value: Any) -> Any:
+    """Replace the numbers that JSON cannot carry exactly, as the file's own JSON does.
 
     Examples
     --------
-    >>> plain({"first_timestamp": 1_760_000_000_000_000_000, "loss": [float("nan"), 0.5]})
+    >>> json_safe({"first_timestamp": 1_760_000_000_000_000_000, "loss": [float("nan"), 0.5]})
     {'first_timestamp': '0x186CC6ACD4B00000', 'loss': ['NaN', 0.5]}
     """
     if isinstance(value, str) or value is None:
@@ -135,16 +138,78 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else float_name(value)
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: json_safe(item) for key, item in value.items()}
+    return [json_safe(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def json_line(value: Any) -> str:
-    r"""Return any JSON value as one line, ``\n`` included."""
-    text = _dumps(plain(value), ensure_ascii=False)
+    r"""Return a JSON value as one line that ends in ``\n``."""
+    text = _dumps(json_safe(value), ensure_ascii=False)
     if not text.isprintable():
-        text = _dumps(plain(value), ensure_ascii=True)
+        text = _dumps(json_safe(value), ensure_ascii=True)
     return text + "\n"
 
 
 _dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+
+
+def write_fields(
+    fields: Sequence[Field], occurrences: Mapping[str, int] | None = None, *, has_doc: bool = False
+) -> None:
+    """Print a table of fields.
+
+    Parameters
+    ----------
+    occurrences : mapping of str to int, optional
+        The number of batches that have a field, by its path.
+    has_doc : bool
+        Whether to print the documentation, which only a schema file has.
+    """
+    counts = [f"{(occurrences or {}).get(field.path, 0):,}" for field in fields]
+    texts = {
+        "name": [field.path for field in fields],
+        "type": [field.type_name for field in fields],
+        "unit": [field.unit for field in fields],
+    }
+    if occurrences is not None:
+        texts["in batches"] = counts
+    texts["values"] = [storage(field) for field in fields]
+    if has_doc:
+        texts["description"] = [field.doc for field in fields]
+    columns = [
+        Column(title, is_left=title != "in batches", is_folded=title != "in batches")
+        for title in texts
+    ]
+    styles = ["dim" if occurrences is not None and count == "0" else "" for count in counts]
+    cells = [list(map(printable, column)) for column in texts.values()]
+    Table(columns, indent="  ").write(cells, styles=styles)
+
+
+def field_as_dict(field: Field) -> dict[str, Any]:
+    """Return a field as ``--json`` prints it; keys may be added but never removed."""
+    return {
+        "name": field.path,
+        "type": field.type_name,
+        "declared": field.declared,
+        "exact": field.exact if field.is_float else None,
+        "quanta_per_unit": field.quanta_per_unit or None,
+        "values": list(field.labels) or None,
+        "unit": field.unit or None,
+    }
+
+
+def storage(field: Field) -> str:
+    """Return the values of an enumeration, or how exactly a float is stored."""
+    if field.labels:
+        return ", ".join(field.labels)
+    if field.exact:
+        return "exact"
+    if field.quanta_per_unit:
+        return f"in steps of {_quantum(field.quanta_per_unit)}"
+    return ""
+
+
+def _quantum(quanta_per_unit: int) -> str:
+    """Return the step of a fixed-point field as exact text."""
+    is_power_of_ten = str(quanta_per_unit).rstrip("0") == "1"
+    return f"{1 / quanta_per_unit:g}" if is_power_of_ten else f"1/{quanta_per_unit}"

@@ -1,25 +1,32 @@
-"""`cmeta audit`: what chronicles are worth as evidence."""
+"""`cmeta audit`: whether chronicles are sound evidence."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
 
-from cmeta.cli.callables import load_callable
-from cmeta.cli.console import emit, emit_data, file_name, printable, progress
+from cmeta.cli.console import (
+    file_name,
+    plural,
+    print_data,
+    print_lines,
+    print_text,
+    printable,
+    progress,
+)
 from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.files import STDIN, expand, open_chronicle, require_file
-from cmeta.cli.options import FILE, files_argument, json_option
+from cmeta.cli.options import FILE, files_argument, jobs_option, json_option
+from cmeta.cli.user_code import load_callable
 from cmeta.cli.values import json_line
-from cmeta.tools.audit.audit import audit as examine
+from cmeta.tools.audit.audit import audit as audit_files
 from cmeta.tools.audit.audit_report import AuditReport
 
-# Of what a finding makes of its file; anything that is not listed is DIFFERS.
+# The exit code of each verdict; any other is DIFFERS.
 _EXITS = {
-    "sound": Exit.FINE,
+    "sound": Exit.SUCCESS,
     "unreadable": Exit.USAGE,
     "comparison failed": Exit.USAGE,
     "replay failed": Exit.USAGE,
@@ -37,15 +44,15 @@ Examples:
   cmeta audit run.cmeta --replay train.py:cycle
 
 \b
-Verdicts, and exit codes (of several findings and files the highest):
-  sound             0  nothing to find but what is good to know (info)
-  questionable      1  gaps, repeated seeds, a loss that is NaN
-  open              1  never closed: being written, or its writer died
-  seeds contradict  1  they do not derive from the root that is stated
+Verdicts and exit codes (the highest, if there are several findings or files):
+  sound             0  no findings, or only informative ones (info)
+  questionable      1  gaps, repeated seeds, or a loss that is NaN
+  open              1  never closed: still being written, or its writer died
+  seeds contradict  1  the seeds do not derive from the recorded root
   differs           1  from the file of --against
-  diverged          1  from what --replay computes
-  unreadable        2  missing, or no file; also: --replay raises something
-  corrupt           3  the bytes contradict the format
+  diverged          1  from the result of --replay
+  unreadable        2  missing, or not a file; also if --replay raises an exception
+  corrupt           3  the bytes violate the format
   inconclusive      5  --replay differs, and so does the environment"""
 )
 @files_argument
@@ -55,10 +62,7 @@ Verdicts, and exit codes (of several findings and files the highest):
     "--replay", "callable_", metavar="MODULE:NAME",
     help="Replay every file with this function or class; or FILE.py:NAME.",
 )  # fmt: skip
-@click.option(
-    "--jobs", type=click.IntRange(min=1), metavar="N",
-    help="How many processes; default: one for each CPU.",
-)  # fmt: skip
+@jobs_option
 def audit(
     files: tuple[Path, ...],
     as_json: bool,
@@ -66,11 +70,9 @@ def audit(
     callable_: str | None,
     jobs: int | None,
 ) -> None:
-    """Audit chronicles: bytes, gaps, seeds, leftovers.
+    """Audit chronicles: bytes, gaps, seeds, leftover files.
 
-    Folders are searched for .cmeta files.
-
-    A FILE may also be a pattern in quotes.
+    A FILE may be a folder, for every .cmeta file below it, or a pattern in quotes.
     """
     paths = expand(files)
     if STDIN in paths:
@@ -79,32 +81,30 @@ def audit(
     if against is not None:
         _require_intact(against)
     with progress("audit") as update:
-        reports = examine(paths, cycle, against, jobs=jobs, progress=update)
+        reports = audit_files(paths, cycle, against, jobs=jobs, progress=update)
     for report in reports:
         if as_json:
-            emit_data(json_line(_shown(report.as_json())))
+            found = report.as_json()
+            print_data(json_line({**found, "file": file_name(found["file"])}))
         else:
-            emit("".join(f"{printable(line)}\n" for line in report.lines()))
+            print_lines(map(printable, report.lines()))
     if len(reports) > 1 and not as_json:
-        emit(f"\n{_summary(reports)}\n")
-    raise click.exceptions.Exit(max(map(_exit_of, reports), default=Exit.FINE))
+        print_text(f"\n{_summary(reports)}\n")
+    raise click.exceptions.Exit(max(map(_exit_code, reports), default=Exit.SUCCESS))
 
 
-def _exit_of(report: AuditReport) -> Exit:
+def _exit_code(report: AuditReport) -> Exit:
     return max(_EXITS.get(verdict, Exit.DIFFERS) for verdict in report.verdicts)
 
 
 def _summary(reports: list[AuditReport]) -> str:
     counts = Counter(report.verdict for report in reports)
-    return f"{len(reports)} files: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}"
-
-
-def _shown(found: dict[str, Any]) -> dict[str, Any]:
-    return {**found, "file": file_name(found["file"])}
+    verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
+    return f"{plural(len(reports), 'file')}: {verdicts}"
 
 
 def _require_intact(path: Path) -> None:
-    """Refuse to compare every file with one that cannot be read.
+    """Raise unless the file to compare with can be read.
 
     Raises
     ------

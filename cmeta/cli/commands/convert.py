@@ -4,41 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from cmeta.cli.commands.cat import num_expected, report, whole_records
-from cmeta.cli.console import file_name, note, progress
-from cmeta.cli.errors import reading
-from cmeta.cli.files import open_chronicle, what_open_means
-from cmeta.cli.formats import write_csv, write_jsonl, write_parquet, write_preamble
-from cmeta.cli.options import (
-    FILE,
-    chosen_fields,
-    chosen_selection,
-    file_argument,
-    selection_options,
+from cmeta.aliases import Progress
+from cmeta.cli.console import file_name, progress
+from cmeta.cli.errors import print_problems, reading
+from cmeta.cli.files import (
+    note_if_open,
+    open_chronicle,
+    output_file,
+    require_free,
+    require_no_terminal,
 )
-from cmeta.cli.output import require_free, require_no_terminal, written
-from cmeta.cli.rows import RowBlock, RowStream
+from cmeta.cli.formats import write_csv, write_jsonl, write_parquet, write_preamble
+from cmeta.cli.options import FILE, RecordOptions, file_argument, record_options, replace_option
+from cmeta.cli.rows import RowStream, num_expected, with_required_fields
 from cmeta.extras import require
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
 from cmeta.schema.types import Field
 
 _FORMATS = ("jsonl", "csv", "parquet")
-_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-_SUFFIXES |= {".pq": "parquet"}
+_SUFFIXES = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet",
+}  # fmt: skip
 
 
 @click.command(
     epilog="""\b
 Examples:
   cmeta convert run.cmeta run.parquet
-  cmeta convert run.cmeta run.csv --phase validate --fields timestamp,loss_value
+  cmeta convert run.cmeta run.csv --phase val --fields timestamp,loss
   cmeta convert run.cmeta - --format jsonl | gzip > run.jsonl.gz
 
 \b
@@ -46,32 +46,25 @@ Formats:
   jsonl    a whole chronicle: schema and configurations in the first line
   parquet  exact types, null where absent; schema and configurations in the
            metadata; needs pyarrow: pip install 'cmeta-format[arrow]'
-  csv      exact values; configurations as numbers only
+  csv      exact values; configurations only as numbers
 
-`cmeta import` makes the identical file of JSON lines and of Parquet, if all records and fields were
-converted. OUT appears when it is complete; of a damaged chronicle nothing is written: `cmeta
-recover` it first, or see what is intact with `cmeta cat`.
+`cmeta import` makes an identical file from JSON lines and from Parquet, if all records and fields
+were converted. OUT appears once it is complete. Nothing is written for a damaged chronicle:
+`cmeta recover` it first, or see what is intact with `cmeta cat`.
 
 \b
 Exit codes:
-  0 fine    2 usage or I/O, or OUT exists    3 corrupt"""
+  0 success    2 usage or I/O error, or OUT exists    3 corrupt"""
 )
 @file_argument
 @click.argument("out", type=FILE)
 @click.option(
     "--format", "format_", type=click.Choice(_FORMATS), help="Default: by the suffix of OUT."
 )
-@selection_options
-@click.option("--replace", is_flag=True, help="Write over OUT if it exists.")
+@record_options
+@replace_option
 def convert(
-    file: Path,
-    out: Path,
-    format_: str | None,
-    start: int | None,
-    end: int | None,
-    phase: tuple[tuple[str, ...], ...],
-    fields: tuple[tuple[str, ...], ...],
-    replace: bool,
+    file: Path, out: Path, format_: str | None, wanted: RecordOptions, replace: bool
 ) -> None:
     """Write a chronicle as JSON lines, CSV or Parquet.
 
@@ -83,76 +76,48 @@ def convert(
         require_no_terminal(out)
         require("pyarrow", "arrow")
     with closing(open_chronicle(file)) as reader:
-        chosen = whole_records(reader, chosen_fields(reader, fields))
-        question = _Question(reader, chosen_selection(reader, start, end, phase), chosen)
-        with progress(file_name(file)) as update, written(out) as target:
-            problems = _WRITERS[kind](question, target, update)
-            report(file, problems)  # ends the command, and OUT does not appear
-        if reader.state == "open":
-            note(f"{file_name(file)} is open: {what_open_means(reader.has_journal)}")
+        fields = with_required_fields(reader, wanted.chosen_fields(reader))
+        selection = wanted.selection(reader)
+        with progress(file_name(file)) as update, output_file(out) as target:
+            problems = _WRITERS[kind](reader, selection, fields, target, update)
+            if problems:  # leaves `output_file` by an exception, so that OUT does not appear
+                raise click.exceptions.Exit(print_problems(file, problems))
+        note_if_open(file, reader)
 
 
 def _format_of(out: Path) -> str:
-    found = _SUFFIXES.get(out.suffix.lower())
-    if found is None:
+    kind = _SUFFIXES.get(out.suffix.lower())
+    if kind is None:
         known = ", ".join(_SUFFIXES)
         raise click.UsageError(
-            f"{file_name(out)!r} has none of the suffixes {known}; state a --format."
+            f"{file_name(out)!r} has none of the suffixes {known}; choose a --format."
         )
-    return found
+    return kind
 
 
-Update = Callable[[int, int], None]
+Fields = tuple[Field, ...] | None
 
 
-@dataclass(frozen=True)
-class _Question:
-    """Which records and fields of a chronicle are wanted."""
-
-    reader: Reader
-    selection: Selection
-    fields: tuple[Field, ...] | None
-
-    def stream(self, update: Update) -> RowStream:
-        """Return them as rows; says how far it is."""
-        return _Watched(self, update)
-
-
-class _Watched(RowStream):
-    """A stream that says how far it is."""
-
-    def __init__(self, question: _Question, update: Update) -> None:
-        super().__init__(question.reader, question.selection, question.fields)
-        self._update, self._num_all = update, len(question.reader)
-
-    def __iter__(self) -> Iterator[RowBlock]:
-        for block in super().__iter__():
-            self._update(self.num_rows, self._num_all)
-            yield block
-
-
-def _as_jsonl(question: _Question, target: BinaryIO, update: Update) -> list[str]:
+def _write_text(
+    reader: Reader, selection: Selection, fields: Fields, target: BinaryIO, update: Progress,
+    *, is_csv: bool,
+) -> list[str]:  # fmt: skip
     def write(text: str) -> None:
         target.write(text.encode())
 
-    stream = question.stream(update)
-    write_preamble(question.reader, num_expected(question.reader, question.selection), write)
-    write_jsonl(stream, write)
+    stream = RowStream(reader, selection, fields, progress=update)
+    if is_csv:
+        write_csv(stream, write)
+    else:
+        write_preamble(reader, num_expected(reader, selection), write)
+        write_jsonl(stream, write)
     return stream.problems
 
 
-def _as_csv(question: _Question, target: BinaryIO, update: Update) -> list[str]:
-    def write(text: str) -> None:
-        target.write(text.encode())
-
-    stream = question.stream(update)
-    write_csv(stream, write)
-    return stream.problems
-
-
-def _as_parquet(question: _Question, target: BinaryIO, update: Update) -> list[str]:
-    reader, selection = question.reader, question.selection
-    paths = None if question.fields is None else [field.path for field in question.fields]
+def _write_parquet(
+    reader: Reader, selection: Selection, fields: Fields, target: BinaryIO, update: Progress
+) -> list[str]:
+    paths = None if fields is None else [field.path for field in fields]
     phases = None
     if selection.phases is not None:
         phases = [reader.schema.phases[code] for code in selection.phases]
@@ -162,21 +127,21 @@ def _as_parquet(question: _Question, target: BinaryIO, update: Update) -> list[s
     return []
 
 
-def _watched(reader: Reader, batches: Any, update: Update) -> Iterator[Any]:
-    """Yield batches, and say how far it is; what goes wrong with reading is the file's."""
-    done = 0
+def _watched(reader: Reader, batches: Any, update: Progress) -> Iterator[Any]:
+    """Yield batches and report progress; an error in reading names the file."""
+    num_done = 0
     while True:
         with reading(Path(reader.name)):
             batch = next(batches, None)
         if batch is None:
             return
-        done += batch.num_rows
-        update(done, len(reader))
+        num_done += batch.num_rows
+        update(num_done, len(reader))
         yield batch
 
 
-_WRITERS: dict[str, Callable[[_Question, BinaryIO, Update], list[str]]] = {
-    "jsonl": _as_jsonl,
-    "csv": _as_csv,
-    "parquet": _as_parquet,
+_WRITERS: dict[str, Callable[[Reader, Selection, Fields, BinaryIO, Progress], list[str]]] = {
+    "jsonl": partial(_write_text, is_csv=False),
+    "csv": partial(_write_text, is_csv=True),
+    "parquet": _write_parquet,
 }

@@ -1,4 +1,4 @@
-"""`cmeta import`: what another tool has kept, as a chronicle."""
+"""`cmeta import`: another tool's records, as a chronicle."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ import click
 
 from cmeta.cli.console import (
     STDIN_NAME,
-    emit,
-    emit_data,
     file_name,
     is_terminal,
+    print_data,
+    print_lines,
     printable,
     progress,
 )
 from cmeta.cli.errors import Exit, Failure, reading
-from cmeta.cli.files import STDIN
-from cmeta.cli.options import FILE, json_option
-from cmeta.cli.output import STDOUT, require_free, require_no_terminal, written_by_name
+from cmeta.cli.files import STDIN, STDOUT, output_path, require_free, require_no_terminal
+from cmeta.cli.options import FILE, json_option, replace_option
 from cmeta.cli.values import json_line
 from cmeta.errors import EncodeError
 from cmeta.schema.schema import Schema
@@ -45,19 +44,19 @@ Examples:
   cmeta import --json log.jsonl run.cmeta --config config.json | jq .lost
 
 \b
-Formats (found out from the source itself):
-  jsonl          an object a line; with `cat --full` a whole chronicle
-  csv            comma, tab or semicolon; the first line has names
+Formats (detected from the source itself):
+  jsonl          an object per line; a whole chronicle, if from `cat --full`
+  csv            comma, tab or semicolon; names in the first line
   parquet        needs pyarrow: pip install 'cmeta-format[arrow]'
   tensorboard    an event file, or a log folder
   wandb          an offline run
-  trainer_state  of Hugging Face
+  trainer_state  from Hugging Face
 
 No value is rounded: a declared float field whose values would not come back bit for bit is made
-exact in the chronicle's schema. Columns named like a field (loss_value or loss, step, epoch, seed,
-phase or split, entropy, ...) become that field, other numbers metrics, true and false 1 and 0.
-Without a timestamp the step is one. What a chronicle cannot keep, such as text or images, is
-reported as lost. What was intact of a damaged source is imported.
+exact in the chronicle's schema. Columns named like a field (loss_value or loss, step, epoch,
+seed, phase or split, entropy, ...) become that field; other numbers become metrics, with 1 and 0
+for true and false. Without a timestamp, the step is used. Anything that a chronicle cannot store,
+such as text or images, is reported as lost. The intact part of a damaged source is imported.
 
 \b
 --json prints one object: source, out, format, num_records, fields, lost, notes,
@@ -65,8 +64,8 @@ damage.
 
 \b
 Exit codes:
-  0 all of it imported    2 the source cannot be read or understood, or OUT exists
-  4 imported with loss: a chronicle has no place for something, or the source was damaged""",
+  0 everything imported    2 the source cannot be read or understood, or OUT exists
+  4 imported with loss: a chronicle cannot store something, or the source was damaged""",
 )
 @click.argument("source", type=FILE)
 @click.argument("out", type=FILE)
@@ -74,21 +73,21 @@ Exit codes:
     "--format",
     "format_",
     type=click.Choice(FORMATS),
-    help="Of SOURCE; default: what it looks like.",
+    help="The format of SOURCE; default: detected.",
 )
 @click.option(
     "--phase", metavar="P", help="The phase of records that do not state theirs; default: train."
 )
-@click.option("--run", metavar="NAME", help="Which run, of a source that holds several.")
+@click.option("--run", metavar="NAME", help="Which run, if the source contains several.")
 @click.option(
     "--schema", "schema_file", type=FILE, metavar="TOML",
-    help="The schema of OUT; stays as it is, and what it rounds is reported as lost.",
+    help="The schema of OUT, used unchanged; values that it rounds are reported as lost.",
 )  # fmt: skip
 @click.option(
     "--config", "config_file", type=FILE, metavar="JSON",
     help="A JSON object: the configuration of every record that has none.",
 )  # fmt: skip
-@click.option("--replace", is_flag=True, help="Write over OUT if it exists.")
+@replace_option
 @json_option
 def import_(
     source: Path,
@@ -101,17 +100,18 @@ def import_(
     replace: bool,
     as_json: bool,
 ) -> None:
-    """Make a chronicle of another tool's file.
+    """Make a chronicle from another tool's file.
 
     SOURCE may be `-` for standard input, OUT `-` for standard output.
     """
     require_free(out, replace=replace)
     require_no_terminal(out)
-    schema = None if schema_file is None else _schema_of(schema_file)
-    config = None if config_file is None else _config_of(config_file)
+    schema = None if schema_file is None else _load_schema(schema_file)
+    config = None if config_file is None else _load_config(config_file)
+    source_name = STDIN_NAME if source == STDIN else str(source)
     with (
-        _readable(source) as path,
-        written_by_name(out) as target,
+        _on_disk(source) as path,
+        output_path(out) as target,
         progress(file_name(source)) as update,
     ):
         try:
@@ -120,32 +120,29 @@ def import_(
                 replace=replace, progress=update,
             )  # fmt: skip
         except EncodeError as err:
-            message = str(err).replace(str(path), _shown(source))
+            message = str(err).replace(str(path), source_name)
             raise Failure(printable(message), Exit.USAGE) from err
-    _print(dataclasses.replace(report, source=_shown(source), out=str(out)), out, as_json)
-    if not report.ok:  # nobody is to delete the source because of a 0
+    _print(dataclasses.replace(report, source=source_name, out=str(out)), out, as_json)
+    if not report.ok:  # a script must not delete the source because the exit code is 0
         raise click.exceptions.Exit(Exit.RECOVERED)
 
 
 def _print(report: ImportReport, out: Path, as_json: bool) -> None:
     """Print the report; on stderr if the chronicle itself is on stdout."""
-    text = "".join(f"{printable(line)}\n" for line in str(report).splitlines())
+    lines = [printable(line) for line in str(report).splitlines()]
     if out == STDOUT:
         sys.stdout.flush()
-        click.echo(json_line(report.as_json()) if as_json else text, nl=False, err=True)
+        text = json_line(report.as_json()) if as_json else "".join(f"{line}\n" for line in lines)
+        click.echo(text, nl=False, err=True)
     elif as_json:
-        emit_data(json_line(report.as_json()))
+        print_data(json_line(report.as_json()))
     else:
-        emit(text)
-
-
-def _shown(source: Path) -> str:
-    return STDIN_NAME if source == STDIN else str(source)
+        print_lines(lines)
 
 
 @contextmanager
-def _readable(source: Path) -> Iterator[Path]:
-    """Give a path: standard input is saved first."""
+def _on_disk(source: Path) -> Iterator[Path]:
+    """Yield the path of the source; standard input is saved to a file first."""
     if source != STDIN:
         with reading(source):
             source.stat()
@@ -160,18 +157,19 @@ def _readable(source: Path) -> Iterator[Path]:
         yield path
 
 
-def _schema_of(path: Path) -> Schema:
+def _load_schema(path: Path) -> Schema:
     with reading(path):
         return Schema.load(path)
 
 
-def _config_of(path: Path) -> dict[str, Any]:
+def _load_config(path: Path) -> dict[str, Any]:
     with reading(path):
         data = path.read_bytes()
     try:
-        found = json.loads(data)
+        config = json.loads(data)
     except (ValueError, RecursionError) as err:
-        raise Failure(f"{file_name(path)}: no JSON: {printable(str(err))}", Exit.USAGE) from err
-    if not isinstance(found, dict):
-        raise Failure(f"{file_name(path)}: expected a JSON object, the configuration", Exit.USAGE)
-    return found
+        raise Failure(f"{file_name(path)}: not JSON: {printable(str(err))}", Exit.USAGE) from err
+    if not isinstance(config, dict):
+        message = "expected a JSON object, the configuration"
+        raise Failure(f"{file_name(path)}: {message}", Exit.USAGE)
+    return config

@@ -1,147 +1,266 @@
-"""`cmeta info`: what a chronicle holds."""
+"""`cmeta info`: the contents of a chronicle, as far as the file is intact."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import click
+import numpy as np
 
-from cmeta.cli.console import complain, emit_data, emit_rich, printable
-from cmeta.cli.errors import Exit
-from cmeta.cli.field_table import field_as_dict, field_table
-from cmeta.cli.files import open_chronicle, what_open_means
-from cmeta.cli.info_table import Facts, gather
+from cmeta.cli.console import (
+    file_name,
+    plural,
+    print_data,
+    print_error,
+    print_lines,
+    printable,
+    progress,
+)
+from cmeta.cli.errors import Exit, reading
+from cmeta.cli.files import open_chronicle, open_state, readable
 from cmeta.cli.options import file_argument, json_option
-from cmeta.cli.values import json_line
+from cmeta.cli.table import write_pairs
+from cmeta.cli.values import field_as_dict, json_line, write_fields
+from cmeta.errors import DecodeError
+from cmeta.reader.reader import Reader
 from cmeta.schema.types import Field
+from cmeta.validate import Finding
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
+T = TypeVar("T")
+
+_LEN_CHUNK = 1 << 20
 
 
 @click.command(
     epilog="""\b
 Examples:
   cmeta info run.cmeta
-  cmeta info --quick huge.cmeta                 at once, whatever its size
+  cmeta info --quick huge.cmeta                 immediate, however large the file is
   xz -dc run.cmeta.xz | cmeta info -
   cmeta info --json run.cmeta | jq .sha256
 
-The sha256 is the identity of the experiment: equal records, configurations and schema give equal
-bytes, on every machine.
+The sha256 identifies the experiment: equal records, configurations and schema give equal bytes on
+every machine.
 
 \b
 Exit codes:
-  0 fine, or open    2 usage or I/O    3 damaged: what is intact is shown"""
+  0 success, or open    2 usage or I/O error    3 damaged: the intact part is shown"""
 )
 @file_argument
-@click.option("--quick", is_flag=True, help="Only what opening reads: no phases, no sha256.")
+@click.option("--quick", is_flag=True, help="Skip what needs all batches: phases and sha256.")
 @json_option
 def info(file: Path, quick: bool, as_json: bool) -> None:
     """Show state, size, schema and configurations."""
     with closing(open_chronicle(file)) as reader:
-        facts = gather(reader, file, quick=quick)
+        contents = read_info(reader, file, quick=quick)
     if as_json:
-        emit_data(json_line(as_dict(facts)))
+        print_data(json_line(as_dict(contents)))
     else:
-        _show(facts)
-    if facts.state == "damaged":
-        first = facts.problems[0]
-        complain(f"{facts.file}: damaged at {_where(first.offset, first.path)}")
+        _print(contents)
+    if contents.state == "damaged":
+        first = contents.problems[0]
+        print_error(f"{contents.file}: damaged at {_position(first)}")
         raise click.exceptions.Exit(Exit.CORRUPT)
 
 
-def as_dict(facts: Facts) -> dict[str, Any]:
-    """Return the facts as `--json` prints them; keys are only ever added."""
+@dataclass
+class FileInfo:
+    """The contents of a chronicle.
+
+    Attributes
+    ----------
+    state : str
+        "closed", "open", or "damaged", which includes a closed file with an unreadable part.
+    has_journal : bool
+        For an open file: whether its journal has the records since the last batch.
+    phases : mapping of str to int, or None
+        Number of records in each phase; None if not counted.
+    occurrences : mapping of str to int, or None
+        Number of batches that have a field, by its path; None if not counted.
+    sha256 : str or None
+        For a closed, undamaged file: the identity of the experiment.
+    problems : list of Finding
+        What is wrong. After the intact part of an open file this is expected.
+    """
+
+    file: str
+    state: str
+    has_journal: bool
+    version: str
+    num_records: int
+    num_batches: int
+    len_file: int
+    first_timestamp: int | None
+    last_timestamp: int | None
+    batch_records: int
+    fields: tuple[Field, ...]
+    undeclared: tuple[Field, ...] = ()
+    configs: tuple[Mapping[str, Any], ...] = ()
+    phases: Mapping[str, int] | None = None
+    occurrences: Mapping[str, int] | None = None
+    sha256: str | None = None
+    problems: list[Finding] = field(default_factory=list)
+
+    @property
+    def bytes_per_record(self) -> float | None:
+        """Length of the file divided by its records; None if there are none."""
+        return self.len_file / self.num_records if self.num_records else None
+
+
+def read_info(reader: Reader, path: Path, *, quick: bool) -> FileInfo:
+    """Return the contents of an open reader.
+
+    Parameters
+    ----------
+    quick : bool
+        Skip everything for which batches would have to be read.
+    """
+    with reading(path):
+        batches, header = reader.batches, reader.header
+        contents = FileInfo(
+            file=file_name(path),
+            state=reader.state,
+            has_journal=reader.has_journal,
+            version=f"{header.version >> 8}.{header.version & 0xFF}",
+            num_records=len(reader),
+            num_batches=len(batches),
+            len_file=reader.len_file,
+            first_timestamp=batches[0].first_timestamp if batches else None,
+            last_timestamp=batches[-1].last_timestamp if batches else None,
+            batch_records=reader.schema.batch_records,
+            fields=reader.schema.fields,
+        )
+        if reader.problem is not None:
+            contents.problems.append(Finding.of(reader.problem))
+        num_declared = len(contents.fields)
+        contents.undeclared = _attempt(contents, lambda: reader.fields[num_declared:], ())
+        contents.configs = _attempt(contents, lambda: reader.configs, ())
+        if not quick:
+            _count(reader, contents, path)
+            if contents.state == "closed":
+                contents.sha256 = _sha256(readable(path))
+    return contents
+
+
+def _attempt(contents: FileInfo, read: Callable[[], T], default: T) -> T:
+    """Return what `read` returns; if it finds damage, add that to the problems."""
+    try:
+        return read()
+    except DecodeError as err:
+        contents.state = "damaged" if contents.state == "closed" else contents.state
+        contents.problems.append(Finding.of(err))
+        return default
+
+
+def _count(reader: Reader, contents: FileInfo, path: Path) -> None:
+    """Count the records of each phase and the batches of each field."""
+    counts = np.zeros(len(reader.schema.phases), np.int64)
+    occurrences: Counter[str] = Counter()
+
+    def count_batch(ordinal: int) -> None:
+        batch = reader.batch(ordinal)
+        counts[:] += np.bincount(batch.phases.codes, minlength=len(counts))
+        occurrences.update(field.path for field in batch.fields)
+
+    with progress(f"Batches of {path.name}") as update:
+        for batch in reader.batches:
+            _attempt(contents, lambda ordinal=batch.ordinal: count_batch(ordinal), None)  # type: ignore[misc]
+            update(batch.offset, contents.len_file)
+    pairs = zip(reader.schema.phases, counts.tolist(), strict=True)
+    contents.phases = {name: count for name, count in pairs if count}
+    contents.occurrences = occurrences
+
+
+def _sha256(source: Path | bytes) -> str:
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    digest, num_done, size = hashlib.sha256(), 0, source.stat().st_size
+    with source.open("rb") as file, progress(f"sha256 of {source.name}") as update:
+        while chunk := file.read(_LEN_CHUNK):
+            digest.update(chunk)
+            num_done += len(chunk)
+            update(num_done, size)
+    return digest.hexdigest()
+
+
+def as_dict(contents: FileInfo) -> dict[str, Any]:
+    """Return the contents as `--json` prints them; keys may be added but never removed."""
     return {
-        "file": facts.file,
-        "state": facts.state,
-        "has_journal": facts.has_journal,
-        "version": facts.version,
-        "num_records": facts.num_records,
-        "num_batches": facts.num_batches,
-        "batch_records": facts.batch_records,
-        "len_file": facts.len_file,
-        "bytes_per_record": facts.bytes_per_record,
-        "first_timestamp": facts.first_timestamp,
-        "last_timestamp": facts.last_timestamp,
-        "phases": facts.phases,
-        "fields": [_field_as_dict(f, facts) for f in (*facts.fields, *facts.undeclared)],
-        "configs": list(facts.configs),
-        "sha256": facts.sha256,
-        "problems": [asdict(problem) for problem in facts.problems],
+        "file": contents.file,
+        "state": contents.state,
+        "has_journal": contents.has_journal,
+        "version": contents.version,
+        "num_records": contents.num_records,
+        "num_batches": contents.num_batches,
+        "batch_records": contents.batch_records,
+        "len_file": contents.len_file,
+        "bytes_per_record": contents.bytes_per_record,
+        "first_timestamp": contents.first_timestamp,
+        "last_timestamp": contents.last_timestamp,
+        "phases": contents.phases,
+        "fields": [_field(field, contents) for field in (*contents.fields, *contents.undeclared)],
+        "configs": list(contents.configs),
+        "sha256": contents.sha256,
+        "problems": [asdict(problem) for problem in contents.problems],
     }
 
 
-def _field_as_dict(field: Field, facts: Facts) -> dict[str, Any]:
-    batches = None if facts.occurrences is None else facts.occurrences.get(field.path, 0)
-    return {**field_as_dict(field), "num_batches": batches}
+def _field(field: Field, contents: FileInfo) -> dict[str, Any]:
+    occurrences = contents.occurrences
+    num_batches = None if occurrences is None else occurrences.get(field.path, 0)
+    return {**field_as_dict(field), "num_batches": num_batches}
 
 
-def _state(facts: Facts) -> str:
-    if facts.state == "open":
-        return f"open: {what_open_means(facts.has_journal)}"
-    return {"closed": "closed", "damaged": "damaged: what follows is what is intact"}[facts.state]
+def _print(contents: FileInfo) -> None:
+    write_pairs([(name, printable(value)) for name, value in _summary(contents)])
+    print_lines(["", "Fields"])
+    write_fields(contents.fields, contents.occurrences)
+    if contents.undeclared:
+        print_lines(["", "Undeclared metrics"])
+        write_fields(contents.undeclared, contents.occurrences)
+    if contents.configs:
+        texts = (json.dumps(config, ensure_ascii=False) for config in contents.configs)
+        configs = (printable(f"  {number}  {text}") for number, text in enumerate(texts))
+        print_lines(["", "Configurations", *configs])
 
 
-def _show(facts: Facts) -> None:
-    parts: list[RenderableType] = [
-        _summary(facts), "", "Fields", field_table(facts.fields, facts.occurrences)
-    ]  # fmt: skip
-    if facts.undeclared:
-        parts += ["", "Undeclared metrics", field_table(facts.undeclared, facts.occurrences)]
-    if facts.configs:
-        parts += ["", "Configurations"]
-        parts += [_config_line(i, config) for i, config in enumerate(facts.configs)]
-    emit_rich(*parts)
-
-
-def _config_line(number: int, config: Mapping[str, Any]) -> str:
-    return printable(f"  {number}  {json.dumps(config, ensure_ascii=False)}")
-
-
-def _summary(facts: Facts) -> Table:
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
-    for name, value in _summary_rows(facts):
-        grid.add_row(name, printable(value))
-    return grid
-
-
-def _summary_rows(facts: Facts) -> list[tuple[str, str]]:
-    size = f"{facts.len_file:,} bytes"
-    if facts.bytes_per_record is not None:
-        size += f", {facts.bytes_per_record:,.2f} a record"
+def _summary(contents: FileInfo) -> list[tuple[str, str]]:
+    size = plural(contents.len_file, "byte")
+    if contents.bytes_per_record is not None:
+        size += f", {contents.bytes_per_record:,.2f} per record"
+    max_records = plural(contents.batch_records, "record")
     rows = [
-        ("file", facts.file),
-        ("state", _state(facts)),
-        ("version", facts.version),
-        ("records", f"{facts.num_records:,}"),
-        ("batches", f"{facts.num_batches:,} of at most {facts.batch_records:,} records"),
+        ("file", contents.file),
+        ("state", _state(contents)),
+        ("version", contents.version),
+        ("records", f"{contents.num_records:,}"),
+        ("batches", f"{contents.num_batches:,} of at most {max_records}"),
         ("size", size),
     ]
-    if facts.first_timestamp is not None:
-        rows.append(("timestamps", f"{facts.first_timestamp} to {facts.last_timestamp}"))
-    if facts.phases:
-        counts = (f"{name} {count:,}" for name, count in facts.phases.items())
+    if contents.first_timestamp is not None:
+        rows.append(("timestamps", f"{contents.first_timestamp} to {contents.last_timestamp}"))
+    if contents.phases:
+        counts = (f"{name} {count:,}" for name, count in contents.phases.items())
         rows.append(("phases", ", ".join(counts)))
-    if facts.sha256:
-        rows.append(("sha256", facts.sha256))
-    label = "problem" if facts.state == "damaged" else "behind it"
-    for problem in facts.problems:
-        where = _where(problem.offset, problem.path)
-        rows.append((label, f"{where}: {problem.kind}: {problem.message}"))
-    return rows
+    if contents.sha256:
+        rows.append(("sha256", contents.sha256))
+    label = "problem" if contents.state == "damaged" else "after it"
+    problems = ((p, f"{p.kind}: {p.message}") for p in contents.problems)
+    return [*rows, *((label, f"{_position(problem)}: {text}") for problem, text in problems)]
 
 
-def _where(offset: int, path: str) -> str:
-    return printable(f"offset {offset}, {path}")
+def _state(contents: FileInfo) -> str:
+    if contents.state == "open":
+        return f"open: {open_state(contents.has_journal)}"
+    return "damaged: the intact part follows" if contents.state == "damaged" else contents.state
+
+
+def _position(problem: Finding) -> str:
+    return printable(f"offset {problem.offset}, {problem.path}")

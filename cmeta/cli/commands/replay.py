@@ -1,25 +1,25 @@
-"""`cmeta replay`: runs recorded cycles again, and says whether they come out the same."""
+"""`cmeta replay`: recorded cycles, run again from their seeds and compared."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from cmeta.cli.callables import foreign_code, load_callable
-from cmeta.cli.console import emit, emit_data, printable, progress
+from cmeta.cli.console import print_data, print_lines, printable, progress
 from cmeta.cli.errors import Exit, Failure, reading
 from cmeta.cli.files import require_file
-from cmeta.cli.options import file_argument, json_option, timestamp
+from cmeta.cli.options import RecordOptions, file_argument, json_option, range_options
+from cmeta.cli.user_code import load_callable, user_code
 from cmeta.cli.values import json_line
 from cmeta.errors import EncodeError
-from cmeta.tools.replay.replay import replay as run_again
-from cmeta.tools.replay.replay_report import ReplayReport
+from cmeta.tools.replay.replay import replay as replay_file
 
-EXITS = {
-    "exact": Exit.FINE,
-    "within one quantum": Exit.FINE,
+_end_option, _start_option = range_options
+
+_EXITS = {
+    "exact": Exit.SUCCESS,
+    "within one quantum": Exit.SUCCESS,
     "diverged": Exit.DIFFERS,
     "inconclusive": Exit.INCONCLUSIVE,
 }
@@ -29,7 +29,7 @@ EXITS = {
     epilog="""\b
 Examples:
   cmeta replay run.cmeta train.py:cycle          a function of one cycle
-  cmeta replay run.cmeta train:Training          a class: built once, called for each cycle
+  cmeta replay run.cmeta train:Training          a class: created once, called for each cycle
   cmeta replay run.cmeta train:Training --end 99
 
 \b
@@ -39,41 +39,33 @@ returns the fields that it has recomputed, as Recorder.log takes them:
       return {"loss": model(state.rng, state.config["lr"])}
 
 \b
-Verdicts, and exit codes:
+Verdicts and exit codes:
   exact, within one quantum  0
   diverged                   1  the report names the first value that differs
-  inconclusive               5  it differs, and so does the environment that the
-                                configuration states; or nothing was compared"""
+  inconclusive               5  it differs, and so does the environment recorded in
+                                the configuration; or nothing was compared"""
 )
 @file_argument
 @click.argument("cycle", metavar="MODULE:CYCLE")
 @json_option
-@click.option("--end", type=timestamp, metavar="N", help="Last timestamp, included.")
-@click.option("--start", type=timestamp, metavar="N", help="First timestamp, included.")
+@_end_option
+@_start_option
 def replay(file: Path, cycle: str, as_json: bool, start: int | None, end: int | None) -> None:
-    """Run recorded cycles again, from their seeds, and compare.
+    """Run recorded cycles again from their seeds, and compare.
 
     CYCLE is a function or class of yours, as MODULE:NAME or FILE.py:NAME.
     """
+    RecordOptions(start, end)
     require_file(file)
-    report = replayed(file, load_callable(cycle), start, end)
-    if as_json:
-        emit_data(json_line(report.as_json()))
-    else:
-        emit(as_text(report))
-    raise click.exceptions.Exit(EXITS[report.verdict])
-
-
-def replayed(file: Path, cycle: Any, start: int | None, end: int | None) -> ReplayReport:
-    """Replay; what the callable raises is shown with the place where it arose."""
+    function = load_callable(cycle)
     try:
-        with reading(file), progress(f"replaying {file.name}") as update, foreign_code():
-            return run_again(file, cycle, start, end, progress=update)
+        with reading(file), progress(f"replaying {file.name}") as update, user_code():
+            report = replay_file(file, function, start, end, progress=update)
     except EncodeError as err:
         notes = "".join(f" ({note})" for note in getattr(err, "__notes__", ()))
         raise Failure(printable(f"{err}{notes}"), Exit.USAGE) from err
-
-
-def as_text(report: ReplayReport) -> str:
-    """Return a report for a person."""
-    return "\n".join(map(printable, str(report).splitlines())) + "\n"
+    if as_json:
+        print_data(json_line(report.as_json()))
+    else:
+        print_lines(map(printable, str(report).splitlines()))
+    raise click.exceptions.Exit(_EXITS[report.verdict])

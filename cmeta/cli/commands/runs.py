@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from cmeta.cli.console import complain, emit, emit_data, file_name, note, printable, progress
+from cmeta.cli.chart import sparkline
+from cmeta.cli.console import (
+    display_width,
+    file_name,
+    print_data,
+    print_error,
+    print_note,
+    print_text,
+    printable,
+    progress,
+    terminal_width,
+)
 from cmeta.cli.errors import Exit
 from cmeta.cli.files import STDIN, require_file
-from cmeta.cli.options import FILE, expression, json_option, names
-from cmeta.cli.run_table import LOSS, columns_of, write_table
-from cmeta.cli.values import json_line, shortest_doubles
+from cmeta.cli.options import FILE, expression, fields_option, jobs_option, json_option
+from cmeta.cli.table import Column, Table
+from cmeta.cli.values import ROUNDED, json_line, shortest_doubles
 from cmeta.query.parse import Expression
 from cmeta.storage.find import is_pattern
-from cmeta.tools.runs.keys import Key, Keys, in_order
+from cmeta.tools.runs.keys import Key, Keys, differing, in_order
 from cmeta.tools.runs.run_info import RunField, RunInfo
 from cmeta.tools.runs.scan import scan
 
-_EXITS = {"damaged": Exit.CORRUPT, "unreadable": Exit.USAGE}
+LOSS = Key("loss", lambda run: run.loss)  # printed as a sparkline
 STATES = ("closed", "open", "damaged", "unreadable")
-_PROBLEMS_MAX = 20  # that are told one by one
+_EXITS = {"damaged": Exit.CORRUPT, "unreadable": Exit.USAGE}
+_COLOURS = {"open": "yellow", "damaged": "red", "unreadable": "red"}
+_FIRST, _LAST = ("state", "num_records"), "last_timestamp"
+_PROBLEMS_MAX = 20  # printed one by one
+_CELL_MAX = 40  # characters of a text, such as a path to data
+_FILE_MIN = 20  # characters of a file's name, however narrow the terminal
 
 
-def _best(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) -> Sequence[str]:
+def _check_best(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) -> Sequence[str]:
     for text in texts:
         if text.partition(":")[0] not in ("min", "max") or not text.partition(":")[2]:
             raise click.BadParameter(f"{text!r}, expected min:FIELD or max:FIELD.", ctx, option)
@@ -45,43 +61,38 @@ Examples:
   cmeta runs 'runs/**/seed-*.cmeta' --json | jq -r .file
 
 \b
-Names, for --where, --sort and --fields:
+Names for --where, --sort and --fields:
   file state problem num_records first_timestamp last_timestamp len_file num_configs
-  phases.PHASE     records of a phase
-  config.KEY       of the configuration of the last record; nested: config.net.width
-  FIELD            its last value; a metric's group may be left out
-  FIELD.min .max   its least and greatest value; NaN aside. Also .min_timestamp, .max_timestamp,
-                   .num_values, .num_nan. min:FIELD and max:FIELD mean the same
+  phases.PHASE     number of records of a phase
+  config.KEY       from the configuration of the last record; nested: config.net.width
+  FIELD            its last value; the group of a metric may be omitted
+  FIELD.min .max   its smallest and largest value, without NaN. Also .min_timestamp,
+                   .max_timestamp, .num_values, .num_nan. min:FIELD and max:FIELD mean the same
   loss             the course of the loss, as a sparkline (--fields only)
 
 \b
-States, and exit codes (of the runs that are shown the highest):
+States and exit codes (the highest of the runs that are shown):
   closed      0
-  open        0  being written, or its writer died; its journal is read too
-  unreadable  2  missing, or no file
-  damaged     3  the row is about its intact records; `cmeta validate` says more
+  open        0  still being written, or its writer died; its journal is read too
+  unreadable  2  missing, or not a file
+  damaged     3  the row covers the intact records; `cmeta validate` says more
 
-What is remembered of closed runs is in your cache folder (CMETA_CACHE_DIR: another one) and holds
-as long as a file's length, time of change, header and checksum do."""
+Results for closed runs are kept in your cache folder (or in CMETA_CACHE_DIR) and are used as long
+as a file's length, modification time, header and checksum are the same."""
 )
 @click.argument("folders", type=FILE, nargs=-1, required=True, metavar="DIR...")
-@click.option("--sort", metavar="NAME", help="Sort by this; what is missing comes last.")
-@click.option("--reverse", is_flag=True, help="The greatest first.")
+@click.option("--sort", metavar="NAME", help="Sort by this; runs without it come last.")
+@click.option("--reverse", is_flag=True, help="Largest first.")
 @click.option("--where", type=expression, metavar="EXPR", help="Only runs that fulfil this.")
+@fields_option("Only these columns, in this order.")
 @click.option(
-    "--fields", type=names, multiple=True, metavar="A,B,...", help="Only these, in this order."
-)
-@click.option(
-    "--best", multiple=True, callback=_best, metavar="min:FIELD|max:FIELD",
+    "--best", multiple=True, callback=_check_best, metavar="min:FIELD|max:FIELD",
     help="Show the best value of a field, and sort by the first of these; may be repeated.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N.")
 @json_option
-@click.option(
-    "--jobs", type=click.IntRange(min=1), metavar="N",
-    help="How many processes; default: one for each CPU, as far as there is work.",
-)  # fmt: skip
-@click.option("--no-cache", is_flag=True, help="Read every file, and remember nothing.")
+@jobs_option
+@click.option("--no-cache", is_flag=True, help="Read every file, and store no results.")
 def runs(
     folders: tuple[Path, ...],
     sort: str | None,
@@ -94,101 +105,37 @@ def runs(
     jobs: int | None,
     no_cache: bool,
 ) -> None:
-    """List the runs below folders: state, loss, configuration.
+    """List the runs in folders: state, loss, configuration.
 
-    Of the configurations, the keys are shown in which the runs differ.
+    Only configuration keys in which the runs differ are shown.
     """
     _require_existing(folders)
     with progress("runs") as update:
-        found = scan(folders, jobs=jobs, cache=not no_cache, progress=update)
-    keys = Keys(found)
+        scanned = scan(folders, jobs=jobs, cache=not no_cache, progress=update)
+    keys = Keys(scanned)
     wanted = [_key(keys, name, "fields") for part in fields for name in part]
     bests = [_key(keys, name, "best") for name in best]
-    shown = found
-    if where is not None and found:
-        shown = [found[place] for place in np.flatnonzero(where.evaluate(keys.column))]
+    shown = scanned
+    if where is not None and scanned:
+        shown = [scanned[i] for i in np.flatnonzero(where.evaluate(keys.column))]
     shown = _sorted(shown, _key(keys, sort, "sort") if sort else None, best, bests, reverse)
     shown = shown[:limit]
     if as_json:
         only = {key.field for key in wanted if key.field} if wanted else None
         for run in shown:
-            emit_data(json_line(as_dict(run, only)))
+            print_data(json_line(as_dict(run, only)))
     else:
-        write_table(shown, columns_of(shown, keys, wanted, bests, _base(folders)))
-        emit(_summary(found, shown))
-    _tell_problems(found, shown, folders)
-    codes = (_EXITS.get(run.state, Exit.FINE) for run in shown)
-    raise click.exceptions.Exit(max(codes, default=Exit.FINE))
-
-
-def as_dict(run: RunInfo, only: set[str] | None = None) -> dict[str, Any]:
-    """Return a run as `--json` prints it; keys are only ever added.
-
-    Parameters
-    ----------
-    only : set of str, optional
-        Fields to keep.
-    """
-    kept = {name: known for name, known in run.fields.items() if only is None or name in only}
-    return {
-        "file": file_name(run.path),
-        "state": run.state,
-        "problem": run.problem or None,
-        "len_file": run.len_file,
-        "num_records": run.num_records,
-        "first_timestamp": run.first_timestamp,
-        "last_timestamp": run.last_timestamp,
-        "phases": run.phases,
-        "fields": _fields_as_dicts(kept),
-        "num_configs": run.num_configs,
-        "config": run.config,
-        "loss_field": run.loss_field or None,
-        "loss": list(run.loss),
-    }
-
-
-def _fields_as_dicts(fields: Mapping[str, RunField]) -> dict[str, Any]:
-    shortest = iter(_shortest([v for known in fields.values() for v in _float32s(known)]))
-    found = {}
-    for name, known in fields.items():
-        last, least, greatest = known.last, known.min, known.max
-        if values := _float32s(known):
-            last, *extremes = [next(shortest) for _ in values]
-            least, greatest = extremes or (None, None)
-        found[name] = {
-            "type": known.type,
-            "num_values": known.num_values,
-            "num_nan": known.num_nan,
-            "last": last,
-            "min": least,
-            "max": greatest,
-            "min_timestamp": known.min_timestamp,
-            "max_timestamp": known.max_timestamp,
-        }
-    return found
-
-
-def _float32s(known: RunField) -> list[Any]:
-    """Return the values that have the precision of a float32: last, and the extremes if any."""
-    if known.type != "f32":
-        return []
-    return [known.last] if known.min is None else [known.last, known.min, known.max]
-
-
-def _shortest(values: list[Any]) -> list[float]:
-    found: list[float] = shortest_doubles(np.array(values, np.float32)).tolist()
-    return found
+        _print_table(shown, _chosen_keys(shown, keys, wanted, bests), _base(folders))
+        print_text(_summary(scanned, shown))
+    _print_problems(scanned, shown, folders)
+    codes = (_EXITS.get(run.state, Exit.SUCCESS) for run in shown)
+    raise click.exceptions.Exit(max(codes, default=Exit.SUCCESS))
 
 
 def _require_existing(folders: Sequence[Path]) -> None:
     for folder in folders:
         if folder == STDIN or not (os.path.lexists(folder) or is_pattern(os.fspath(folder))):
-            require_file(folder)  # which says so
-
-
-def _base(folders: Sequence[Path]) -> str | None:
-    """Return what the names of files are relative to, if there is one such folder."""
-    return os.fspath(folders[0]) if len(folders) == 1 and folders[0].is_dir() else None
+            require_file(folder)  # which raises the error
 
 
 def _key(keys: Keys, name: str, option: str) -> Key:
@@ -210,21 +157,157 @@ def _sorted(
     return [runs[i] for i in in_order(list(map(value, runs)), reverse=reverse != is_max)]
 
 
-def _summary(found: Sequence[RunInfo], shown: Sequence[RunInfo]) -> str:
+# ----------------------------------------------------------------------------------------- JSON
+
+
+def as_dict(run: RunInfo, only: set[str] | None = None) -> dict[str, Any]:
+    """Return a run as `--json` prints it; keys may be added but never removed.
+
+    Parameters
+    ----------
+    only : set of str, optional
+        Fields to keep.
+    """
+    kept = {name: field for name, field in run.fields.items() if only is None or name in only}
+    return {
+        "file": file_name(run.path),
+        "state": run.state,
+        "problem": run.problem or None,
+        "len_file": run.len_file,
+        "num_records": run.num_records,
+        "first_timestamp": run.first_timestamp,
+        "last_timestamp": run.last_timestamp,
+        "phases": run.phases,
+        "fields": _fields_as_dicts(kept),
+        "num_configs": run.num_configs,
+        "config": run.config,
+        "loss_field": run.loss_field or None,
+        "loss": list(run.loss),
+    }
+
+
+def _fields_as_dicts(fields: Mapping[str, RunField]) -> dict[str, Any]:
+    shortest = iter(_shortest([v for field in fields.values() for v in _float32s(field)]))
+    dicts = {}
+    for name, field in fields.items():
+        last, low, high = field.last, field.min, field.max
+        if values := _float32s(field):
+            last, *extremes = [next(shortest) for _ in values]
+            low, high = extremes or (None, None)
+        dicts[name] = {
+            "type": field.type,
+            "num_values": field.num_values,
+            "num_nan": field.num_nan,
+            "last": last,
+            "min": low,
+            "max": high,
+            "min_timestamp": field.min_timestamp,
+            "max_timestamp": field.max_timestamp,
+        }
+    return dicts
+
+
+def _float32s(field: RunField) -> list[Any]:
+    """Return the values with the precision of a float32: the last, and the extremes if any."""
+    if field.type != "f32":
+        return []
+    return [field.last] if field.min is None else [field.last, field.min, field.max]
+
+
+def _shortest(values: list[Any]) -> list[float]:
+    doubles: list[float] = shortest_doubles(np.array(values, np.float32)).tolist()
+    return doubles
+
+
+# ---------------------------------------------------------------------------------------- table
+
+
+def _chosen_keys(
+    runs: Sequence[RunInfo], keys: Keys, wanted: Sequence[Key], bests: Sequence[Key]
+) -> list[Key]:
+    """Return the keys of the columns: the requested ones, or else those that tell runs apart.
+
+    The most important come first, because a narrow terminal shows only those.
+    """
+    chosen = [*(wanted or map(keys.key, _FIRST)), *bests]
+    if not wanted:
+        chosen.append(LOSS)
+        losses = Counter(run.loss_field for run in runs if run.loss_field in run.fields)
+        for name, _ in losses.most_common(1):
+            chosen += [keys.key(name), keys.key(f"{name}.min")]
+        chosen += [keys.key(f"config.{name}") for name in differing(runs)]
+        chosen.append(keys.key(_LAST))
+    return list({key.name: key for key in chosen if key.name != "file"}.values())
+
+
+def _print_table(runs: Sequence[RunInfo], keys: Sequence[Key], base: str | None) -> None:
+    """Print a row for each run, with file names relative to `base`."""
+    if not runs:
+        return
+    room = terminal_width()
+    prefix = "" if base in (None, os.curdir) else os.path.join(str(base), "")
+    files = [file_name(run.path.removeprefix(prefix)) for run in runs]
+    if room is not None:
+        files = [_end(name, max(_FILE_MIN, room // 3)) for name in files]
+    left = ("state", "problem", LOSS.name)
+    columns = [Column("file", is_left=True)]
+    columns += [Column(printable(key.name), is_left=key.name in left) for key in keys]
+    table = Table(columns, has_rule=True)
+    cells = [files, *([cell(run) for run in runs] for cell in map(_cell, keys))]
+    table.write(cells, styles=[_COLOURS.get(run.state, "") for run in runs])
+    if table.hidden:
+        titles = ", ".join(table.hidden)
+        print_note(f"no room for {titles}; choose with --fields, or pipe into `less -S`")
+
+
+def _cell(key: Key) -> Callable[[RunInfo], str]:
+    """Return the function that gives a run's cell for a key."""
+    if key is LOSS:
+        return lambda run: sparkline(run.loss)
+    is_long = key.name == "problem"
+    return lambda run: _text(key.value(run), is_long=is_long)
+
+
+def _text(value: Any, *, is_long: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return ROUNDED.finite(value) if abs(value) < float("inf") else ROUNDED.non_finite(value)
+    if isinstance(value, str):
+        text = printable(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    else:
+        text = printable(json_line(value).rstrip("\n"))
+    return text if is_long or len(text) <= _CELL_MAX else f"{text[: _CELL_MAX - 3]}..."
+
+
+def _end(name: str, max_length: int) -> str:
+    """Return the end of a long name, which is what tells runs apart."""
+    return name if display_width(name) <= max_length else f"...{name[-(max_length - 3) :]}"
+
+
+def _base(folders: Sequence[Path]) -> str | None:
+    """Return the folder to which file names are relative, if there is only one."""
+    return os.fspath(folders[0]) if len(folders) == 1 and folders[0].is_dir() else None
+
+
+def _summary(scanned: Sequence[RunInfo], shown: Sequence[RunInfo]) -> str:
     counts = Counter(str(run.state) for run in shown)
     states = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts[state])
-    of = f" of {len(found):,}" if len(shown) < len(found) else ""
-    noun = "run" if (len(found) if of else len(shown)) == 1 else "runs"
+    of = f" of {len(scanned):,}" if len(shown) < len(scanned) else ""
+    noun = "run" if (len(scanned) if of else len(shown)) == 1 else "runs"
     return f"{len(shown):,}{of} {noun}{': ' if states else ''}{states}\n"
 
 
-def _tell_problems(
-    found: Sequence[RunInfo], shown: Sequence[RunInfo], folders: Sequence[Path]
+def _print_problems(
+    scanned: Sequence[RunInfo], shown: Sequence[RunInfo], folders: Sequence[Path]
 ) -> None:
     bad = [run for run in shown if run.problem]
     for run in bad[:_PROBLEMS_MAX]:
-        complain(f"{file_name(run.path)}: {run.state}: {printable(run.problem)}")
+        print_error(f"{file_name(run.path)}: {run.state}: {printable(run.problem)}")
     if len(bad) > _PROBLEMS_MAX:
-        complain(f"{len(bad) - _PROBLEMS_MAX:,} more files; `--fields state,problem` lists them")
-    if not found:
-        note(f"no .cmeta file in {', '.join(map(file_name, folders))}")
+        num_more = len(bad) - _PROBLEMS_MAX
+        print_error(f"{num_more:,} more with problems; `--fields state,problem` lists them")
+    if not scanned:
+        print_note(f"no .cmeta file in {', '.join(map(file_name, folders))}")

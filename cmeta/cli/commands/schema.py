@@ -1,46 +1,50 @@
-"""`cmeta schema`: schema files, and the schemas inside chronicles."""
+"""`cmeta schema`: schema files, and the schemas in chronicles."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cmeta.cli.console import complain, emit, emit_data, emit_rich, file_name, printable
+from cmeta.cli.console import (
+    file_name,
+    plural,
+    print_data,
+    print_error,
+    print_lines,
+    print_text,
+    printable,
+)
 from cmeta.cli.errors import Exit, Failure
-from cmeta.cli.field_table import field_as_dict, field_table
 from cmeta.cli.files import expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, json_option
-from cmeta.cli.values import json_line
+from cmeta.cli.values import field_as_dict, json_line, write_fields
 from cmeta.errors import SchemaError
 from cmeta.schema.load import shipped_path
 from cmeta.schema.schema import Schema, default_schema
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 _JSON_SCHEMA = "cmeta_schema.schema.json"
-_of_file = click.argument("file", type=FILE, required=False)
+_optional_file = click.argument("file", type=FILE, required=False)
 
 
 @click.group(
     epilog="""\b
 Examples:
-  cmeta schema check mine.toml          is it one?
-  cmeta schema show run.cmeta           what do the records of a chronicle consist of?
-  cmeta schema show                     and those of the schema that cmeta ships
+  cmeta schema check mine.toml          is it valid?
+  cmeta schema show run.cmeta           which fields do the records of a chronicle have?
+  cmeta schema show                     the schema that cmeta ships
   cmeta schema json > cmeta_schema.schema.json
 
 A FILE that ends in .toml is a schema file; any other is a chronicle.
 
 \b
 Exit codes:
-  0 fine    2 usage or I/O    3 an invalid schema, or a corrupt chronicle"""
+  0 success    2 usage or I/O error    3 an invalid schema, or a corrupt chronicle"""
 )
 def schema() -> None:
-    """Check and show schemas, of files and inside chronicles."""
+    """Check and show schemas, in files and in chronicles."""
 
 
 @schema.command(
@@ -50,7 +54,7 @@ Examples:
   cmeta schema check --json mine.toml | jq .key
 
 \b
-Verdicts, and exit codes (of several files the highest):
+Verdicts and exit codes (the highest, if there are several files):
   valid    0
   invalid  3  the message names the key, what was found and what was expected
 A file that cannot be read counts as 2."""
@@ -58,8 +62,8 @@ A file that cannot be read counts as 2."""
 @files_argument
 @json_option
 def check(files: tuple[Path, ...], as_json: bool) -> None:
-    """Hold schema files against the rules; of a chronicle the schema inside."""
-    worst = Exit.FINE
+    """Check schema files, and the schemas in chronicles."""
+    worst = Exit.SUCCESS
     for file in expand(files):
         worst = max(worst, _check(file, as_json))
     raise click.exceptions.Exit(worst)
@@ -74,41 +78,41 @@ Examples:
 
 \b
 Exit codes:
-  0 fine    2 usage or I/O, or no valid schema file    3 a corrupt chronicle"""
+  0 success    2 usage or I/O error, or an invalid schema file    3 a corrupt chronicle"""
 )
-@_of_file
+@_optional_file
 @json_option
 def show(file: Path | None, as_json: bool) -> None:
     """Show fields and enumerations; without FILE, those of the shipped schema."""
-    found = default_schema() if file is None else _schema_of(file)
+    loaded = default_schema() if file is None else _load(file)
     if as_json:
-        emit_data(json_line(_as_dict(file, found)))
+        print_data(json_line(_as_dict(file, loaded)))
     else:
-        emit_rich(*_shown(found))
+        _print(loaded)
 
 
 @schema.command(
     "json",
     epilog="""\b
 Examples:
-  cmeta schema json > cmeta_schema.schema.json     for editors: what a schema file may hold
-  cmeta schema json run.cmeta | jq .record         the schema that a chronicle carries
-  cmeta schema json mine.toml                      and what it would carry
+  cmeta schema json > cmeta_schema.schema.json     for editors: the rules for schema files
+  cmeta schema json run.cmeta | jq .record         the schema embedded in a chronicle
+  cmeta schema json mine.toml                      the schema that would be embedded
 
 \b
 Exit codes:
-  0 fine    2 usage or I/O, or no valid schema file    3 a corrupt chronicle""",
+  0 success    2 usage or I/O error, or an invalid schema file    3 a corrupt chronicle""",
 )
-@_of_file
+@_optional_file
 def json_(file: Path | None) -> None:
     """Print the JSON Schema of schema files; with FILE, its schema as a chronicle embeds it."""
     if file is None:
-        emit_data(shipped_path().with_name(_JSON_SCHEMA).read_text("utf-8"))
+        print_data(shipped_path().with_name(_JSON_SCHEMA).read_text("utf-8"))
     else:
-        emit_data(_schema_of(file).embedded.decode() + "\n")
+        print_data(_load(file).embedded.decode() + "\n")
 
 
-def _schema_of(path: Path) -> Schema:
+def _load(path: Path) -> Schema:
     if path.suffix.lower() == ".toml":
         require_file(path)
         return Schema.load(path)
@@ -117,14 +121,17 @@ def _schema_of(path: Path) -> Schema:
 
 
 def _check(path: Path, as_json: bool) -> Exit:
-    verdict = {"file": file_name(path), "verdict": "valid", "key": None, "message": None}
-    code, counts = Exit.FINE, {"num_fields": 0, "num_columns": 0}
+    verdict: dict[str, Any] = {
+        "file": file_name(path), "verdict": "valid", "key": None, "message": None,
+        "num_fields": 0, "num_columns": 0,
+    }  # fmt: skip
+    code = Exit.SUCCESS
     try:
-        found = _schema_of(path)
-        counts = {"num_fields": len(found.fields), "num_columns": found.num_columns}
+        loaded = _load(path)
+        verdict |= {"num_fields": len(loaded.fields), "num_columns": loaded.num_columns}
     except Failure as failure:
         if failure.code != Exit.CORRUPT:
-            complain(failure.message)
+            print_error(failure.message)
             return failure.code
         code = failure.code
         verdict |= {"verdict": "invalid", "message": failure.message}
@@ -132,37 +139,37 @@ def _check(path: Path, as_json: bool) -> Exit:
         code = Exit.CORRUPT
         verdict |= {"verdict": "invalid", "key": err.key or None, "message": err.message}
     if as_json:
-        emit_data(json_line({**verdict, **counts}))
+        print_data(json_line(verdict))
     else:
-        emit(_as_text(verdict, counts))
+        print_text(f"{verdict['file']}: {printable(_as_text(verdict))}\n")
     return code
 
 
-def _as_text(verdict: dict[str, str | None], counts: dict[str, int]) -> str:
+def _as_text(verdict: dict[str, Any]) -> str:
     if verdict["verdict"] == "valid":
-        what = f"valid: {counts['num_fields']} fields in {counts['num_columns']} columns"
-    else:
-        key = f"{verdict['key']}: " if verdict["key"] else ""
-        what = f"invalid: {key}{verdict['message']}"
-    return f"{verdict['file']}: {printable(what)}\n"
+        fields, columns = verdict["num_fields"], verdict["num_columns"]
+        return f"valid: {plural(fields, 'field')} in {plural(columns, 'column')}"
+    key = f"{verdict['key']}: " if verdict["key"] else ""
+    return f"invalid: {key}{verdict['message']}"
 
 
-def _as_dict(path: Path | None, found: Schema) -> dict[str, Any]:
+def _as_dict(path: Path | None, loaded: Schema) -> dict[str, Any]:
     return {
         "file": None if path is None else file_name(path),
-        "batch_records": found.batch_records,
-        "open_group": found.open_group,
-        "enumerations": {name: list(values) for name, values in found.enumerations.items()},
-        "fields": [{**field_as_dict(field), "doc": field.doc or None} for field in found.fields],
+        "batch_records": loaded.batch_records,
+        "open_group": loaded.open_group,
+        "enumerations": {name: list(values) for name, values in loaded.enumerations.items()},
+        "fields": [{**field_as_dict(field), "doc": field.doc or None} for field in loaded.fields],
     }
 
 
-def _shown(found: Schema) -> list[RenderableType]:
-    is_documented = any(field.doc for field in found.fields)
-    parts: list[RenderableType] = ["Fields", field_table(found.fields, doc=is_documented)]
-    parts += ["", "Enumerations"]
-    for name, values in found.enumerations.items():
-        parts.append(printable(f"  {name}: {', '.join(values)}"))
-    if found.open_group is not None:
-        parts += ["", printable(f"Any other metric belongs to {found.open_group}, without loss.")]
-    return [*parts, f"A batch holds at most {found.batch_records:,} records."]
+def _print(loaded: Schema) -> None:
+    print_lines(["Fields"])
+    write_fields(loaded.fields, has_doc=any(field.doc for field in loaded.fields))
+    lines = ["", "Enumerations"]
+    for name, values in loaded.enumerations.items():
+        lines.append(printable(f"  {name}: {', '.join(values)}"))
+    if loaded.open_group is not None:
+        lines += ["", printable(f"Any other metric is stored exactly in {loaded.open_group}.")]
+    lines.append(f"A batch has at most {plural(loaded.batch_records, 'record')}.")
+    print_lines(lines)

@@ -1,4 +1,4 @@
-"""`cmeta tail`: the last records, and with ``-f`` those that are being recorded."""
+"""`cmeta tail`: the last records, and with ``-f`` new ones as they are recorded."""
 
 from __future__ import annotations
 
@@ -10,123 +10,103 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.commands.cat import report
-from cmeta.cli.console import file_name, note
-from cmeta.cli.files import open_chronicle, require_file, what_open_means
+from cmeta.cli.console import file_name, plural, print_note
+from cmeta.cli.errors import print_problems
+from cmeta.cli.files import note_if_open, open_chronicle, require_file
 from cmeta.cli.formats import FORMATS
 from cmeta.cli.options import (
-    chosen_fields,
-    chosen_format,
-    chosen_selection,
+    RecordOptions,
     file_argument,
     format_option,
+    record_options,
     records_option,
-    selection_options,
 )
 from cmeta.cli.rows import RowBlock, RowStream
 from cmeta.reader.reader import Reader
-from cmeta.schema.types import Field
 from cmeta.storage.file_state import journal_path
 
-_EVERY = 0.2  # seconds between two looks
+_INTERVAL = 0.2  # seconds between checks of the file
 
 
 @click.command(
     epilog="""\b
 Examples:
   cmeta tail run.cmeta                     the last 10 records
-  cmeta tail -f run.cmeta                  and those that come, until the run is closed
+  cmeta tail -f run.cmeta                  and new ones, until the run is closed
   cmeta tail -f run.cmeta --json | jq .loss_value
 
 \b
 Exit codes:
-  0 fine    2 usage or I/O    3 corrupt: what is intact is printed"""
+  0 success    2 usage or I/O error    3 corrupt: intact records are printed"""
 )
 @file_argument
-@records_option("How many of the last records.")
-@click.option("-f", "--follow", is_flag=True, help="Go on as records come; ends with the run.")
-@selection_options
+@records_option("How many of the last records to consider.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Print new records as they come, until the run is closed."
+)
+@record_options
 @format_option
-def tail(
-    file: Path,
-    num_records: int,
-    follow: bool,
-    start: int | None,
-    end: int | None,
-    phase: tuple[tuple[str, ...], ...],
-    fields: tuple[tuple[str, ...], ...],
-    format_: str | None,
-    as_json: bool,
-) -> None:
-    """Print the last records; follow a run that is being recorded."""
+def tail(file: Path, num_records: int, follow: bool, wanted: RecordOptions, format_: str) -> None:
+    """Print the last records; with -f, follow a run while it is recorded."""
     if follow:
         require_file(file)
-    write = FORMATS[chosen_format(format_, as_json)]
     with closing(open_chronicle(file)) as reader:
-        selection = chosen_selection(reader, start, end, phase)
-        chosen = chosen_fields(reader, fields)
         first = max(0, len(reader) - num_records)
-        stream = RowStream(reader, selection, chosen, first)
+        selection, fields = wanted.selection(reader), wanted.chosen_fields(reader)
+        stream = RowStream(reader, selection, fields, first)
         if follow and reader.state == "open":
-            stream = _Following(file, stream, chosen, len(reader))
-        write(stream)
-        if reader.state == "open" and not follow:
-            note(f"{file_name(file)} is open: {what_open_means(reader.has_journal)}")
-    report(file, stream.problems)
+            stream = _Follower(file, reader, wanted, first)
+        FORMATS[format_](stream)
+        if not follow:
+            note_if_open(file, reader)
+    raise click.exceptions.Exit(print_problems(file, stream.problems))
 
 
-class _Following(RowStream):
-    """A stream that goes on with what is recorded, until the run is closed."""
+class _Follower(RowStream):
+    """A stream that goes on with new records until the run is closed."""
 
     is_live = True
 
-    def __init__(
-        self, path: Path, begin: RowStream, fields: tuple[Field, ...] | None, num_seen: int
-    ) -> None:
-        super().__init__(begin._reader, begin._selection, fields, begin._first)
-        self._begin, self._num_seen = begin, num_seen
-        self._place = path
+    def __init__(self, path: Path, reader: Reader, wanted: RecordOptions, first: int) -> None:
+        super().__init__(reader, wanted.selection(reader), wanted.chosen_fields(reader), first)
+        self._file, self._num_seen = path, len(reader)
 
     def __iter__(self) -> Iterator[RowBlock]:
-        yield from self._part(self._begin)
-        sys.stdout.flush()  # whoever follows must not wait for a buffer to fill
-        seen = _look(self._place)
+        yield from super().__iter__()
+        sys.stdout.flush()  # a follower must not wait for a buffer to fill
+        seen = _signature(self._file)
         is_open = True
         while is_open:
-            time.sleep(_EVERY)
-            now = _look(self._place)
-            if now == seen:
+            time.sleep(_INTERVAL)
+            signature = _signature(self._file)
+            if signature == seen:
                 continue
-            seen = now
-            with closing(open_chronicle(self._place)) as reader:
+            seen = signature
+            with closing(open_chronicle(self._file)) as reader:
                 is_open = reader.state == "open"
-                yield from self._news(reader)
+                yield from self._new_rows(reader)
             sys.stdout.flush()
 
-    def _news(self, reader: Reader) -> Iterator[RowBlock]:
+    def _new_rows(self, reader: Reader) -> Iterator[RowBlock]:
         if len(reader) < self._num_seen:
-            note(
-                f"{file_name(self._place)} now holds {len(reader)} records: it was cut or replaced"
-            )
+            count = plural(len(reader), "record")
+            print_note(f"{file_name(self._file)} now has {count}: it was truncated or replaced")
         elif len(reader) > self._num_seen:
-            first = self._num_seen
-            yield from self._part(RowStream(reader, self._selection, self._fields, first))
+            stream = RowStream(reader, self._selection, self._fields, self._num_seen)
+            yield from stream
+            self.num_rows += stream.num_rows
+            self.problems += stream.problems
         self._num_seen = len(reader)
 
-    def _part(self, stream: RowStream) -> Iterator[RowBlock]:
-        yield from stream
-        self.num_rows += stream.num_rows
-        self.problems += stream.problems
 
-
-def _look(path: Path) -> tuple[object, ...]:
-    """Return what changes when something is recorded."""
-    found: list[object] = []
-    for place in (path, journal_path(path)):
+def _signature(path: Path) -> tuple[object, ...]:
+    """Return values that change when something is recorded."""
+    parts: list[object] = []
+    for file in (path, journal_path(path)):
         try:
-            status = place.stat()
+            status = file.stat()
         except FileNotFoundError:
-            found.append(None)
+            parts.append(None)
         else:
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)
+            parts.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(parts)

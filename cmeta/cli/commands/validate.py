@@ -1,4 +1,4 @@
-"""`cmeta validate`: every rule of the format, over whole files, with all that is wrong."""
+"""`cmeta validate`: every rule of the format, over whole files."""
 
 from __future__ import annotations
 
@@ -8,113 +8,114 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.console import complain, emit, emit_data, file_name, progress
+from cmeta.cli.console import (
+    file_name,
+    plural,
+    print_data,
+    print_error,
+    print_lines,
+    print_text,
+    progress,
+)
 from cmeta.cli.errors import Exit, Failure, describe, reading
-from cmeta.cli.files import expand, readable, what_open_means
+from cmeta.cli.files import expand, open_state, readable
 from cmeta.cli.options import files_argument, json_option
 from cmeta.cli.values import json_line
 from cmeta.validate import Report
-from cmeta.validate import validate as examine
+from cmeta.validate import validate as validate_source
 
-_EXITS = {"valid": Exit.FINE, "open": Exit.DIFFERS, "corrupt": Exit.CORRUPT}
+_EXITS = {"valid": Exit.SUCCESS, "open": Exit.DIFFERS, "corrupt": Exit.CORRUPT}
 
 
 @click.command(
     epilog="""\b
 Examples:
   cmeta validate run.cmeta
-  cmeta validate --no-canonical runs/*.cmeta      faster: bytes that can be read are enough
-  cmeta validate runs/                            every .cmeta file below
+  cmeta validate --no-canonical runs/*.cmeta      faster: only check that they can be read
+  cmeta validate runs/                            every .cmeta file below a folder
   zstd -dc run.cmeta.zst | cmeta validate -
   cmeta validate --json run.cmeta | jq .findings
 
 \b
-Verdicts, and exit codes (of several files the highest):
-  valid    0  closed, every byte as a writer must have put it
+Verdicts and exit codes (the highest, if there are several files):
+  valid    0  closed, and every byte is as the format requires
   open     1  intact so far, but never closed: still being written, or its
-              writer died; its journal is read too
-  corrupt  3  each finding with offset, element, class and message
+              writer died; its journal is checked too
+  corrupt  3  each finding has an offset, an element, a class and a message
 A file that cannot be read counts as 2."""
 )
 @files_argument
 @json_option
 @click.option(
     "--canonical/--no-canonical", default=True,
-    help="Also check that the bytes are the very ones that a writer must choose (the default; "
-    "about as slow as writing).",
+    help="Also check that the bytes are exactly those that a writer must choose (the default; "
+    "takes about as long as writing the file).",
 )  # fmt: skip
 def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
     """Check every byte of chronicles.
 
     A FILE may be a folder, for every .cmeta file below it, or a pattern in quotes.
     """
-    worst = Exit.FINE
+    worst = Exit.SUCCESS
     verdicts: Counter[str] = Counter()
     paths = expand(files)
     for file in paths:
         try:
-            report = _examine(file, canonical)
+            report = _validated(file, canonical)
         except Failure as failure:
-            complain(failure.message)
+            print_error(failure.message)
             worst, verdict = max(worst, failure.code), "not readable"
         else:
-            verdict = verdict_of(report)
+            verdict = _verdict(report)
             worst = max(worst, _EXITS[verdict])
             if as_json:
-                emit_data(_as_json(file, report))
+                print_data(json_line(_as_dict(file, report)))
             else:
-                emit(_as_text(file, report))
+                print_lines(_lines(file, report))
         verdicts[verdict] += 1
     if len(paths) > 1 and not as_json:
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        emit(f"{len(paths)} files: {counts}\n")
+        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items())
+        print_text(f"{plural(len(paths), 'file')}: {counts}\n")
     raise click.exceptions.Exit(worst)
 
 
-def verdict_of(report: Report) -> str:
-    """Return "valid", "open" or "corrupt"."""
+def _verdict(report: Report) -> str:
     if report.ok:
         return "valid"
     return "open" if report.state == "open" and not report.findings else "corrupt"
 
 
-def _examine(file: Path, canonical: bool) -> Report:
+def _validated(file: Path, canonical: bool) -> Report:
     source = readable(file)
     with reading(file), progress(file.name) as update:
-        report = examine(source, canonical=canonical, progress=update)
+        report = validate_source(source, canonical=canonical, progress=update)
     report.findings.sort(key=lambda finding: finding.offset)
     return report
 
 
-def _as_text(file: Path, report: Report) -> str:
-    name, verdict, length = file_name(file), verdict_of(report), _count(report.len_file, "byte")
-    intact = (
-        f"{_count(report.num_records, 'record')} in {_count(report.num_batches, 'batch', 'es')}"
-    )
+def _lines(file: Path, report: Report) -> list[str]:
+    name, verdict, length = file_name(file), _verdict(report), plural(report.len_file, "byte")
+    records, batches = plural(report.num_records, "record"), report.num_batches
+    contents = f"{records} in {plural(batches, 'batch', 'batches')}"
     if verdict == "valid":
-        return f"{name}: valid: {intact}, {length}\n"
+        return [f"{name}: valid: {contents}, {length}"]
     if verdict == "open":
-        return f"{name}: open: {what_open_means(report.has_journal)}; {intact} are intact\n"
-    findings = _count(len(report.findings), "finding")
-    lines = [f"{name}: corrupt: {findings} in {length}; intact: {intact}"]
-    lines += [f"  {describe(finding)}" for finding in report.findings]
-    return "\n".join(lines) + "\n"
+        return [f"{name}: open: {open_state(report.has_journal)}; intact: {contents}"]
+    findings = plural(len(report.findings), "finding")
+    return [
+        f"{name}: corrupt: {findings} in {length}; intact: {contents}",
+        *(f"  {describe(finding)}" for finding in report.findings),
+    ]
 
 
-def _as_json(file: Path, report: Report) -> str:
-    return json_line(
-        {
-            "file": file_name(file),
-            "verdict": verdict_of(report),
-            "state": report.state,
-            "has_journal": report.has_journal,
-            "num_records": report.num_records,
-            "num_batches": report.num_batches,
-            "len_file": report.len_file,
-            "findings": [asdict(finding) for finding in report.findings],
-        }
-    )
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number:,} {noun}{'' if number == 1 else plural}"
+def _as_dict(file: Path, report: Report) -> dict[str, object]:
+    return {
+        "file": file_name(file),
+        "verdict": _verdict(report),
+        "state": report.state,
+        "has_journal": report.has_journal,
+        "num_records": report.num_records,
+        "num_batches": report.num_batches,
+        "len_file": report.len_file,
+        "findings": [asdict(finding) for finding in report.findings],
+    }

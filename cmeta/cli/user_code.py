@@ -1,4 +1,4 @@
-"""Loading what a user names on the command line: a function or a class of their own."""
+"""The user's own functions and classes, named on the command line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ import click
 from cmeta.cli.errors import Exit
 from cmeta.errors import CmetaError
 
+_SUGGESTIONS_MAX = 8
+
 
 def load_callable(text: str) -> Any:
-    """Return a callable, given as ``module:name`` or ``path/to/file.py:name``.
+    """Return a callable given as ``module:name`` or ``path/to/file.py:name``.
 
     The current folder is searched first, and for a file its own folder, as `python` does.
 
@@ -29,27 +31,27 @@ def load_callable(text: str) -> Any:
     click.BadParameter
         There is none of that name.
     click.exceptions.Exit
-        The module raises something.
+        The module raises an exception.
     """
-    place, _, name = text.rpartition(":")
-    if not place or not name:
+    source, _, name = text.rpartition(":")
+    if not source or not name:
         raise click.BadParameter(f"{text!r}: expected MODULE:NAME or FILE.py:NAME.")
-    with foreign_code():
-        module = _from_file(Path(place)) if place.endswith(".py") else _by_name(place)
-    found: Any = module
+    with user_code():
+        module = _load_file(Path(source)) if source.endswith(".py") else _load_module(source)
+    target: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
-            raise click.BadParameter(f"{place} has no {name!r}{_those_of(module)}.")
-        found = getattr(found, part)
-    if not callable(found):
-        kind = type(found).__name__
+        if not hasattr(target, part):
+            raise click.BadParameter(f"{source} has no {name!r}{_suggestions(module)}.")
+        target = getattr(target, part)
+    if not callable(target):
+        kind = type(target).__name__
         raise click.BadParameter(f"{text} is a {kind}, expected a function or a class.")
-    return found
+    return target
 
 
 @contextmanager
-def foreign_code() -> Iterator[None]:
-    """Show where the user's own code went wrong, and end with the exit code of bad input."""
+def user_code() -> Iterator[None]:
+    """Print the traceback of an exception in the user's code, and exit as for bad input."""
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, CmetaError):
@@ -59,18 +61,20 @@ def foreign_code() -> Iterator[None]:
         raise click.exceptions.Exit(Exit.USAGE) from err
 
 
-def _by_name(name: str) -> ModuleType:
+def _load_module(name: str) -> ModuleType:
     _search(os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as err:
         if err.name is None or not f"{name}.".startswith(f"{err.name}."):
-            raise  # it is there, but needs another one
-        where = os.getcwd()
-        raise click.BadParameter(f"no module named {err.name!r}, from the folder {where}.") from err
+            raise  # the module exists, but imports a missing one
+        folder = os.getcwd()
+        raise click.BadParameter(
+            f"no module named {err.name!r}, from the folder {folder}."
+        ) from err
 
 
-def _from_file(path: Path) -> ModuleType:
+def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise click.BadParameter(f"{path}: no such file.")
     _search(os.path.abspath(path.parent))
@@ -88,11 +92,11 @@ def _search(folder: str) -> None:
         sys.path.insert(0, folder)
 
 
-def _those_of(module: ModuleType) -> str:
-    """Name a few callables that the module defines itself."""
-    own = [
+def _suggestions(module: ModuleType) -> str:
+    """Return the names of some callables that the module defines itself."""
+    names = [
         name for name, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", "") == module.__name__
         and not name.startswith("_")
     ]  # fmt: skip
-    return f"; it defines {', '.join(sorted(own)[:8])}" if own else ""
+    return f"; it defines {', '.join(sorted(names)[:_SUGGESTIONS_MAX])}" if names else ""
