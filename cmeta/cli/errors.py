@@ -49,8 +49,10 @@ class Failure(click.ClickException):
 def as_exit_codes() -> Iterator[None]:
     """Turn every exception that may leave a command into its message and exit code."""
     try:
-        yield
-        sys.stdout.flush()  # here, where a broken pipe is still caught
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # here, where a broken pipe is still caught
     except BrokenPipeError:
         # The reader has gone. What is buffered must not fail again when Python exits.
         _discard_stdout()

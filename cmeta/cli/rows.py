@@ -106,7 +106,7 @@ class RowStream:
                 yield block.slice(slice(start, start + step))
         if not self._is_full and self._may_be_cut_off and self._reader.problem is not None:
             problem = describe(Finding.of(self._reader.problem))
-            intact = f"{plural(len(self._reader), 'record')} intact, any others are left out"
+            intact = f"intact: {plural(len(self._reader), 'record')}, any others are left out"
             self.problems.append(f"{problem}; {intact}")
 
     @cached_property

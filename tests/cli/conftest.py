@@ -119,7 +119,7 @@ def truncated(damaged):
 
 @pytest.fixture
 def still_open(damaged):
-    """A file that was never closed: its full batches, and nothing behind them."""
+    """A file that was never closed: its full batches, and nothing after them."""
 
     def change(data, batches):
         header = grammar_of(shipped_format()).header

@@ -20,7 +20,7 @@ def test_importing_gives_the_identical_file(cm, chronicle, tmp_path):
     assert out.read_bytes() == chronicle.read_bytes()
 
 
-def test_the_lines_behind_the_first_are_those_of_cat(cm, chronicle):
+def test_the_lines_after_the_first_are_those_of_cat(cm, chronicle):
     preamble, *records = full(cm, chronicle)
     plain = cm("cat", "--json", chronicle).stdout.splitlines()
     assert records == [json.loads(line) for line in plain]
@@ -84,7 +84,7 @@ def test_a_damaged_file_says_so_and_its_lines_are_not_taken_for_all(cm, flipped,
 def test_other_formats_have_no_full(cm, chronicle, options):
     result = cm("cat", "--full", *options, chronicle)
     assert result.exit_code == 2
-    assert "--full goes with --format jsonl" in result.stderr
+    assert "--full requires --format jsonl" in result.stderr
 
 
 def test_the_help_says_what_the_first_line_holds(cm):

@@ -99,6 +99,6 @@ def test_cat_table_shows_no_control_characters_of_the_file(cm, tmp_path):
 def test_cat_table_of_nothing(cm, chronicle, empty):
     result = cm("cat", chronicle, "--start", 5000)
     assert (result.exit_code, result.stdout) == (0, "")
-    expected = f"Note: no such records; {chronicle} holds timestamps 1000 to 1099\n"
+    expected = f"Note: no matching records; {chronicle} has timestamps 1000 to 1099\n"
     assert result.stderr == expected
     assert cm("cat", empty).stderr == f"Note: {empty} has no records\n"

@@ -79,7 +79,7 @@ def test_an_existing_file_stays_unless_it_may_go(cm, chronicle, tmp_path, name):
     out.write_text("mine")
     result = cm("convert", chronicle, out)
     assert result.exit_code == 2
-    assert f"{out}: exists; --replace writes over it" in result.stderr
+    assert f"{out}: exists; --replace overwrites it" in result.stderr
     assert out.read_text() == "mine"
     assert cm("convert", chronicle, out, "--replace").exit_code == 0
     assert out.stat().st_size > 1000

@@ -52,7 +52,7 @@ def test_cat_of_a_truncated_file_gives_what_is_intact(cm, truncated):
     result = cm("cat", "--json", truncated)
     assert result.exit_code == 3
     assert printed(result) == list(range(1000, 1048))
-    assert f"Error: {truncated}: {problem}; 48 records are intact" in result.stderr
+    assert f"Error: {truncated}: {problem}; intact: 48 records" in result.stderr
     assert "partial=True" not in result.stderr
 
 
@@ -86,7 +86,7 @@ def test_cat_names_only_some_of_many_problems(cm, damaged):
 
     path = damaged(change)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cmeta.cli.commands.cat._PROBLEMS_MAX", 3)
+        patch.setattr("cmeta.cli.errors._PROBLEMS_MAX", 3)
         result = cm("cat", path)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.count("BATCH") == 3
@@ -114,7 +114,7 @@ def test_info_of_an_open_file_with_a_torn_end(cm, still_open):
     found = json.loads(cm("info", "--json", still_open).stdout)
     assert (found["state"], found["num_records"]) == ("open", 80)
     assert [problem["kind"] for problem in found["problems"]] == ["TruncatedError"]
-    assert "behind it" in cm("info", still_open).stdout
+    assert "after it" in cm("info", still_open).stdout
 
 
 def test_info_of_a_flipped_bit(cm, flipped):

@@ -30,7 +30,7 @@ ONE_BY_ONE = {"## info"}  # commands of one file
 
 
 def documented(place):
-    """Return the keys of the first table behind a place: {key: inner keys}."""
+    """Return the keys of the first table after a place: {key: inner keys}."""
     _, found, rest = PAGE.read_text("utf-8").partition(f"{place}\n")
     assert found, place
     table = re.search(r"^\| key \| what \|\n\|---\|---\|\n((?:\|.*\|\n)+)", rest, re.MULTILINE)[1]

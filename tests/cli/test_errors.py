@@ -120,7 +120,7 @@ def test_an_error_of_the_library_is_a_message(cm, chronicle, monkeypatch):
     def fail(*args):
         raise SchemaError("found \x1b, expected none", source="here.toml", key="a.b")
 
-    monkeypatch.setattr("cmeta.cli.commands.cat.chosen_fields", fail)
+    monkeypatch.setattr("cmeta.cli.options.RecordOptions.chosen_fields", fail)
     result = cm("cat", chronicle)
     assert result.exit_code == 2
     assert result.stderr == "Error: here.toml: a.b: found \\x1b, expected none\n"

@@ -117,7 +117,7 @@ def test_damage_is_named_after_standard_input(flipped):
 def test_commands_that_need_a_file_on_disk(chronicle, args):
     result = piped(chronicle.read_bytes(), *args)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: <stdin>: this command reads a file on disk")
+    assert result.stderr.startswith("Error: <stdin>: this command needs a file on disk")
 
 
 def test_a_terminal_is_no_chronicle(cm, monkeypatch):

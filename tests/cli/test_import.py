@@ -101,7 +101,7 @@ def test_a_schema_and_a_configuration_from_files(cm, log, out, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "no JSON"), ("[]", "expected a JSON object"), (b"\xff", "no JSON")],
+    [("{", "not JSON"), ("[]", "expected a JSON object"), (b"\xff", "not JSON")],
 )
 def test_a_configuration_that_is_none(cm, log, out, tmp_path, content, message):
     config = tmp_path / "config.json"
@@ -117,7 +117,7 @@ def test_an_existing_file_stays_unless_it_may_go(cm, log, out):
     out.write_text("mine")
     result = cm("import", log, out)
     assert result.exit_code == 2
-    assert f"{out}: exists; --replace writes over it" in result.stderr
+    assert f"{out}: exists; --replace overwrites it" in result.stderr
     assert out.read_text() == "mine"
     assert cm("import", log, out, "--replace").exit_code == 0
 

@@ -66,7 +66,7 @@ def test_info_text(cm, chronicle):
     size = chronicle.stat().st_size
     for expected in (
         "state closed", "version 1.0", "records 100", "7 of at most 16 records",
-        f"{size:,} bytes, {size / 100:.2f} a record", "timestamps 1000 to 1099",
+        f"{size:,} bytes, {size / 100:.2f} per record", "timestamps 1000 to 1099",
         "dream 20, train 60, validate 20", f"sha256 {facts(cm, chronicle)['sha256']}",
         "loss_value f32 7 in steps of 1e-06", "metrics.entropy f32 nat 7",
         "Undeclared metrics name type unit in batches values metrics.late/",
@@ -85,7 +85,7 @@ def test_info_of_an_empty_chronicle(cm, empty):
     text = cm("info", empty)
     assert text.exit_code == 0
     assert "timestamps" not in text.stdout
-    assert "a record" not in text.stdout
+    assert "per record" not in text.stdout
 
 
 def test_info_json_of_timestamps_beyond_what_json_carries(cm, tmp_path):

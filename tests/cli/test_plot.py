@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import cmeta
 from cmeta.cli.app import cli
-from cmeta.cli.picture import linear_ticks, log_ticks
+from cmeta.cli.chart import linear_ticks, log_ticks
 
 LARGEST = np.finfo("f8").max
 
@@ -87,7 +87,7 @@ def test_nan_and_infinities_are_gaps_and_counted(cm, run):
     assert gap.count(" ") / len(gap) == pytest.approx(0.2, abs=0.05)
     assert "not drawn: train: 100 NaN, 100 infinite\n" in result.stdout
     nothing = cm("plot", run([np.nan] * 3, "nan"))
-    assert "nothing finite to draw\nnot drawn: train: 3 NaN\n" in nothing.stdout
+    assert "no finite values\nnot drawn: train: 3 NaN\n" in nothing.stdout
 
 
 def test_rare_values_are_joined(cm, run):
@@ -102,9 +102,9 @@ def test_a_logarithmic_scale(cm, run):
     assert np.ptp(np.diff(heights)) <= 2
     loss[:4] = 0, -1, np.nan, np.inf
     result = cm("plot", run(loss), "--log")
-    assert "not drawn: train: 1 NaN, 1 infinite, 2 not above 0\n" in result.stdout
+    assert "not drawn: train: 1 NaN, 1 infinite, 2 not positive\n" in result.stdout
     assert re.search(r"^ +100┤", result.stdout, re.M)
-    assert "nothing above 0" in cm("plot", run([0.0, -1.0]), "--log").stdout
+    assert "no positive values" in cm("plot", run([0.0, -1.0]), "--log").stdout
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_logarithmic_scale(cm, run):
 def test_any_numbers_can_be_drawn(cm, run, loss, log):
     result = cm("plot", run(loss), *log)
     assert result.exit_code == 0
-    assert ("nothing above 0" in result.stdout) == bool(log and max(loss) <= 0)
+    assert ("no positive values" in result.stdout) == bool(log and max(loss) <= 0)
 
 
 def test_several_runs_and_phases_in_one_picture(cm, run):
@@ -152,16 +152,16 @@ def test_another_field_across(cm, run):
     other = run([1.0], "other")
     for options, message in (
         (["--x", "nothing"], "Invalid value for '--x': 'nothing' is not in this file."),
-        (["--x", "phase"], "Invalid value for '--x': phase is of type enum, expected a field of"),
+        (["--x", "phase"], "Invalid value for '--x': phase is of type enum, expected a numeric"),
         (["--x", "tensor_signature"], "tensor_signature is of type f32[3], expected"),
-        (["--fields", "config"], "config is of type config, expected a field of numbers"),
+        (["--fields", "config"], "config is of type config, expected a numeric field"),
         (["--width", "3"], "Invalid value for '--width'"),
     ):
         result = cm("plot", path, other, *options)
         assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr
     result = cm("plot", other, "--fields", "step")
-    assert (result.exit_code, result.stderr) == (0, "Note: no such values to draw\n")
+    assert (result.exit_code, result.stderr) == (0, "Note: no values to draw\n")
 
 
 def test_timestamps_of_nanoseconds(cm, run):

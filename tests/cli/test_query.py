@@ -73,7 +73,7 @@ def test_several_files_are_named(cm, chronicle, tmp_path):
 def test_nothing_found_is_said(cm, chronicle):
     result = cm("query", chronicle, "loss_value > 1e9 and not isinf(loss_value)")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"Note: {chronicle} has no such records\n"
+    assert result.stderr == f"Note: {chronicle} has no matching records\n"
 
 
 def test_a_text_that_is_no_condition_is_shown_with_the_place(cm, chronicle):
@@ -144,4 +144,4 @@ def test_head_reads_no_further_than_it_must(cm, flipped, truncated, monkeypatch)
 def test_a_file_alone(cm, chronicle):
     result = cm("query", chronicle)
     assert result.exit_code == 2
-    assert "expected a FILE and behind it an EXPRESSION, such as: cmeta query" in result.stderr
+    assert "expected a FILE followed by an EXPRESSION, such as: cmeta query" in result.stderr

@@ -170,11 +170,11 @@ def test_damaged_unreadable_and_open_runs(cm, folder, flipped, still_open):
     assert cm("runs", folder, "--where", "state in ('closed', 'open')").exit_code == 0
 
 
-def test_many_problems_are_not_all_told(cm, tmp_path):
+def test_many_problems_are_not_all_printed(cm, tmp_path):
     for i in range(25):
         (tmp_path / f"{i:02}.cmeta").touch()
     lines = cm("runs", tmp_path).stderr.splitlines()
-    assert len(lines) == 21 and lines[-1].startswith("Error: 5 more files")
+    assert len(lines) == 21 and lines[-1].startswith("Error: 5 more with problems")
 
 
 def test_patterns_files_and_several_folders(cm, folder, monkeypatch):

@@ -67,7 +67,7 @@ def test_show(cm, own, chronicle):
     assert "at most 100 records" in cm("schema", "show", own).stdout
     inside = cm("schema", "show", chronicle).stdout
     assert "at most 16 records" in inside
-    assert "what it is" not in inside  # a chronicle carries no documentation
+    assert "description" not in inside  # a chronicle carries no documentation
 
 
 def test_show_json(cm, chronicle):

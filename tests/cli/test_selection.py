@@ -69,15 +69,15 @@ def test_selection_prefers_the_exact_name(cm, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--fields", "loss"), ["--fields", "'loss' is not in this file", "loss_value"]),
+        (("--fields", "losss"), ["--fields", "'losss' is not in this file", "loss_value"]),
         (("--fields", "entropi"), ["Did you mean metrics.entropy", "It has: timestamp, phase,"]),
         (("--fields", "qqq"), ["'qqq' is not in this file. It has: timestamp, phase,"]),
         (("--fields", "phase,,step"), ["--fields", "empty name"]),
-        (("--phase", "Train"), ["--phase", "Did you mean train", "It has: dream, train, validate"]),
+        (("--phase", "Trian"), ["--phase", "Did you mean train", "It has: dream, train, validate"]),
         (("--start", "soon"), ["--start", "'soon' is not an integer"]),
         (("--start", "-1"), ["--start", "-1 is negative"]),
         (("--start", 1.5), ["--start", "'1.5' is not an integer"]),
-        (("--start", 9, "--end", 8), ["--start", "9 is behind --end 8"]),
+        (("--start", 9, "--end", 8), ["--start", "--start 9 is after --end 8"]),
         (("--format", "xml"), ["--format", "'table', 'jsonl', 'csv'"]),
         (("--format", "csv", "--json"), ["--json and --format csv contradict each other"]),
         (("--feilds", "phase"), ["--feilds", "--fields"]),

@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
-from cmeta.cli.sparkline import bins_of, must_be_ascii, sparkline
+from cmeta.cli.chart import bin_means, is_ascii_only, sparkline
 
 LARGEST = np.finfo("f8").max
 
 
 def test_few_values_are_their_own_bins():
-    np.testing.assert_equal(bins_of([1, 2, 3], 3), [1, 2, 3])
-    np.testing.assert_equal(bins_of([], 3), [])
-    np.testing.assert_equal(bins_of([np.inf, np.nan, 1], 3), [np.nan, np.nan, 1])
+    np.testing.assert_equal(bin_means([1, 2, 3], 3), [1, 2, 3])
+    np.testing.assert_equal(bin_means([], 3), [])
+    np.testing.assert_equal(bin_means([np.inf, np.nan, 1], 3), [np.nan, np.nan, 1])
 
 
 def test_many_values_are_means_of_stretches():
-    np.testing.assert_equal(bins_of([1, 3, 5, 7, np.nan, np.nan], 3), [2, 6, np.nan])
-    np.testing.assert_equal(bins_of([1, np.nan, np.inf, 7], 2), [1, 7])
-    assert len(bins_of(np.arange(1001), 16)) == 16
-    np.testing.assert_allclose(bins_of(np.full(100, LARGEST), 7), LARGEST)
+    np.testing.assert_equal(bin_means([1, 3, 5, 7, np.nan, np.nan], 3), [2, 6, np.nan])
+    np.testing.assert_equal(bin_means([1, np.nan, np.inf, 7], 2), [1, 7])
+    assert len(bin_means(np.arange(1001), 16)) == 16
+    np.testing.assert_allclose(bin_means(np.full(100, LARGEST), 7), LARGEST)
 
 
 def test_levels_go_from_the_lowest_to_the_highest():
@@ -54,5 +54,5 @@ def test_any_values_fit(values):
 )
 def test_blocks_only_where_stdout_shows_them(monkeypatch, encoding, expected):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
-    assert must_be_ascii() is expected
+    assert is_ascii_only() is expected
     assert sparkline([0, 1]).isascii() is expected

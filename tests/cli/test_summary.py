@@ -118,7 +118,7 @@ def test_runs_are_named_briefly(cm, run):
 
 @pytest.mark.parametrize("width", [50, 80, 140])
 def test_what_does_not_fit_is_said(cm, run, monkeypatch, width):
-    monkeypatch.setattr("cmeta.cli.commands.summary.terminal_width", lambda: width)
+    monkeypatch.setattr("cmeta.cli.table.terminal_width", lambda: width)
     paths = [run(name) for name in ("first", "second", "third")]
     for given in ([paths[0]], paths):
         result = cm("summary", *given)
@@ -135,9 +135,12 @@ def test_a_name_that_is_not_there(cm, run):
     for options, message in (
         (["--fields", "nothing"], "Invalid value for '--fields': 'nothing' is not in this file."),
         (["--phase", "test"], "Invalid value for '--phase': 'test' is not in this file."),
-        (["--fields", "phase"], "phase is of type enum, expected a field of numbers."),
-        (["--start", "9", "--end", "3"], "Invalid value for '--start': 9 is behind --end 3."),
-        (["--stats", "median"], "Invalid value for '--stats': 'median' is none of: count, nan,"),
+        (["--fields", "phase"], "phase is of type enum, expected a numeric field."),
+        (
+            ["--start", "9", "--end", "3"],
+            "Invalid value for '--start': --start 9 is after --end 3.",
+        ),
+        (["--stats", "median"], "Invalid value for '--stats': 'median' is not one of: count, nan,"),
     ):
         result = cm("summary", a, b, *options)
         assert (result.exit_code, result.stdout) == (2, "")
@@ -147,7 +150,7 @@ def test_a_name_that_is_not_there(cm, run):
 def test_nothing_to_sum_up(cm, empty, run):
     result = cm("summary", empty)
     assert (result.exit_code, result.stdout) == (0, f"{empty}: closed, 0 records\n")
-    assert result.stderr == "Note: no numbers to sum up\n"
+    assert result.stderr == "Note: no numeric values to summarise\n"
     assert cm("summary", run(), "--start", 1000).exit_code == 0
 
 

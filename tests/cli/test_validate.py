@@ -44,8 +44,8 @@ def test_validate_an_open_file(cm, still_open):
     result = cm("validate", still_open)
     assert result.exit_code == 1
     assert f"{still_open}: open: never closed" in result.stdout
-    assert "96 records in 6 batches are intact" in result.stdout
-    assert "records behind the last full batch may be missing" in result.stdout
+    assert "intact: 96 records in 6 batches" in result.stdout
+    assert "records after the last full batch may be missing" in result.stdout
     assert json.loads(cm("validate", "--json", still_open).stdout)["verdict"] == "open"
 
 

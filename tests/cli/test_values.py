@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cmeta import default_schema
 from cmeta.cli.formats import quoted
-from cmeta.cli.values import EXACT, JSON, json_line, plain, shortest_doubles, texts
+from cmeta.cli.values import EXACT, JSON, json_line, json_safe, shortest_doubles, value_texts
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 
@@ -37,7 +37,7 @@ def test_float32_texts_are_the_shortest(value):
 def test_float64_texts_read_back(values):
     given_ = np.array(values, np.float64)
     field = default_schema().with_metrics(x={"exact": True})["metrics.x"]
-    found = np.array([float(text) for text in texts(field, given_, EXACT)], np.float64)
+    found = np.array([float(text) for text in value_texts(field, given_, EXACT)], np.float64)
     np.testing.assert_array_equal(found, given_, strict=True)
     assert (np.signbit(found) == np.signbit(given_))[~np.isnan(given_)].all()
 
@@ -55,23 +55,23 @@ def test_float64_texts_read_back(values):
 def test_float32_texts(value, expected):
     field = default_schema()["loss_value"]
     for style in (JSON, EXACT):
-        assert texts(field, np.array([value], np.float32), style) == [expected]
+        assert value_texts(field, np.array([value], np.float32), style) == [expected]
 
 
 def test_integers_of_64_bits():
     field = default_schema().with_metrics(i={"type": "i64"})["metrics.i"]
     values = [-(2**63), -(2**53), -(2**53) + 1, 0, 2**53 - 1, 2**63 - 1]
     given_ = np.array(values, np.int64)
-    assert [int(text) for text in texts(field, given_, EXACT)] == values
+    assert [int(text) for text in value_texts(field, given_, EXACT)] == values
     limits = shipped_format().limits
     expected = [canonical_json.dumps(value, limits, "i").decode() for value in values]
-    assert texts(field, given_, JSON) == expected
+    assert value_texts(field, given_, JSON) == expected
 
 
 def test_booleans():
     field = default_schema().with_metrics(b={"type": "bool"})["metrics.b"]
     for style in (JSON, EXACT):
-        assert texts(field, np.array([True, False]), style) == ["true", "false"]
+        assert value_texts(field, np.array([True, False]), style) == ["true", "false"]
 
 
 json_values = st.recursive(
@@ -87,7 +87,7 @@ def test_json_lines_are_json_of_one_line_that_no_terminal_obeys(value):
     assert line.endswith("\n")
     assert line[:-1].isprintable()
     found = json.loads(line, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
-    assert repr(found) == repr(plain(value))
+    assert repr(found) == repr(json_safe(value))
 
 
 def _number(text):
@@ -101,7 +101,7 @@ def test_plain_is_what_canonical_json_writes(value):
     written = canonical_json.dumps(value, shipped_format().limits, "x")
     # A whole float beyond 2^53 is written with the fewest digits that give it back (RFC 8785).
     read = json.loads(written, parse_int=_number)
-    assert read == plain(value)
+    assert read == json_safe(value)
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4))

@@ -173,9 +173,9 @@ def test_json_is_an_object_a_line_and_nothing_else(call, chronicle, flipped, nam
 @pytest.mark.parametrize("name", ["cat", "head", "tail", "query", "summary", "plot", "convert"])
 def test_the_same_words_select(call, chronicle, tmp_path, name):
     for more, what in (
-        (["--start", "9", "--end", "1"], "is behind --end 1"),
+        (["--start", "9", "--end", "1"], "is after --end 1"),
         (["--start", "x"], "'x' is not an integer"),
-        (["--end", "-1"], "expected a timestamp from 0 on"),
+        (["--end", "-1"], "expected a timestamp of 0 or more"),
         (["--phase", "trian"], "Did you mean train"),
         (["--fields", "los_value"], "Did you mean loss_value"),
         (["--fields", ","], "has an empty name"),
