@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -286,7 +286,8 @@ class _Examiner:
             )
             batch = Batch(block, schema, self._grammar, around)
             self._check_order(batch, block)
-            self._feed(Decoded(batch, tuple(self._configs)), block)
+            columns = _DecodedColumns(batch)
+            self._feed(Chunk(batch.num_records, columns, tuple(self._configs)), block)
             self.num_batches += 1
             self.num_records += batch.num_records
 
@@ -303,11 +304,12 @@ class _Examiner:
             )
             raise CorruptError(message, offset=block.body_offset, path=batch.path)
 
-    def _feed(self, chunk: Decoded, block: Block) -> None:
+    def _feed(self, chunk: Chunk, block: Block) -> None:
         """Decode a batch, and encode it again where that is wanted."""
         self._expected = b""
         if self._encoder is None or chunk.num_records < self._found.schema.batch_records:
-            chunk.decode_all()  # the encoder looks at a short batch only when it finishes
+            for _ in chunk.columns.values():  # the encoder looks at a short batch when it finishes
+                pass
         if self._encoder is None:
             return
         try:
@@ -350,35 +352,28 @@ class _Examiner:
         return f"{name}[{np.count_nonzero(same_kind)}]"
 
 
-class Decoded(Chunk):
-    """A batch as the chunk that it was written from; each column is decoded when it is wanted."""
+class _DecodedColumns(Mapping[Field, Column]):
+    """The columns of a batch, each decoded and checked when it is wanted."""
 
-    def __init__(self, batch: Batch, configs: tuple[bytes, ...]) -> None:
-        super().__init__(batch.num_records, {}, configs)
-        vars(self)["_batch"] = batch
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
 
-    _batch: Batch
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        """The fields that occur."""
-        return self._batch.fields
-
-    def column(self, field: Field) -> Column | None:
-        """Return a column, decoded and checked."""
-        return self._batch.column(field, 0)
-
-    def components(self, field: Field) -> Iterator[Column]:
-        """Yield the columns of a field, decoded and checked."""
+    def __getitem__(self, field: Field) -> Column:
+        parts = []
         for column in self._batch.components(field, 0):
             if column.present is not None and not column.present.any():
                 offset, path = self._batch.place_of(field, 0)
                 raise CanonicalError("a column without a value", offset=offset, path=path)
-            yield column
+            parts.append(column)
+        if not parts:
+            raise KeyError(field)
+        return Column.of_components(parts, field)
 
-    def decode_all(self) -> None:
-        """Decode every column, for the errors that this may raise."""
-        _ = self._batch.timestamps
-        for field in self.fields:
-            for _ in self.components(field):
-                pass
+    def __contains__(self, field: object) -> bool:
+        return field in self._batch.fields
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._batch.fields)
+
+    def __len__(self) -> int:
+        return len(self._batch.fields)

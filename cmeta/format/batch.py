@@ -1,82 +1,88 @@
-"""A BATCH body: the columns of a batch behind their directory."""
+"""A BATCH body, both ways: a directory of columns, and the columns.
+
+`encode_columns` and `Batch.columns` are the only places where the columns of a batch are encoded
+and decoded together.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cmeta.aliases import U8, Array, Mask
+from cmeta.aliases import U8, Array
 from cmeta.errors import CorruptError, EncodeError, LimitError, error_context
 from cmeta.format.block import Block
-from cmeta.format.column import Cells, Phases, State
+from cmeta.format.column import Phases, decode_column, encode_column
 from cmeta.format.grammar import Grammar
-from cmeta.format.stages import classes
 from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 
 
-def build_batch(
-    batch: Chunk, schema: Schema, grammar: Grammar, name_numbers: Mapping[str, int]
+def encode_batch(
+    batch: Chunk,
+    configs: Column | None,
+    schema: Schema,
+    grammar: Grammar,
+    name_numbers: Mapping[str, int],
 ) -> bytes:
     """Return the body of a BATCH block.
 
     Parameters
     ----------
     batch : Chunk
-        At least one record; its config column holds CONFIG numbers.
+        At least one record.
+    configs : Column or None
+        CONFIG numbers, in place of the batch's own column of configurations.
     schema : Schema
     grammar : Grammar
     name_numbers : mapping of str to int
         NAME numbers of the undeclared metrics.
     """
-    phases = Phases(required(batch, schema[PHASE]))
-    timestamps = required(batch, schema[TIMESTAMP])
     fields = set(batch.fields)
-    lengths: list[int] = []
-    columns: list[bytes] = []
-    for field in schema.fields:
-        parts = [b""] * field.num_columns
-        if field in fields:
-            parts = build_columns(field, batch, phases, grammar)
-        lengths += map(len, parts)
-        columns += parts
-    entries = []
-    for number, field in sorted((name_numbers[f.name], f) for f in fields if not f.declared):
-        (part,) = build_columns(field, batch, phases, grammar)
-        entries.append((number, len(part)))
-        columns.append(part)
+    numbered = sorted((name_numbers[f.name], f) for f in fields if not f.declared)
+    present = [field for field in schema.fields if field in fields]
+    encoded = encode_columns([*present, *(f for _, f in numbered)], batch, configs, schema, grammar)
+    declared = [
+        part for field in schema.fields for part in encoded.get(field, [b""] * field.num_columns)
+    ]
+    undeclared = [encoded[field][0] for _, field in numbered]
+    entries = [(number, len(part)) for (number, _), part in zip(numbered, undeclared, strict=True)]
+    timestamps = required(batch, schema[TIMESTAMP])
     return grammar.bodies["BATCH"].build(
         {
             "records_count": batch.num_records,
             "first_timestamp": int(timestamps[0]),
             "last_timestamp": int(timestamps[-1]),
-            "len_columns": lengths,
+            "len_columns": list(map(len, declared)),
             "num_undeclared": len(entries),
             "undeclared": np.array(entries, grammar.undeclared_entry.dtype),
-            "columns": b"".join(columns),
+            "columns": b"".join([*declared, *undeclared]),
         },
         num_columns=schema.num_columns,
     )
 
 
-def build_columns(field: Field, batch: Chunk, phases: Phases, grammar: Grammar) -> list[bytes]:
-    """Return the bytes of each column of a field: one, or one for each component."""
-    con = grammar.column(field)
-    facts = grammar.format.codecs.classes
-    built = []
-    for values, present in batch.components(field):
-        codes: U8 | None = classes.encode(values, present, facts)
-        finite = values if codes is None else values[codes == facts.value]
-        state = State(len(values), phases)
-        built.append(bytes(con.build(Cells(finite, codes), state=state)))
-    return built
+def encode_columns(
+    fields: Iterable[Field], batch: Chunk, configs: Column | None, schema: Schema, grammar: Grammar
+) -> dict[Field, list[bytes]]:
+    """Return the bytes of the columns of some fields: one, or one for each component of a vector.
+
+    The parameters are those of `encode_batch`; each of the fields occurs in the batch.
+    """
+    phases = Phases(required(batch, schema[PHASE]))
+    encoded = {}
+    for field in fields:
+        own = configs if field.type == "config" else None
+        column = batch.columns[field] if own is None else own
+        codec = grammar.column(field)
+        encoded[field] = [encode_column(codec, part, phases) for part in column.components()]
+    return encoded
 
 
 def required(batch: Chunk, field: Field) -> Array:
@@ -144,10 +150,10 @@ class Batch:
     """
 
     def __init__(
-        self, block: Block, schema: Schema, grammar: Grammar, around: BatchContext
+        self, block: Block, schema: Schema, grammar: Grammar, context: BatchContext
     ) -> None:
-        self._block, self._schema, self._grammar, self._around = block, schema, grammar, around
-        self.path = f"BATCH[{around.ordinal}]"
+        self._block, self._schema, self._grammar, self._context = block, schema, grammar, context
+        self.path = f"BATCH[{context.ordinal}]"
         self.num_columns_decoded = 0
         with error_context(block.body_offset, self.path):
             self._read_head()
@@ -158,8 +164,8 @@ class Batch:
         size = self._grammar.batch_head.size
         head = self._grammar.batch_head.parse(self._block.body[:size])
         for name in ("records_count", "first_timestamp", "last_timestamp"):
-            if head[name] != self._around.row[name]:
-                expected = self._around.row[name]
+            if head[name] != self._context.row[name]:
+                expected = self._context.row[name]
                 raise CorruptError(f"{head[name]}, but the INDEX says {expected}", path=name)
         self.num_records: int = head["records_count"]
         self.first_timestamp: int = head["first_timestamp"]
@@ -181,8 +187,8 @@ class Batch:
         others = body["undeclared"]["len_column"]
         if (numbers[1:] <= numbers[:-1]).any():
             raise CorruptError("name numbers do not ascend strictly", path="undeclared")
-        if len(numbers) and numbers[-1] >= len(self._around.names):
-            known = len(self._around.names)
+        if len(numbers) and numbers[-1] >= len(self._context.names):
+            known = len(self._context.names)
             raise CorruptError(f"name {numbers[-1]}, but {known} NAMEs so far", path="undeclared")
         if len(others) and not others.all():
             raise CorruptError("an undeclared column of length 0", path="undeclared")
@@ -206,114 +212,110 @@ class Batch:
         for field in self._schema.fields:
             places[field] = at
             at += field.num_columns
-        group = self._schema.open_group
+        group, codecs = self._schema.open_group, self._grammar.format.codecs
         if name_numbers and group is None:
             raise CorruptError("undeclared metrics without an open group", path="num_undeclared")
         for i, number in enumerate(name_numbers):
-            name = self._around.names[number]
+            name = self._context.names[number]
             if name:
-                places[undeclared(name, group or "", self._grammar.format.codecs)] = at + i
+                places[codecs.undeclared(name, group or "")] = at + i
         return places
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """Fields that occur in this batch: declared ones, then undeclared by NAME number."""
-        return tuple(
-            field
-            for field, place in self._places.items()
-            if any(piece.length for piece in self._pieces[place : place + field.num_columns])
-        )
+        return tuple(filter(self._occurs, self._places))
 
     @cached_property
     def phases(self) -> Phases:
         """The phases, whose order the split stage follows."""
-        codes: U8 = self._decode(self._schema[PHASE], 0, None).finite
+        codes: U8 = self._decode(self._schema[PHASE], 0, None, 0).values
         return Phases(codes)
 
     @cached_property
     def timestamps(self) -> Array:
         """The timestamps, uint64, checked for their order."""
         field = self._schema[TIMESTAMP]
-        found = self._decode(field, 0, self.phases).finite
+        times = self._decode(field, 0, self.phases, 0).values
         codes = self.phases.codes
         with error_context(*self.place_of(field, 0)):
-            if found[0] != self.first_timestamp or found[-1] != self.last_timestamp:
-                raise CorruptError(f"{found[0]} to {found[-1]}, but the batch says otherwise")
-            back = (found[1:] < found[:-1]) | (found[1:] == found[:-1]) & (codes[1:] < codes[:-1])
+            if times[0] != self.first_timestamp or times[-1] != self.last_timestamp:
+                raise CorruptError(
+                    f"found {times[0]} to {times[-1]}, expected "
+                    f"{self.first_timestamp} to {self.last_timestamp} as in the batch's head"
+                )
+            back = (times[1:] < times[:-1]) | (times[1:] == times[:-1]) & (codes[1:] < codes[:-1])
             if back.any():
                 row = int(np.argmax(back)) + 1
                 raise CorruptError(f"record {row} goes back in (timestamp, phase)")
-        return found
+        return times
 
-    def components(self, field: Field, fill: Any) -> Iterator[Column]:
-        """Yield the columns of a field: values, and which records have it (None: all).
+    def columns(self, fields: Iterable[Field], fill: float = 0) -> Iterator[tuple[Field, Column]]:
+        """Yield those of some fields that occur, each with its column; see `column`."""
+        for field in fields:
+            column = self.column(field, fill)
+            if column is not None:
+                yield field, column
 
-        One for each component of a vector, decoded when it is its turn; none if the field is
-        absent in the whole batch.
-
-        Parameters
-        ----------
-        fill : scalar
-            What stands in an absent cell.
-
-        Raises
-        ------
-        DecodeError
-        """
-        place = self._places.get(field)
-        if place is None:
-            return
-        if field in (self._schema[PHASE], self._schema[TIMESTAMP]):
-            values = self.phases.codes if field.name == PHASE else self.timestamps
-            yield Column(values, None)
-            return
-        pieces = self._pieces[place : place + field.num_columns]
-        if not any(piece.length for piece in pieces):
-            return
-        facts = self._grammar.format.codecs.classes
-        first_mask: Mask | None = None
-        for component in range(field.num_columns):
-            values, codes = self._decode(field, component, self.phases)
-            present: Mask | None = None
-            if codes is not None:
-                values, present = classes.decode(codes, values, fill, facts)
-                present = None if present.all() else present
-            if component == 0:
-                first_mask = present
-            with error_context(*self.place_of(field, component)):
-                self._check(field, values, present, first_mask)
-            yield Column(values, present)
-
-    def column(self, field: Field, fill: Any) -> Column | None:
+    def column(self, field: Field, fill: float = 0) -> Column | None:
         """Return a field's column, or None if no record of the batch has it.
 
         Parameters
         ----------
-        fill : scalar
-            What stands in an absent cell.
+        fill : float
+            The value of an absent float; an absent integer is 0.
 
         Raises
         ------
         DecodeError
         """
-        parts = list(self.components(field, fill))
-        if not parts:
+        if not self._occurs(field):
             return None
         if not field.num_components:
-            return parts[0]
-        return Column(np.stack([part.values for part in parts], axis=1), parts[0].present)
+            return self._component(field, 0, fill, None)
+        return Column.of_components(list(self.components(field, fill)), field)
 
-    def _check(
-        self, field: Field, values: Array, present: Mask | None, first_mask: Mask | None
-    ) -> None:
-        same = (present is None) == (first_mask is None)
-        if not same or (present is not None and (present != first_mask).any()):
+    def components(self, field: Field, fill: float = 0) -> Iterator[Column]:
+        """Yield the columns of a field's components, each decoded when it is its turn.
+
+        One for a scalar; none if the field is absent in the whole batch.
+
+        Raises
+        ------
+        DecodeError
+        """
+        first: Column | None = None
+        for component in range(field.num_columns if self._occurs(field) else 0):
+            column = self._component(field, component, fill, first)
+            first = first or column
+            yield column
+
+    def _occurs(self, field: Field) -> bool:
+        place = self._places.get(field)
+        if place is None:
+            return False
+        return any(piece.length for piece in self._pieces[place : place + field.num_columns])
+
+    def _component(self, field: Field, component: int, fill: float, first: Column | None) -> Column:
+        """Return one column, decoded and checked; `first` is that of the first component."""
+        if field == self._schema[PHASE]:
+            return Column(self.phases.codes, None)
+        if field == self._schema[TIMESTAMP]:
+            return Column(self.timestamps, None)
+        column = self._decode(field, component, self.phases, fill if field.is_float else 0)
+        with error_context(*self.place_of(field, component)):
+            self._check(field, column, first or column)
+        return column
+
+    def _check(self, field: Field, column: Column, first: Column) -> None:
+        same = (column.present is None) == (first.present is None)
+        if not same or (column.present is not None and (column.present != first.present).any()):
             raise CorruptError("a vector that is absent in part")
         if field.type == "config":
-            used = values if present is None else values[present]
-            if used.size and used.max() >= self._around.num_configs:
+            used = column.recorded()
+            if used.size and used.max() >= self._context.num_configs:
                 raise CorruptError(
-                    f"configuration {used.max()}, but {self._around.num_configs} CONFIGs so far"
+                    f"configuration {used.max()}, but {self._context.num_configs} CONFIGs so far"
                 )
 
     def place_of(self, field: Field, component: int) -> tuple[int, str]:
@@ -322,23 +324,13 @@ class Batch:
         label = f"{field.path}[{component}]" if field.num_components else field.path
         return self._block.body_offset + start, f"{self.path}.{label}"
 
-    def _decode(self, field: Field, component: int, phases: Phases | None) -> Cells:
-        """Decode one column."""
+    def _decode(self, field: Field, component: int, phases: Phases | None, fill: float) -> Column:
         start, length = self._pieces[self._places[field] + component]
         with error_context(*self.place_of(field, component)):
             if not length:
                 raise CorruptError("a vector that is absent in part")
             data = self._block.body[start : start + length]
-            cells = _decode(self._grammar.column(field), data, State(self.num_records, phases))
+            codec = self._grammar.column(field)
+            column = decode_column(codec, data, self.num_records, phases, fill)
         self.num_columns_decoded += 1
-        return cells
-
-
-def _decode(construct: Any, data: bytes, state: State) -> Cells:
-    stream = io.BytesIO(data)
-    cells: Cells = construct.parse_stream(stream, state=state)
-    if stream.tell() != len(data):
-        raise CorruptError(
-            f"{len(data) - stream.tell()} bytes behind the last quotient", offset=stream.tell()
-        )
-    return cells
+        return column

@@ -1,387 +1,386 @@
-"""What the stages of a column share while it is parsed or built, and what they give back."""
+"""One column, both ways.
+
+::
+
+    column         = flags, [class stream], integer stream
+    class stream   = flags, integer stream
+    integer stream = [number of palette entries], runs
+
+`ColumnCodec` reads and writes this layout, and between the runs and the values it applies the
+adapters that the schema's chain declares, one after the other: delta, split, palette, quantise.
+What they share is a `RunContext`: read from the bytes, or chosen by `planner`.
+
+`decode_column` and `encode_column` are the only callers of a codec.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from construct import Adapter, Construct, Subconstruct
+from construct import Adapter, Construct, Pass
 
-from cmeta.aliases import I64, U8, U64
-from cmeta.errors import CorruptError, TruncatedError, error_context
+from cmeta.aliases import I64, U8, Array, Mask
+from cmeta.errors import CorruptError, TruncatedError
 from cmeta.format import planner
-from cmeta.format.planner import Arrangement
-from cmeta.format.stages import delta, fixed_point, lossless, palette, rice, run_header, sparse
-from cmeta.format.stages import split as split_stage
+from cmeta.format.planner import COUNT_BITS
+from cmeta.format.stages import classes, delta, fixed_point, lossless, palette, runs, split
 from cmeta.format.stages.bits import BitFields
+from cmeta.format.stages.delta import Delta
 from cmeta.format.stages.split import SplitOrder
-from cmeta.schema.language import Codecs, Stage
-from cmeta.schema.types import Field
-
-
-class Cells(NamedTuple):
-    """The cells of a column: `classes` is None if all are finite values, which `finite` holds."""
-
-    finite: npt.NDArray[Any]
-    classes: U8 | None
+from cmeta.records.chunk import Column
+from cmeta.schema.language import Codecs
+from cmeta.schema.types import Field, Stage
 
 
 @dataclass
 class Phases:
-    """The phases of a batch's records, and the orders that splitting by them gives."""
+    """The phases of some records, and the order in which the split stage puts their values."""
 
     codes: U8
 
     @cached_property
     def order(self) -> SplitOrder:
-        """The order of all records."""
-        return split_stage.order_of(self.codes)
+        """The order of the values by phase."""
+        return split.order_of(self.codes)
 
-    def restrict(self, kept: npt.NDArray[np.bool_]) -> Phases:
+    def restrict(self, kept: Mask) -> Phases:
         """Return the phases of some of the records."""
         return Phases(self.codes[kept])
 
 
-@dataclass
-class State:
-    """What the stages of one column share while it is parsed or built."""
+def decode_column(
+    codec: ColumnCodec, data: bytes, num_records: int, phases: Phases | None, fill: Any
+) -> Column:
+    """Return the column that takes all of `data`.
 
-    num_values: int
-    phases: Phases | None = None
-    flags: dict[str, int] = field(default_factory=dict)
-    num_entries: int = 0
-    arrangement: Arrangement | None = None
+    Parameters
+    ----------
+    codec : ColumnCodec
+        Of the column's field.
+    data : bytes
+    num_records : int
+    phases : Phases or None
+        Of the records; None for the phases themselves.
+    fill : scalar
+        The value of an absent cell.
 
-    @property
-    def split(self) -> SplitOrder | None:
-        """The order by phase, where phases are known."""
-        return self.phases.order if self.phases else None
-
-    def run_lengths(self) -> list[int]:
-        """Return the lengths of the runs that the flags announce."""
-        lengths = [self.num_entries] if self.flags["palette"] else []
-        if self.flags["split"] and self.split:
-            return lengths + list(self.split.lengths)
-        return [*lengths, self.num_values] if self.num_values else lengths
-
-
-class RiceRuns(Construct):
-    """Run headers, then k bytes, remainders and quotients of all runs."""
-
-    def __init__(self, codecs: Codecs) -> None:
-        super().__init__()
-        self._facts = codecs.rice
-
-    def _parse(self, stream: io.BytesIO, context: Any, path: str) -> list[delta.Delta]:
-        facts = self._facts
-        start = stream.tell()
-        data = stream.read()
-        at = 0
-        headers: list[run_header.RunHeader] = []
-        lengths: list[int] = []
-        for run_length in context["state"].run_lengths():
-            begin = at
-            with error_context(start):
-                header, at = run_header.parse(data, at, facts)
-            num_residuals = run_length - delta.NUM_HEADS[header.form]
-            if num_residuals < 1:
-                raise CorruptError(
-                    f"form F{header.form} for a run of {run_length}", offset=start + begin
-                )
-            headers.append(header)
-            if header.num_nonzero is None:
-                lengths.append(num_residuals)
-                continue
-            if facts.sparse_residuals * header.num_nonzero > facts.sparse_nonzero * num_residuals:
-                raise CorruptError(
-                    f"{header.num_nonzero} of {num_residuals} residuals in a sparse run",
-                    offset=start + begin,
-                )
-            lengths += [header.num_nonzero, header.num_nonzero]
-        rest = np.frombuffer(data, np.uint8, offset=at)
-        with error_context(start + at):
-            sequences, used = rice.decode(rest, lengths, facts.block_residuals)
-        stream.seek(start + at + used)
-        return _join(headers, context["state"].run_lengths(), sequences)
-
-    def _build(self, obj: list[delta.Delta], stream: io.BytesIO, context: Any, path: str) -> Any:
-        sequences: list[U64] = []
-        for run, choice in zip(obj, context["state"].arrangement.runs, strict=True):
-            num_nonzero = None
-            if choice.sparse:
-                gaps, values = sparse.encode(run.residuals)
-                sequences += [gaps, values]
-                num_nonzero = len(values)
-            else:
-                sequences.append(run.residuals)
-            header = run_header.RunHeader(run.form, run.base, run.divisor, run.step, num_nonzero)
-            stream.write(run_header.build(header, self._facts))
-        stream.write(rice.encode(sequences, self._facts.block_residuals))
-        return obj
+    Raises
+    ------
+    DecodeError
+        Offsets are relative to `data`.
+    """
+    stream = io.BytesIO(data)
+    cells: Cells = codec._parse(stream, Records(num_records, phases), "")
+    if stream.tell() != len(data):
+        raise CorruptError(
+            f"{len(data) - stream.tell()} bytes after the last quotient", offset=stream.tell()
+        )
+    if cells.classes is None:
+        return Column(cells.finite, None)
+    values, present = classes.decode(cells.classes, cells.finite, fill, codec.facts.classes)
+    return Column(values, None if present.all() else present)
 
 
-def _join(
-    headers: list[run_header.RunHeader], run_lengths: list[int], sequences: list[U64]
-) -> list[delta.Delta]:
-    """Give each run its residuals."""
-    runs = []
-    rest = iter(sequences)
-    for header, length in zip(headers, run_lengths, strict=True):
-        residuals = next(rest)
-        if header.num_nonzero is not None:
-            num_residuals = length - delta.NUM_HEADS[header.form]
-            residuals = sparse.decode(residuals, next(rest), num_residuals)
-        runs.append(delta.Delta(header.form, header.base, header.divisor, header.step, residuals))
-    return runs
+def encode_column(codec: ColumnCodec, column: Column, phases: Phases | None) -> bytes:
+    """Return the bytes of a column; undoes `decode_column`."""
+    facts = codec.facts.classes
+    values = column.values
+    codes = classes.encode(values, column.present, facts)
+    finite = values if codes is None else values[codes == facts.value]
+    stream = io.BytesIO()
+    codec._build(Cells(finite, codes), stream, Records(len(values), phases), "")
+    return stream.getvalue()
 
 
-def compose(chain: Sequence[Stage], declared: Field | None, codecs: Codecs) -> Construct:
-    """Return the construct of a column from the schema's chain.
+class Cells(NamedTuple):
+    """The cells of a column: `classes` is None if all are finite values, which `finite` holds."""
+
+    finite: Array
+    classes: U8 | None
+
+
+class Records(NamedTuple):
+    """The records that a column, or its class stream, has values of."""
+
+    num_records: int
+    phases: Phases | None
+
+    def restrict(self, kept: Mask) -> Records:
+        """Return some of the records."""
+        phases = self.phases.restrict(kept) if self.phases else None
+        return Records(int(np.count_nonzero(kept)), phases)
+
+
+# ------------------------------------------------------------------------------------ the layout
+
+
+class ColumnCodec(Construct):
+    """The construct of a column, between bytes and `Cells`.
+
+    Its context is `Records`.
 
     Parameters
     ----------
     chain : sequence of str
         Stages, outermost first.
-    declared : Field or None
-        Whose values; None for a class stream, which is a column of small integers.
-    codecs : Codecs
+    field : Field
+        The field of the column.
+    facts : Codecs
         Constants of the stages.
-
-    Returns
-    -------
-    Construct
-        Between bytes and `Cells`; needs ``state=State(...)`` in its context.
     """
-    con: Construct = RiceRuns(codecs)
-    con = DeltaAdapter(con)
-    con = SplitAdapter(con)
-    con = PaletteStage(con, codecs)
-    con = ChoiceStage(con, chain, codecs)
-    if declared and declared.is_float:
-        con = QuantiseAdapter(con, declared, codecs)
-    elif declared:
-        con = IntegerAdapter(con, declared)
-    if declared:
-        con = ClassStage(con, chain, declared, codecs)
-    return ColumnFrame(con, chain, declared, codecs)
 
+    def __init__(self, chain: Sequence[Stage], field: Field, facts: Codecs) -> None:
+        super().__init__()
+        self.facts = facts
+        self._chain = chain
+        self._flags = BitFields(facts.column_flags)
+        self._len_count = COUNT_BITS[facts.palette.count] // 8
+        of_classes = {"palette": "palette" in chain, "split": "split" in chain}
+        self._allowed_of_classes = {"has_classes": False, "mode": False, **of_classes}
+        self._allowed = {"has_classes": "class" in chain, "mode": field.exact, **of_classes}
+        value, absent = facts.classes.value, facts.classes.absent
+        special = (
+            facts.classes.nan,
+            facts.classes.positive_infinity,
+            facts.classes.negative_infinity,
+        )
+        self._legal_classes = {value, absent, *(special if field.is_float else ())}
+        self._values = (
+            QuantiseAdapter(field, facts) if "quantise" in chain else IntegerAdapter(field)
+        )
+        self._adapters = [_ADAPTERS[stage](Pass) for stage in chain if stage in _ADAPTERS]
 
-class ColumnFrame(Subconstruct):
-    """The flags byte, which is known only when what follows it has been built."""
+    def _parse(self, stream: io.BytesIO, context: Records, path: str) -> Cells:
+        data = stream.getvalue()
+        flags, at = self._read_flags(data, stream.tell(), self._allowed)
+        codes: U8 | None = None
+        if flags["has_classes"]:
+            of_classes, at = self._read_flags(data, at, self._allowed_of_classes)
+            ints, at = self._read_integers(data, at, of_classes, context)
+            codes = self._checked_classes(ints)
+            context = context.restrict(codes == self.facts.classes.value)
+        ints, at = self._read_integers(data, at, flags, context)
+        stream.seek(at)
+        return Cells(self._values._decode(Quanta(flags["mode"], ints), context, path), codes)
 
-    def __init__(
-        self, subcon: Construct, chain: Sequence[Stage], declared: Field | None, codecs: Codecs
-    ) -> None:
-        super().__init__(subcon)
-        self._fields = BitFields(codecs.column_flags)
-        self._allowed = {"palette": "palette" in chain, "split": "split" in chain}
-        self._allowed["has_classes"] = bool(declared) and "class" in chain
-        self._allowed["mode"] = bool(declared and declared.exact)
-
-    def _parse(self, stream: io.BytesIO, context: Any, path: str) -> Any:
-        word = stream.read(self._fields.size)
-        if len(word) < self._fields.size:
-            raise TruncatedError("a column without flags", offset=stream.tell())
-        state: State = context["state"]
-        state.flags = self._fields.unpack(int.from_bytes(word, "little"))
-        for name, value in state.flags.items():
-            if value and not self._allowed[name]:
-                raise CorruptError(f"flag {name} in a column whose codec has no such stage")
-        return self.subcon._parsereport(stream, context, path)
-
-    def _build(self, obj: Any, stream: io.BytesIO, context: Any, path: str) -> Any:
-        body = io.BytesIO()
-        self.subcon._build(obj, body, context, path)
-        word = self._fields.pack(context["state"].flags)
-        stream.write(word.to_bytes(self._fields.size, "little") + body.getvalue())
+    def _build(self, obj: Cells, stream: io.BytesIO, context: Records, path: str) -> Cells:
+        flags = {"has_classes": int(obj.classes is not None)}
+        class_stream = b""
+        if obj.classes is not None:
+            word, body = self._written_integers(obj.classes.astype(np.int64), {}, context)
+            class_stream = word + body
+            context = context.restrict(obj.classes == self.facts.classes.value)
+        flags["mode"], ints = self._values._encode(obj.finite, context, path)
+        word, body = self._written_integers(ints, flags, context)
+        stream.write(word + class_stream + body)
         return obj
 
+    def _read_flags(
+        self, data: bytes, at: int, allowed: dict[str, bool]
+    ) -> tuple[dict[str, int], int]:
+        """Return the flags at `at`, and where they end."""
+        end = at + self._flags.size
+        if end > len(data):
+            raise TruncatedError("a column without flags", offset=len(data))
+        flags = self._flags.unpack(int.from_bytes(data[at:end], "little"))
+        for name, value in flags.items():
+            if value and not allowed[name]:
+                raise CorruptError(f"flag {name} in a column whose codec has no such stage")
+        return flags, end
 
-class ClassStage(Subconstruct):
-    """Takes out cells that are not finite values; their classes are a column before the values."""
-
-    def __init__(
-        self, subcon: Construct, chain: Sequence[Stage], declared: Field, codecs: Codecs
-    ) -> None:
-        super().__init__(subcon)
-        inner = [s for s in chain if s not in ("class", "quantise")]
-        self._classes = compose(inner, None, codecs)
-        self._facts = codecs.classes
-        is_float, facts = declared.is_float, codecs.classes
-        special = (facts.nan, facts.positive_infinity, facts.negative_infinity)
-        self._legal = {facts.value, facts.absent} | (set(special) if is_float else set())
-
-    def _parse(self, stream: io.BytesIO, context: Any, path: str) -> Cells:
-        state: State = context["state"]
-        if not state.flags["has_classes"]:
-            return Cells(self.subcon._parsereport(stream, context, path), None)
-        outer = State(state.num_values, state.phases)
-        ints: I64 = self._classes._parsereport(stream, {**context, "state": outer}, path)
-        self._check(ints)
-        codes = ints.astype(np.uint8)
-        kept = codes == self._facts.value
-        state.num_values = int(np.count_nonzero(kept))
-        state.phases = state.phases.restrict(kept) if state.phases else None
-        return Cells(self.subcon._parsereport(stream, context, path), codes)
-
-    def _check(self, ints: I64) -> None:
-        if ints.min() < 0 or ints.max() > max(self._legal):
+    def _checked_classes(self, ints: I64) -> U8:
+        legal = self._legal_classes
+        if ints.min() < 0 or ints.max() > max(legal):
             found = set(np.unique(ints).tolist())
         else:
             found = set(np.flatnonzero(np.bincount(ints)).tolist())
-        if not found <= self._legal:
-            raise CorruptError(f"class {min(found - self._legal)}, expected one of {self._legal}")
+        if not found <= legal:
+            raise CorruptError(f"class {min(found - legal)}, expected one of {legal}")
+        return ints.astype(np.uint8)
 
-    def _build(self, obj: Cells, stream: io.BytesIO, context: Any, path: str) -> Cells:
-        state: State = context["state"]
-        state.flags["has_classes"] = int(obj.classes is not None)
-        if obj.classes is not None:
-            outer = State(state.num_values, state.phases)
-            inner = {**context, "state": outer}
-            self._classes._build(obj.classes.astype(np.int64), stream, inner, path)
-            kept = obj.classes == self._facts.value
-            state.num_values = len(obj.finite)
-            state.phases = state.phases.restrict(kept) if state.phases else None
-        self.subcon._build(obj.finite, stream, context, path)
-        return obj
+    def _read_integers(
+        self, data: bytes, at: int, flags: dict[str, int], records: Records
+    ) -> tuple[I64, int]:
+        """Return the integer stream at `at`, and where it ends."""
+        num_entries = 0
+        if flags["palette"]:
+            num_entries, at = self._read_count(data, at, records.num_records)
+        order = records.phases.order if flags["split"] and records.phases else None
+        lengths = run_lengths(num_entries, order, records.num_records)
+        context = RunContext(num_entries > 0, order)
+        pieces: Any
+        pieces, at = runs.decode(data, at, lengths, self.facts.rice)
+        for adapter in reversed(self._adapters):
+            pieces = adapter._decode(pieces, context, "")
+        return (pieces[0] if pieces else np.zeros(0, np.int64)), at
+
+    def _read_count(self, data: bytes, at: int, num_values: int) -> tuple[int, int]:
+        """Return the number of entries of a palette, and where it ends."""
+        end = at + self._len_count
+        if end > len(data):
+            raise TruncatedError("a palette without a count", offset=at)
+        count = int.from_bytes(data[at:end], "little")
+        most = palette.max_entries(num_values, self.facts.palette)
+        if not 2 <= count <= most:
+            raise CorruptError(
+                f"a palette of {count} entries for {num_values} values, expected 2 to {most}",
+                offset=at,
+            )
+        return count, end
+
+    def _written_integers(
+        self, ints: I64, flags: dict[str, int], records: Records
+    ) -> tuple[bytes, bytes]:
+        """Return the complete flags, and the integer stream, of some integers."""
+        order = records.phases.order if "split" in self._chain and records.phases else None
+        entries, is_split, choices = planner.choose(ints, order, self._chain, self.facts)
+        context = RunContext(
+            entries is not None,
+            order if is_split else None,
+            entries,
+            tuple(choice.form for choice in choices),
+        )
+        pieces: Any = [ints] if len(ints) else []
+        for adapter in self._adapters:
+            pieces = adapter._encode(pieces, context, "")
+        stream = runs.encode(pieces, [choice.sparse for choice in choices], self.facts.rice)
+        if entries is not None:
+            stream = len(entries).to_bytes(self._len_count, "little") + stream
+        word = self._flags.pack({**flags, "palette": int(entries is not None), "split": is_split})
+        return word.to_bytes(self._flags.size, "little"), stream
+
+
+def run_lengths(num_entries: int, order: SplitOrder | None, num_values: int) -> list[int]:
+    """Return the lengths of the runs of an integer stream: a palette's entries come first."""
+    values = order.lengths if order is not None else (num_values,) if num_values else ()
+    return [num_entries, *values] if num_entries else list(values)
+
+
+# ---------------------------------------------------------------------------------- the adapters
+
+
+class RunContext(NamedTuple):
+    """How the values of an integer stream are laid out in runs; the context of its adapters.
+
+    Attributes
+    ----------
+    has_palette : bool
+        Whether the values are ranks, and the first run has the entries.
+    order : SplitOrder or None
+        The order of values that are split by phase.
+    entries : int64 array or None
+        The palette; only for encoding.
+    forms : tuple of int
+        The delta form of each run; only for encoding.
+    """
+
+    has_palette: bool
+    order: SplitOrder | None
+    entries: I64 | None = None
+    forms: tuple[int, ...] = ()
+
+
+class PaletteAdapter(Adapter):
+    """A run of values to runs of entries and ranks, and back."""
+
+    def _encode(self, obj: list[I64], context: RunContext, path: str) -> list[I64]:
+        if context.entries is None:
+            return obj
+        (values,) = obj
+        return [context.entries, palette.encode(values, context.entries)]
+
+    def _decode(self, obj: list[I64], context: RunContext, path: str) -> list[I64]:
+        if not context.has_palette:
+            return obj
+        entries, ranks = obj
+        return [palette.decode(ranks, entries)]
+
+
+class SplitAdapter(Adapter):
+    """The run of values to a run for each phase, and back; entries of a palette stay first."""
+
+    def _encode(self, obj: list[I64], context: RunContext, path: str) -> list[I64]:
+        if context.order is None:
+            return obj
+        *entries, values = obj
+        return [*entries, *split.encode(values, context.order)]
+
+    def _decode(self, obj: list[I64], context: RunContext, path: str) -> list[I64]:
+        if context.order is None:
+            return obj
+        num_entries = len(obj) - len(context.order.lengths)
+        return [*obj[:num_entries], split.decode(obj[num_entries:], context.order)]
+
+
+class DeltaAdapter(Adapter):
+    """Runs to (form, base, divisor, step, residuals), and back."""
+
+    def _encode(self, obj: list[I64], context: RunContext, path: str) -> list[Delta]:
+        return [delta.encode(run, form) for run, form in zip(obj, context.forms, strict=True)]
+
+    def _decode(self, obj: list[Delta], context: RunContext, path: str) -> list[I64]:
+        return [delta.decode(run) for run in obj]
+
+
+# The stages between values and runs; class and rice belong to the layout.
+_ADAPTERS: dict[Stage, type[Adapter]] = {
+    "palette": PaletteAdapter,
+    "split": SplitAdapter,
+    "delta": DeltaAdapter,
+}
+
+
+class Quanta(NamedTuple):
+    """Values as integers: `mode` tells how a lossless float became one, otherwise it is 0."""
+
+    mode: int
+    ints: I64
 
 
 class QuantiseAdapter(Adapter):
     """Floats to quanta and back, fixed point or lossless as the field declares."""
 
-    def __init__(self, subcon: Construct, declared: Field, codecs: Codecs) -> None:
-        super().__init__(subcon)
-        self._dtype = declared.dtype.newbyteorder("=")
-        self._quanta = declared.quanta_per_unit
-        self._facts = codecs.quantise
+    def __init__(self, field: Field, facts: Codecs) -> None:
+        super().__init__(Pass)
+        self._dtype = field.dtype.newbyteorder("=")
+        self._quanta_per_unit = field.quanta_per_unit
+        self._facts = facts.quantise
 
-    def _decode(self, obj: I64, context: Any, path: str) -> npt.NDArray[Any]:
-        if self._quanta:
+    def _encode(self, obj: Array, context: Records, path: str) -> Quanta:
+        if self._quanta_per_unit:
             bits = self._facts.product_bits
-            return fixed_point.decode(obj, self._dtype, self._quanta, bits)
-        mode = context["state"].flags["mode"]
-        return lossless.decode(mode, obj, self._dtype, self._facts)
+            return Quanta(0, fixed_point.encode(obj, self._quanta_per_unit, bits))
+        return Quanta(*lossless.encode(obj, self._facts))
 
-    def _encode(self, obj: npt.NDArray[Any], context: Any, path: str) -> I64:
-        if self._quanta:
-            return fixed_point.encode(obj, self._quanta, self._facts.product_bits)
-        context["state"].flags["mode"], ints = lossless.encode(obj, self._facts)
-        return ints
+    def _decode(self, obj: Quanta, context: Records, path: str) -> Array:
+        if self._quanta_per_unit:
+            bits = self._facts.product_bits
+            return fixed_point.decode(obj.ints, self._dtype, self._quanta_per_unit, bits)
+        return lossless.decode(obj.mode, obj.ints, self._dtype, self._facts)
 
 
 class IntegerAdapter(Adapter):
     """Integers of any type to int64 and back; 64 bits are reinterpreted, others bounded."""
 
-    def __init__(self, subcon: Construct, declared: Field) -> None:
-        super().__init__(subcon)
-        self._dtype = declared.dtype.newbyteorder("=")
-        self._low, self._high = 0, len(declared.labels) - 1
-        if declared.type == "bool":
-            self._high = 1
-        elif declared.type != "enum":
-            limits: Any = np.iinfo(self._dtype.name)
-            self._low, self._high = limits.min, limits.max
+    def __init__(self, field: Field) -> None:
+        super().__init__(Pass)
+        self._dtype = field.dtype.newbyteorder("=")
+        self._low, self._high = field.limits
 
-    def _decode(self, obj: I64, context: Any, path: str) -> npt.NDArray[Any]:
+    def _encode(self, obj: Array, context: Records, path: str) -> Quanta:
+        ints = obj.view(np.int64) if self._dtype.itemsize == 8 else obj.astype(np.int64)
+        return Quanta(0, ints)
+
+    def _decode(self, obj: Quanta, context: Records, path: str) -> Array:
+        ints = obj.ints
         if self._dtype.itemsize == 8:
-            return obj.view(self._dtype)
-        if obj.size and (obj.min() < self._low or obj.max() > self._high):
-            found = obj[(obj < self._low) | (obj > self._high)][0]
-            raise CorruptError(f"value {found}, expected {self._low} to {self._high}")
-        return obj.astype(self._dtype)
-
-    def _encode(self, obj: npt.NDArray[Any], context: Any, path: str) -> I64:
-        return obj.view(np.int64) if self._dtype.itemsize == 8 else obj.astype(np.int64)
-
-
-class ChoiceStage(Subconstruct):
-    """Building: chooses the arrangement that the stages within then carry out."""
-
-    def __init__(self, subcon: Construct, chain: Sequence[Stage], codecs: Codecs) -> None:
-        super().__init__(subcon)
-        self._chain, self._codecs = chain, codecs
-
-    def _parse(self, stream: io.BytesIO, context: Any, path: str) -> I64:
-        ints: I64 = self.subcon._parsereport(stream, context, path)
-        return ints
-
-    def _build(self, obj: I64, stream: io.BytesIO, context: Any, path: str) -> I64:
-        state: State = context["state"]
-        split = state.split if "split" in self._chain else None
-        state.arrangement = planner.choose(obj, split, self._chain, self._codecs)
-        state.flags["palette"] = int(state.arrangement.entries is not None)
-        state.flags["split"] = int(state.arrangement.split)
-        self.subcon._build(obj, stream, context, path)
-        return obj
-
-
-class PaletteStage(Subconstruct):
-    """Values to (entries, ranks) and back, if the flag says so; before them their number."""
-
-    def __init__(self, subcon: Construct, codecs: Codecs) -> None:
-        super().__init__(subcon)
-        self._facts = codecs.palette
-        self._len_count = planner.COUNT_BITS[self._facts.count] // 8
-
-    def _parse(self, stream: io.BytesIO, context: Any, path: str) -> I64:
-        state: State = context["state"]
-        if state.flags["palette"]:
-            at = stream.tell()
-            count = stream.read(self._len_count)
-            if len(count) < self._len_count:
-                raise TruncatedError("a palette without a count", offset=at)
-            state.num_entries = int.from_bytes(count, "little")
-            most = palette.max_entries(state.num_values, self._facts)
-            if not 2 <= state.num_entries <= most:
-                raise CorruptError(
-                    f"a palette of {state.num_entries} entries for {state.num_values} values, "
-                    f"expected 2 to {most}",
-                    offset=at,
-                )
-        entries, values = self.subcon._parsereport(stream, context, path)
-        return values if entries is None else palette.decode(values, entries)
-
-    def _build(self, obj: I64, stream: io.BytesIO, context: Any, path: str) -> I64:
-        entries = context["state"].arrangement.entries
-        ranks = obj
-        if entries is not None:
-            stream.write(len(entries).to_bytes(self._len_count, "little"))
-            ranks = palette.encode(obj, entries)
-        self.subcon._build((entries, ranks), stream, context, path)
-        return obj
-
-
-class SplitAdapter(Adapter):
-    """Values to runs and back; a palette's entries are the first run."""
-
-    def _decode(self, obj: list[I64], context: Any, path: str) -> tuple[I64 | None, I64]:
-        state: State = context["state"]
-        entries, runs = (obj[0], obj[1:]) if state.flags["palette"] else (None, obj)
-        if state.flags["split"] and state.split:
-            return entries, split_stage.decode(runs, state.split)
-        return entries, runs[0] if runs else np.zeros(0, np.int64)
-
-    def _encode(self, obj: tuple[I64 | None, I64], context: Any, path: str) -> list[I64]:
-        state: State = context["state"]
-        entries, values = obj
-        if state.flags["split"] and state.split:
-            runs = split_stage.encode(values, state.split)
-        else:
-            runs = [values] if len(values) else []
-        return runs if entries is None else [entries, *runs]
-
-
-class DeltaAdapter(Adapter):
-    """Runs to (form, base, divisor, step, residuals) and back."""
-
-    def _decode(self, obj: list[delta.Delta], context: Any, path: str) -> list[I64]:
-        return [delta.decode(d) for d in obj]
-
-    def _encode(self, obj: list[I64], context: Any, path: str) -> list[delta.Delta]:
-        choices = context["state"].arrangement.runs
-        return [delta.encode(run, c.form) for run, c in zip(obj, choices, strict=True)]
+            return ints.view(self._dtype)
+        if ints.size and (ints.min() < self._low or ints.max() > self._high):
+            value = ints[(ints < self._low) | (ints > self._high)][0]
+            raise CorruptError(f"value {value}, expected {self._low} to {self._high}")
+        return ints.astype(self._dtype)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmeta.errors import EncodeError, OrderError
-from cmeta.format.batch import build_batch, check_size, required
+from cmeta.format.batch import check_size, encode_batch, required
 from cmeta.format.grammar import Grammar, grammar_of
-from cmeta.records.chunk import Chunk, Column, Renumbered, join
+from cmeta.records.chunk import Chunk, Column, join
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 
@@ -165,24 +165,24 @@ class Encoder:
         batch = self._take(num_records)
         num_undeclared = sum(not f.declared for f in batch.fields)
         check_size(self.schema.num_columns + num_undeclared, num_records, self.schema)
-        batch, blocks = self._number_configs(batch)
+        config, blocks = self._number_configs(batch)
         for name in self._new_names(batch):
             self.progress.names[name] = len(self.progress.names)
             body = self.grammar.bodies["NAME"].build({"name": name})
             blocks.append(self._block("NAME", body))
-        body = build_batch(batch, self.schema, self.grammar, self.progress.names)
+        body = encode_batch(batch, config, self.schema, self.grammar, self.progress.names)
         timestamps = required(batch, self.schema[TIMESTAMP])
         row = (num_records, int(timestamps[0]), int(timestamps[-1]))
         blocks.append(self._block("BATCH", body, row))
         self.progress.num_records += num_records
         return b"".join(blocks)
 
-    def _number_configs(self, batch: Chunk) -> tuple[Chunk, list[bytes]]:
-        """Give new configurations their numbers, in order of their first record."""
+    def _number_configs(self, batch: Chunk) -> tuple[Column | None, list[bytes]]:
+        """Number new configurations by their first record; return the column of CONFIG numbers."""
         config = self.schema.config_field
         column = batch.column(config) if config else None
-        if config is None or column is None:
-            return batch, []
+        if column is None:
+            return None, []
         known = self.progress.configs
         places, first = np.unique(column.recorded(), return_index=True)
         blocks = []
@@ -195,15 +195,14 @@ class Encoder:
             numbers[place] = known[body]
         # What stands in an absent cell does not matter, but must not lead outside the list.
         values = numbers[np.minimum(column.values, len(batch.configs))]
-        return Renumbered(batch, config, Column(values, column.present)), blocks
+        return Column(values, column.present), blocks
 
     def _new_names(self, batch: Chunk) -> list[str]:
         """Return the names that this batch is the first to use, by (first record, UTF-8 bytes)."""
         new = []
         for field in batch.fields:
             if not field.declared and field.name not in self.progress.names:
-                (column,) = batch.components(field)
-                present = column.present
+                present = batch.columns[field].present
                 first = 0 if present is None else int(np.argmax(present))
                 new.append((first, field.name.encode()))
         return [name.decode() for _, name in sorted(new)]

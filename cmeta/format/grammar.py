@@ -19,18 +19,12 @@ from construct import Array, Construct, Container, GreedyBytes, Struct, Subconst
 
 from cmeta.errors import CorruptError, DecodeError, TruncatedError
 from cmeta.format.checksum import Checksum
-from cmeta.format.column import compose
+from cmeta.format.column import ColumnCodec
 from cmeta.schema.language import Format, LayoutField
 from cmeta.schema.load import shipped_format
-from cmeta.schema.types import Field
+from cmeta.schema.types import FIELD_TYPES, Field
 
-_SCALARS: dict[str, tuple[Construct, str, str]] = {  # construct, numpy, struct
-    "u8": (construct.Int8ul, "<u1", "B"),
-    "u16": (construct.Int16ul, "<u2", "H"),
-    "u32": (construct.Int32ul, "<u4", "I"),
-    "u64": (construct.Int64ul, "<u8", "Q"),
-    "f64": (construct.Float64l, "<f8", "d"),
-}
+_SCALARS = {row.name: row for row in FIELD_TYPES.values() if row.kind in ("integer", "float")}
 _GREEDY = ("bytes", "json", "utf8")
 
 
@@ -58,12 +52,12 @@ class Layout:
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The same layout as a packed little-endian dtype, if all its fields are fixed."""
-        return np.dtype([(f.name, self._scalar_dtype(f)) for f in self.fields])
+        return np.dtype([(f.name, _SCALARS[f.type].dtype) for f in self.fields])
 
     @cached_property
     def codes(self) -> str:
         """The same layout in the letters of `struct`, for what is packed record by record."""
-        return "".join(_SCALARS[f.type][2] for f in self.fields)
+        return "".join(_SCALARS[f.type].code for f in self.fields)
 
     @cached_property
     def size(self) -> int:
@@ -106,12 +100,12 @@ class Layout:
             return Utf8(element) if field.type == "utf8" else element
         const = self._format.const(field.const)
         if field.type in _SCALARS:
-            element, dtype, _ = _SCALARS[field.type]
+            element = _scalar(field.type)
             if const is not None:
                 return Constant(const, element)
             if not field.count:
                 return element
-            return self._table(field.count, element, np.dtype(dtype))
+            return self._table(field.count, element, _SCALARS[field.type].dtype)
         inner = Layout(self._format.structs[field.type].fields, self._format, fast=self._fast)
         return self._table(field.count, inner.construct, inner.dtype)
 
@@ -120,13 +114,9 @@ class Layout:
             return Counted(count, dtype.itemsize, dtype)
         return Counted(count, dtype.itemsize, None, element)
 
-    def _scalar_dtype(self, field: LayoutField) -> str:
-        return _SCALARS[field.type][1]
 
-
-def scalar_bytes(type_: str, value: int) -> bytes:
-    """Return a value of a scalar type as it stands in a file."""
-    return bytes(_SCALARS[type_][0].build(value))
+def _scalar(type_: str) -> Construct:
+    return construct.FormatField("<", _SCALARS[type_].code)
 
 
 class Located(Subconstruct):
@@ -253,7 +243,7 @@ class Grammar:
         self.bodies = {name: self.layout(kind.fields) for name, kind in kinds.items()}
         self.kinds = {name: kind.kind for name, kind in kinds.items()}
         self.names = {code: name for name, code in self.kinds.items()}
-        self._columns: dict[Field, Construct] = {}
+        self._columns: dict[Field, ColumnCodec] = {}
 
     def layout(self, fields: tuple) -> Layout:  # type: ignore[type-arg]
         """Return the layout of some fields of the schema."""
@@ -301,10 +291,10 @@ class Grammar:
         crc = self.checksum.masked(head, body)
         return head + body + self.frame_tail.build({"masked_crc": crc})
 
-    def column(self, field: Field) -> Construct:
+    def column(self, field: Field) -> ColumnCodec:
         """Return the construct of one column of a field."""
         if field not in self._columns:
-            self._columns[field] = compose(field.chain, field, self.format.codecs)
+            self._columns[field] = ColumnCodec(field.chain, field, self.format.codecs)
         return self._columns[field]
 
     # ------------------------------------------------------------------------------ journal
@@ -321,7 +311,7 @@ class Grammar:
 
     def pack_scalar(self, type_: str, value: int) -> bytes:
         """Return a value of a scalar type as it stands in a file."""
-        return scalar_bytes(type_, value)
+        return bytes(_scalar(type_).build(value))
 
     @cached_property
     def journal_bodies(self) -> dict[str, Layout]:

@@ -6,10 +6,9 @@ of them costs a few numpy calls. Numbers of configurations and names are those o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +21,7 @@ from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.load import shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field
-
-_CODES = {
-    "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
-    "f4": "f", "f8": "d", "b1": "?",
-}  # fmt: skip
+from cmeta.schema.types import FIELD_TYPES, Field
 
 
 @dataclass
@@ -74,7 +68,7 @@ class RowLayout:
                 for i, f in enumerate(schema.fields):
                     shape = (f.num_components,) if f.num_components else ()
                     members.append((f"v{i}", f.dtype, shape))
-                    codes += _CODES[f.dtype.str[1:]] * f.num_columns
+                    codes += FIELD_TYPES[f.type].code * f.num_columns
             elif part.name == "num_undeclared":
                 members.append((part.name, "<u4", ()))
                 codes += "I"
@@ -88,6 +82,10 @@ class RowLayout:
     def len_fixed(self) -> int:
         """Bytes of the fixed part."""
         return self.dtype.itemsize
+
+    def _metric(self, name: str) -> Field:
+        schema = self.schema
+        return schema.format.codecs.undeclared(name, schema.open_group or "")
 
     def fixed(self, bodies: Sequence[bytes]) -> Array:
         """Return the fixed parts as a structured array."""
@@ -136,7 +134,7 @@ class RowLayout:
             values, present = np.zeros(len(bodies)), np.zeros(len(bodies), bool)
             values[rows[chosen]], present[rows[chosen]] = entries["value"][chosen], True
             mask = None if present.all() else present
-            columns[self.schema.metric(tables.names[number])] = Column(values, mask)
+            columns[self._metric(tables.names[number])] = Column(values, mask)
         return Chunk(len(bodies), columns, configs)
 
     def bodies_of(
@@ -152,7 +150,7 @@ class RowLayout:
         fixed = np.zeros(chunk.num_records, self.dtype)
         bits = np.zeros((chunk.num_records, 8 * self.len_present), np.uint8)
         for i, f in enumerate(self.schema.fields):
-            column = chunk.column_of(f)
+            column = chunk.column(f)
             if column is None:
                 continue
             values, present = column.values, column.present
@@ -174,7 +172,7 @@ class RowLayout:
         rests = [b""] * chunk.num_records
         fields = [f for f in chunk.fields if not f.declared]
         for number, f in sorted((names[f.name], f) for f in fields):
-            column = chunk.column_of(f)
+            column = chunk.column(f)
             if column is None:
                 continue
             present = column.present
@@ -240,26 +238,33 @@ class RowBatch:
         """Fields that occur: declared ones, then undeclared ones."""
         return tuple(self._chunk.fields)
 
-    def column(self, field: Field, fill: Any) -> Column | None:
-        """Return a field's column, `fill` where absent; None if no record has it."""
-        column = self._chunk.column_of(field)
+    def columns(self, fields: Iterable[Field], fill: float = 0) -> Iterator[tuple[Field, Column]]:
+        """Yield those of some fields that occur, each with its column; see `column`."""
+        for wanted in fields:
+            column = self.column(wanted, fill)
+            if column is not None:
+                yield wanted, column
+
+    def column(self, field: Field, fill: float = 0) -> Column | None:
+        """Return a field's column, or None if no record has it.
+
+        Parameters
+        ----------
+        fill : float
+            The value of an absent float; an absent integer is 0.
+        """
+        column = self._chunk.column(field)
         if column is None:
             return None
         self.num_columns_decoded += field.num_columns
         values, present = stored(column, field)
         if present is not None:
             mask = present[:, None] if field.num_components else present
-            values = np.where(mask, values, np.asarray(fill, values.dtype))
+            values = np.where(mask, values, np.asarray(fill if field.is_float else 0, values.dtype))
         return Column(values, present)
 
-    def components(self, field: Field, fill: Any) -> Iterator[Column]:
-        """Yield the columns of a field: one, or one for each component of a vector."""
-        column = self.column(field, fill)
-        if column is not None:
-            yield from column.components()
-
     def _required(self, name: str) -> Array:
-        column = self._chunk.column_of(self._schema[name])
+        column = self._chunk.column(self._schema[name])
         if column is None:
             raise AssertionError("every record has one")
         return column.values

@@ -22,7 +22,8 @@ from cmeta.format.stages import delta, palette, sparse
 from cmeta.format.stages.bits import bit_length, zigzag
 from cmeta.format.stages.rice import block_sizes, starts_of
 from cmeta.format.stages.split import SplitOrder
-from cmeta.schema.language import Codecs, RiceFacts, Stage
+from cmeta.schema.language import Codecs, RiceFacts
+from cmeta.schema.types import Stage
 
 Costs = npt.NDArray[np.int64]
 

@@ -317,10 +317,8 @@ def _integers(field: Field) -> range:
     """Return the integers that are fine as they are."""
     if field.num_components or field.is_float or field.type in ("config", "bool"):
         return range(0)
-    if field.labels:
-        return range(len(field.labels))
-    limits: Any = np.iinfo(field.dtype.name)
-    return range(int(limits.min), int(limits.max) + 1)
+    low, high = field.limits
+    return range(low, high + 1)
 
 
 def _is_precise(value: float, slot: Slot) -> bool:

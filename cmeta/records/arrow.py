@@ -28,7 +28,7 @@ from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -222,7 +222,7 @@ def _field_of(path: str, schema: Schema) -> Field:
     try:
         return schema.field(path)
     except EncodeError:
-        return undeclared(path, "", schema.format.codecs)
+        return schema.format.codecs.undeclared(path, "")
 
 
 def _values(array: pa.Array, field: Field, present: Mask, codes: bool) -> Array:

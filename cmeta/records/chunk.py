@@ -46,6 +46,13 @@ class Column(NamedTuple):
         for part in self.values.T if self.values.ndim == 2 else (self.values,):
             yield Column(np.ascontiguousarray(part), self.present)
 
+    @classmethod
+    def of_components(cls, parts: list[Column], field: Field) -> Column:
+        """Return the column of a field from those of its components."""
+        if not field.num_components:
+            return parts[0]
+        return cls(np.stack([part.values for part in parts], axis=1), parts[0].present)
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -70,21 +77,8 @@ class Chunk:
         return self.columns.keys()
 
     def column(self, field: Field) -> Column | None:
-        """Return a column of a field without components, or None if no record has it."""
+        """Return the column of a field, or None if no record has it."""
         return self.columns.get(field)
-
-    def column_of(self, field: Field) -> Column | None:
-        """Return a column of any field, ``(n, k)`` for a vector, or None if no record has it."""
-        if field not in self.fields:
-            return None
-        parts = list(self.components(field))
-        values = [part.values for part in parts]
-        stacked = np.stack(values, axis=1) if field.num_components else values[0]
-        return Column(stacked, parts[0].present)
-
-    def components(self, field: Field) -> Iterator[Column]:
-        """Yield the columns of a field: one, or one for each component of a vector."""
-        return self.columns[field].components()
 
     def slice(self, start: int, end: int) -> Chunk:
         """Return the records from `start` up to `end`."""
@@ -94,30 +88,6 @@ class Chunk:
             if part.present is None or part.present.any():
                 columns[field] = part
         return Chunk(end - start, columns, self.configs)
-
-
-class Renumbered(Chunk):
-    """A chunk whose config column holds the numbers of CONFIG blocks."""
-
-    def __init__(self, chunk: Chunk, config: Field, column: Column) -> None:
-        super().__init__(chunk.num_records, {config: column})
-        vars(self)["_rest"] = chunk
-
-    _rest: Chunk
-
-    @property
-    def fields(self) -> Iterable[Field]:
-        """The fields of the chunk."""
-        return self._rest.fields
-
-    def column(self, field: Field) -> Column | None:
-        """Return the numbers, or a column of the chunk."""
-        return self.columns.get(field) or self._rest.column(field)
-
-    def components(self, field: Field) -> Iterator[Column]:
-        """Yield the numbers, or the columns of a field of the chunk."""
-        own = field in self.columns
-        return super().components(field) if own else self._rest.components(field)
 
 
 def join(pieces: list[Chunk]) -> Chunk:

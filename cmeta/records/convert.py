@@ -277,12 +277,12 @@ def _typed(raw: Array, field: Field) -> Array:
         if ((raw != 0) & (raw != 1)).any():
             raise EncodeError(f"{field.path}: found a value other than 0 and 1, expected bool")
         return raw.astype(bool)
-    limits: Any = np.iinfo(dtype.name)
+    least, greatest = field.limits
     if raw.size and raw.dtype.kind != "b":
         low, high = int(raw.min()), int(raw.max())
-        if low < limits.min or high > limits.max:
-            found = low if low < limits.min else high
-            expected = f"{field.type_name}: {limits.min} to {limits.max}"
+        if low < least or high > greatest:
+            found = low if low < least else high
+            expected = f"{field.type_name}: {least} to {greatest}"
             raise EncodeError(f"{field.path}: found {found}, expected {expected}")
     return raw.astype(dtype)
 

@@ -1,12 +1,13 @@
 """The schema: the one truth about the bytes, loaded, checked and resolved.
 
-`document` is the language, `shipped` loads files, `rules` checks, `fields` resolves a field,
-`schema` is the public class.
+`types` has a row for each type of a field, `language` the TOML as types, `load` reads files,
+`rules` checks what types cannot express, `schema` is the public class; `canonical_json` gives the
+bytes of a schema and of a configuration.
 """
 
 from cmeta.schema.language import Format
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 
-__all__ = ["Field", "Format", "Schema", "default_schema", "shipped_format", "undeclared"]
+__all__ = ["Field", "Format", "Schema", "default_schema", "shipped_format"]

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from cmeta.schema.types import TYPE_NAMES, TYPE_PATTERN, UNDECLARED_TYPE, Field, Stage, parse_type
+
 Hex = Annotated[
     str, Meta(pattern=r"^0x[0-9A-Fa-f]{1,16}$(?!\n)", description="Hex integer of 64 bits")
 ]
@@ -17,13 +19,11 @@ Integer = Annotated[int, Meta(ge=0)] | Hex
 Name = Annotated[str, Meta(min_length=1)]
 LayoutType = Name
 Const = int | str
-Stage = Literal["class", "quantise", "palette", "split", "delta", "rice"]
-FIELD_TYPES = "u8..u64, i8..i64, f32, f64, bool, enum, config, or a vector such as f32[3]"
-FieldType = Annotated[
+TypeName = Annotated[
     str,
     Meta(
-        pattern=r"^((u|i)(8|16|32|64)|f32|f64|bool)(\[[1-9][0-9]{0,3}\])?$(?!\n)|^(enum|config)$(?!\n)",
-        description=FIELD_TYPES,
+        pattern=TYPE_PATTERN,
+        description=TYPE_NAMES,
         examples=["u64", "f32", "f32[3]", "enum"],
     ),
 ]
@@ -214,6 +214,10 @@ class DefaultChains(_Node, frozen=True):
     float: tuple[Stage, ...]
     integer: tuple[Stage, ...]
 
+    def of(self, type_: str) -> tuple[Stage, ...]:
+        """Return the chain of a type, such as ``f32`` or ``f32[3]``."""
+        return self.float if parse_type(type_)[0].is_float else self.integer
+
 
 class Codecs(_Node, frozen=True):
     """The stages of a column."""
@@ -227,6 +231,11 @@ class Codecs(_Node, frozen=True):
     rice: RiceFacts
     defaults: DefaultChains
     doc: str = ""
+
+    def undeclared(self, name: str, group: str) -> Field:
+        """Return the field of an undeclared metric: a lossless float64."""
+        chain = self.defaults.of(UNDECLARED_TYPE)
+        return Field(name, UNDECLARED_TYPE, group, chain=chain, declared=False)
 
 
 class Journal(_Node, frozen=True):
@@ -280,7 +289,7 @@ class RecordField(_Node, frozen=True):
     """A field of the record."""
 
     name: Name
-    type: FieldType
+    type: TypeName
     group: str = ""
     enumeration: str = ""
     codec: tuple[Stage, ...] = ()
@@ -288,6 +297,31 @@ class RecordField(_Node, frozen=True):
     exact: bool = False
     unit: str = ""
     doc: str = ""
+
+    def resolve(self, labels: tuple[str, ...], codecs: Codecs) -> Field:
+        """Return the field with its type split and its defaults filled in.
+
+        Parameters
+        ----------
+        labels : tuple of str
+            Names of the values of its enumeration.
+        codecs : Codecs
+            The defaults.
+        """
+        row, num_components = parse_type(self.type)
+        quanta_per_unit = self.quanta_per_unit or codecs.quantise.quanta_per_unit
+        return Field(
+            name=self.name,
+            type=row.name,
+            group=self.group,
+            num_components=num_components,
+            enumeration=self.enumeration,
+            labels=labels,
+            chain=self.codec or codecs.defaults.of(self.type),
+            quanta_per_unit=quanta_per_unit if row.is_float and not self.exact else 0,
+            unit=self.unit,
+            doc=self.doc,
+        )
 
 
 class Record(_Node, frozen=True):

@@ -13,7 +13,8 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from cmeta.errors import SchemaError
-from cmeta.schema.language import FIELD_TYPES, FORMAT_KEYS, Document, Enumeration, Format, Stage
+from cmeta.schema.language import FORMAT_KEYS, Document, Enumeration, Format
+from cmeta.schema.types import TYPE_NAMES, Stage
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ def _explain(message: str, path: str, data: Any, into: type[Any]) -> str:
     expected, _, got = message.replace("`", "").partition(", got ")
     found = _lookup(data, path, got or "this")
     if path.endswith(".type") and found.startswith("'"):
-        return f"found {found}, expected {FIELD_TYPES}"
+        return f"found {found}, expected {TYPE_NAMES}"
     if message.startswith("Invalid enum value"):
         return f"found {found}, expected one of: {', '.join(get_args(Stage))}"
     if "matching regex" in message:

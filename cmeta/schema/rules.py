@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cmeta.errors import SchemaError
-from cmeta.schema.language import Document, Enumeration, Format, RecordField, Stage
-from cmeta.schema.types import default_chain
+from cmeta.schema.language import Document, Enumeration, Format, RecordField
+from cmeta.schema.types import FieldType, Stage, parse_type
 
 Fail = Callable[[str, str], SchemaError]
 
@@ -110,59 +110,57 @@ def _check_leading_fields(document: Document, fail: Fail) -> None:
 
 def _check_field(field: RecordField, key: str, document: Document, fmt: Format, fail: Fail) -> None:
     _check_name(field.name, f"{key}.name", fmt, fail)
-    scalar, _, size = field.type.rstrip("]").partition("[")
-    if size and int(size) > fmt.limits.vector_max:
+    row, num_components = parse_type(field.type)
+    if num_components > fmt.limits.vector_max:
         most = fmt.limits.vector_max
         raise fail(f"{key}.type", f"found {field.type!r}, expected at most {most} components")
     if not field.group and "." in field.name:
         raise fail(f"{key}.name", f"found {field.name!r}, expected a name without a dot")
     if field.group and field.group not in {g.name for g in document.record.groups}:
         raise fail(f"{key}.group", f"found {field.group!r}, expected a group of record.groups")
-    _check_enumeration_of(field, scalar, key, document, fail)
-    if scalar == "config" and field.group:
+    _check_enumeration_of(field, row, key, document, fail)
+    if row.kind == "config" and field.group:
         raise fail(f"{key}.group", f"found {field.group!r}, expected a config outside all groups")
     if len(field.unit.encode(errors="replace")) > fmt.limits.name_bytes_max:
         raise fail(f"{key}.unit", f"found a unit beyond {fmt.limits.name_bytes_max} bytes")
-    _check_quantum(field, scalar, key, fmt, fail)
-    _check_chain(field, scalar, key, fmt, fail)
+    _check_quantum(field, row, key, fmt, fail)
+    _check_chain(field, key, fmt, fail)
 
 
 def _check_enumeration_of(
-    field: RecordField, scalar: str, key: str, document: Document, fail: Fail
+    field: RecordField, row: FieldType, key: str, document: Document, fail: Fail
 ) -> None:
-    if scalar == "enum" and field.enumeration not in document.enumerations:
+    if row.kind == "enum" and field.enumeration not in document.enumerations:
         known = ", ".join(document.enumerations)
         raise fail(f"{key}.enumeration", f"found {field.enumeration!r}, expected one of: {known}")
-    if scalar != "enum" and field.enumeration:
+    if row.kind != "enum" and field.enumeration:
         raise fail(
             f"{key}.enumeration", f"found one on a {field.type}, expected it on an enum only"
         )
 
 
-def _check_quantum(field: RecordField, scalar: str, key: str, fmt: Format, fail: Fail) -> None:
-    is_float = scalar in ("f32", "f64")
-    if field.exact and not is_float:
+def _check_quantum(field: RecordField, row: FieldType, key: str, fmt: Format, fail: Fail) -> None:
+    if field.exact and not row.is_float:
         raise fail(f"{key}.exact", f"found it on a {field.type}, expected it on a float only")
     if field.quanta_per_unit is None:
         return
-    if not is_float:
+    if not row.is_float:
         raise fail(f"{key}.quanta_per_unit", f"found it on a {field.type}, expected a float")
     if field.exact:
         raise fail(f"{key}.quanta_per_unit", "found it beside exact = true, expected one of them")
-    limits = fmt.limits
-    most = limits.quanta_per_unit_max_f32 if scalar == "f32" else limits.quanta_per_unit_max_f64
+    most = getattr(fmt.limits, f"quanta_per_unit_max_{row.name}")
     if not 1 <= field.quanta_per_unit <= most:
         raise fail(
             f"{key}.quanta_per_unit",
-            f"found {field.quanta_per_unit}, expected 1 to {most} for {scalar}; "
+            f"found {field.quanta_per_unit}, expected 1 to {most} for {row.name}; "
             "for a finer step take exact = true",
         )
 
 
-def _check_chain(field: RecordField, scalar: str, key: str, fmt: Format, fail: Fail) -> None:
+def _check_chain(field: RecordField, key: str, fmt: Format, fail: Fail) -> None:
     """A chain keeps the order of the default; only palette and split may be left out."""
     leading = _LEADING.get(field.name) if not field.group else None
-    order = leading[2] if leading else default_chain(scalar, fmt.codecs)
+    order = leading[2] if leading else fmt.codecs.defaults.of(field.type)
     required = set(order) - {"palette", "split"}
     chain = field.codec or order
     kept = tuple(stage for stage in order if stage in chain)
@@ -192,8 +190,7 @@ def _check_size(document: Document, fmt: Format, fail: Fail) -> None:
     if not limits.batch_records_min <= records <= limits.batch_records_max:
         low, high = limits.batch_records_min, limits.batch_records_max
         raise fail("record.batch_records", f"found {records}, expected {low} to {high}")
-    sizes = [f.type.rstrip("]").partition("[")[2] for f in document.record.fields]
-    columns = sum(int(size or 1) for size in sizes)
+    columns = sum(parse_type(f.type)[1] or 1 for f in document.record.fields)
     if columns > limits.columns_max:
         most = limits.columns_max
         raise fail("record.fields", f"found {columns} columns, expected at most {most}")

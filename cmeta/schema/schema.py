@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,23 @@ from cmeta.schema.load import (
     shipped_format,
     shipped_path,
 )
-from cmeta.schema.types import Field, default_chain, resolve, undeclared
+from cmeta.schema.types import Field
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Schema:
     """What a file records: its fields, enumerations and size of a batch.
 
     Equal schemas have equal bytes in a file (`Schema.embedded`); documentation does not count.
+
+    Attributes
+    ----------
+    document : Document
+        The schema file as it was written.
+    format : Format
+        What the format version fixes.
+    source : str
+        The file, or another name of where the schema came from.
 
     Examples
     --------
@@ -40,20 +51,16 @@ class Schema:
     ('dream', 'train', 'validate', 'test')
     """
 
-    def __init__(self, document: Document, format_: Format, source: str = "schema") -> None:
-        rules.check(document, format_, source)
-        vars(self).update(_document=document, _format=format_, _source=source)
+    document: Document
+    format: Format
+    source: str = "schema"
+
+    def __post_init__(self) -> None:
+        rules.check(self.document, self.format, self.source)
         try:
             _ = self.embedded
         except EncodeError as err:
-            raise SchemaError(f"found {err}", source=source) from err
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a schema is frozen; derive another one, for {name!r} too")
-
-    _document: Document
-    _format: Format
-    _source: str
+            raise SchemaError(f"found {err}", source=self.source) from err
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Schema:
@@ -109,24 +116,14 @@ class Schema:
     # ---------------------------------------------------------------------------- what it says
 
     @property
-    def format(self) -> Format:
-        """What the format version fixes."""
-        return self._format
-
-    @property
-    def document(self) -> Document:
-        """The schema file as it was written."""
-        return self._document
-
-    @property
     def batch_records(self) -> int:
         """Records of a full batch."""
-        return self._document.record.batch_records
+        return self.document.record.batch_records
 
     @cached_property
     def enumerations(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the values by enumeration; a value's code is its place."""
-        return {n: rules.value_names(e) for n, e in self._document.enumerations.items()}
+        return {n: rules.value_names(e) for n, e in self.document.enumerations.items()}
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -137,19 +134,19 @@ class Schema:
     def fields(self) -> tuple[Field, ...]:
         """The declared fields, in their order."""
         return tuple(
-            resolve(f, self.enumerations.get(f.enumeration, ()), self._format.codecs)
-            for f in self._document.record.fields
+            f.resolve(self.enumerations.get(f.enumeration, ()), self.format.codecs)
+            for f in self.document.record.fields
         )
 
     @cached_property
     def open_group(self) -> str | None:
         """The group that takes undeclared names, if there is one."""
-        return next((g.name for g in self._document.record.groups if g.open), None)
+        return next((g.name for g in self.document.record.groups if g.open), None)
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """Names of the groups."""
-        return tuple(g.name for g in self._document.record.groups)
+        return tuple(g.name for g in self.document.record.groups)
 
     @cached_property
     def num_columns(self) -> int:
@@ -205,7 +202,7 @@ class Schema:
         """
         if self.open_group is None:
             raise self.unknown_field(str(name))
-        most = self._format.limits.name_bytes_max
+        most = self.format.limits.name_bytes_max
         if not isinstance(name, str):
             raise EncodeError(f"metric {name!r}: a {type(name).__name__}, expected a string")
         try:
@@ -214,7 +211,7 @@ class Schema:
             raise EncodeError(f"metric {name!r}: not a name that UTF-8 can encode") from err
         if not 1 <= length <= most:
             raise EncodeError(f"metric {name!r}: a name of {length} bytes, expected 1 to {most}")
-        return undeclared(name, self.open_group, self._format.codecs)
+        return self.format.codecs.undeclared(name, self.open_group)
 
     def unknown_field(self, path: str) -> EncodeError:
         """Return the error for a field that the schema does not take."""
@@ -228,7 +225,7 @@ class Schema:
     def embedded(self) -> bytes:
         """The body of the SCHEMA block: canonical JSON, without documentation and defaults."""
         return canonical_json.dumps(
-            _strip(self._document, self._format), self._format.limits, "schema"
+            _strip(self.document, self.format), self.format.limits, "schema"
         )
 
     def __eq__(self, other: object) -> bool:
@@ -270,7 +267,7 @@ class Schema:
             default = {"type": "f64" if entry.get("exact") else "f32"}
             plain = {"name": name, "group": self.open_group} | default | entry
             added.append(convert(plain, RecordField, f"metric {name!r}"))
-        record = self._document.record
+        record = self.document.record
         return self._derive(record=replace(record, fields=(*record.fields, *added)))
 
     def with_options(self, path: str, **options: Any) -> Schema:
@@ -297,12 +294,12 @@ class Schema:
             known = ", ".join(self._by_path)
             raise SchemaError(f"found no field {path!r}, expected one of: {known}", key=path)
         place = list(self._by_path).index(path)
-        fields = list(self._document.record.fields)
+        fields = list(self.document.record.fields)
         plain = msgspec.to_builtins(fields[place]) | options
         if plain.get("exact"):
             plain.pop("quanta_per_unit", None)
         fields[place] = convert(plain, RecordField, f"field {path!r}")
-        return self._derive(record=replace(self._document.record, fields=tuple(fields)))
+        return self._derive(record=replace(self.document.record, fields=tuple(fields)))
 
     def with_phases(self, *names: str) -> Schema:
         """Append phases; the codes of those that exist stay as they are.
@@ -312,9 +309,9 @@ class Schema:
         SchemaError
             A name is taken.
         """
-        phase = self._document.enumerations[rules.PHASE]
+        phase = self.document.enumerations[rules.PHASE]
         longer = replace(phase, values=(*phase.values, *names))
-        return self._derive(enumerations=self._document.enumerations | {rules.PHASE: longer})
+        return self._derive(enumerations=self.document.enumerations | {rules.PHASE: longer})
 
     def with_batch_records(self, batch_records: int) -> Schema:
         """Change the size of a batch.
@@ -326,11 +323,11 @@ class Schema:
         """
         given: Any = batch_records
         number = int(given) if isinstance(given, np.integer) else given
-        return self._derive(record=replace(self._document.record, batch_records=number))
+        return self._derive(record=replace(self.document.record, batch_records=number))
 
     def _derive(self, **changes: Any) -> Schema:
-        plain = msgspec.to_builtins(replace(self._document, **changes))
-        return Schema(convert(plain, Document, self._source), self._format, self._source)
+        plain = msgspec.to_builtins(replace(self.document, **changes))
+        return Schema(convert(plain, Document, self.source), self.format, self.source)
 
 
 @cache
@@ -354,12 +351,11 @@ def _strip(document: Document, format_: Format) -> Any:
 
 
 def _strip_field(field: RecordField, format_: Format) -> RecordField:
-    scalar = field.type.partition("[")[0]
     quanta = field.quanta_per_unit
     return replace(
         field,
         doc="",
-        codec=() if field.codec == default_chain(scalar, format_.codecs) else field.codec,
+        codec=() if field.codec == format_.codecs.defaults.of(field.type) else field.codec,
         quanta_per_unit=None if quanta == format_.codecs.quantise.quanta_per_unit else quanta,
     )
 

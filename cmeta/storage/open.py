@@ -23,7 +23,7 @@ from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 from cmeta.storage.file_state import FileState, file_state, journal_path
 from cmeta.storage.source import FileSource
 
@@ -194,7 +194,7 @@ class OpenFile:
     def fields(self) -> tuple[Field, ...]:
         """All fields: the declared ones, then the undeclared metrics; reads the NAME blocks."""
         group, codecs = self.schema.open_group or "", self.schema.format.codecs
-        return (*self.schema.fields, *(undeclared(name, group, codecs) for name in self.names))
+        return (*self.schema.fields, *(codecs.undeclared(name, group) for name in self.names))
 
     def batch(self, ordinal: int) -> AnyBatch:
         """Read one batch and check its CRC and directory; or take it from the journal."""

@@ -12,7 +12,7 @@ from cmeta.aliases import Array
 from cmeta.records.record import CycleRecord
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 from cmeta.testing import values
 from cmeta.testing.forms import to_bytes, to_records
 from cmeta.testing.schemas import names, schemas
@@ -148,7 +148,7 @@ def _others(draw: Draw, schema: Schema) -> list[Field]:
     group = schema.open_group
     if group is None:
         return chosen
-    more = [undeclared(name, group, schema.format.codecs) for name in draw(_UNDECLARED)]
+    more = [schema.format.codecs.undeclared(name, group) for name in draw(_UNDECLARED)]
     return chosen + [field for field in more if field.path not in schema]
 
 

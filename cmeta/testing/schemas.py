@@ -11,12 +11,12 @@ from cmeta.schema.language import Document
 from cmeta.schema.load import convert, shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.schema.types import default_chain
+from cmeta.schema.types import FIELD_TYPES
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-_INTEGERS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "bool")
-_FLOATS = ("f32", "f64")
+_FLOATS = tuple(name for name, row in FIELD_TYPES.items() if row.is_float)
+_INTEGERS = tuple(n for n, row in FIELD_TYPES.items() if row.has_vectors and not row.is_float)
 _FAMILIAR = ("loss_value", "coherence", "step", "epoch", "seed_state", "tensor_signature")
 _OPTIONAL_STAGES = ("palette", "split")
 
@@ -144,7 +144,7 @@ def _fields(
         field["type"] = f"{scalar}[{size}]" if size else scalar
     if scalar in _FLOATS:
         field |= draw(_float_options(scalar))
-    chain = default_chain(scalar, shipped_format().codecs)
+    chain = shipped_format().codecs.defaults.of(scalar)
     left_out = draw(st.sets(st.sampled_from(_OPTIONAL_STAGES)))
     if left_out or draw(st.booleans()):
         field["codec"] = [stage for stage in chain if stage not in left_out]
@@ -157,7 +157,7 @@ def _fields(
 def _float_options(draw: Draw, scalar: str) -> dict[str, Any]:
     """Draw how a float is quantised."""
     limits = shipped_format().limits
-    most = limits.quanta_per_unit_max_f32 if scalar == "f32" else limits.quanta_per_unit_max_f64
+    most = getattr(limits, f"quanta_per_unit_max_{scalar}")
     way = draw(st.sampled_from(["default", "exact", "quanta", "power"]))
     options: dict[str, Any] = {"type": scalar}
     if way == "exact":

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from cmeta import default_schema
-from cmeta.format.column import Cells, Phases, State
+from cmeta.format.column import Phases, Records, encode_column
 from cmeta.format.grammar import grammar_of
-from cmeta.format.stages import classes
+from cmeta.records.chunk import Column
 from cmeta.schema.load import shipped_format
-from cmeta.schema.types import undeclared
 
 GRAMMAR = grammar_of(shipped_format())
 
@@ -18,7 +17,7 @@ GRAMMAR = grammar_of(shipped_format())
 def field_of(what):
     """Return a field: a declared one by its path, an undeclared one, or one with these options."""
     if what == "undeclared":
-        return undeclared("x", "metrics", shipped_format().codecs)
+        return shipped_format().codecs.undeclared("x", "metrics")
     if isinstance(what, str):
         return default_schema()[what]
     return default_schema().with_metrics(x=what)["metrics.x"]
@@ -31,7 +30,7 @@ def facts():
 
 
 @pytest.fixture
-def build(facts):
+def build():
     """Return the bytes of a column as hex."""
 
     def build_column(what, values, *, phases=None, present=None):
@@ -39,10 +38,7 @@ def build(facts):
         values = np.asarray(values, field.dtype.newbyteorder("="))
         codes = np.zeros(len(values), np.uint8) if phases is None else np.uint8(phases)
         mask = None if present is None else np.asarray(present, bool)
-        found = classes.encode(values, mask, facts.classes)
-        finite = values if found is None else values[found == facts.classes.value]
-        state = State(len(values), Phases(codes))
-        return GRAMMAR.column(field).build(Cells(finite, found), state=state).hex()
+        return encode_column(GRAMMAR.column(field), Column(values, mask), Phases(codes)).hex()
 
     return build_column
 
@@ -54,8 +50,8 @@ def parse():
     def parse_column(what, data, num_values, *, phases=None):
         codes = np.zeros(num_values, np.uint8) if phases is None else np.uint8(phases)
         stream = io.BytesIO(bytes.fromhex(data))
-        state = State(num_values, Phases(codes))
-        cells = GRAMMAR.column(field_of(what)).parse_stream(stream, state=state)
+        records = Records(num_values, Phases(codes))
+        cells = GRAMMAR.column(field_of(what))._parse(stream, records, "")
         classes = None if cells.classes is None else cells.classes.tolist()
         return cells.finite.tolist(), classes, stream.tell()
 

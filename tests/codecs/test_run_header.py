@@ -3,8 +3,8 @@
 import pytest
 
 from cmeta import CorruptError, TruncatedError
-from cmeta.format.stages import run_header
-from cmeta.format.stages.run_header import RunHeader
+from cmeta.format.stages import runs
+from cmeta.format.stages.runs import RunHeader
 
 # form, base, divisor, step, sparse count (None: dense); bytes. The word is, from bit 0 on:
 # form 2 bits, sparse 1, then the width codes of base, divisor - 1, step, count, 3 bits each.
@@ -31,8 +31,8 @@ HEADERS = {
 
 @pytest.mark.parametrize(("header", "data"), HEADERS.values(), ids=HEADERS)
 def test_headers(facts, header, data):
-    assert run_header.build(RunHeader(*header), facts.rice).hex() == data
-    found, end = run_header.parse(bytes.fromhex("ff" + data + "ff"), 1, facts.rice)
+    assert runs.encode_header(RunHeader(*header), facts.rice).hex() == data
+    found, end = runs.decode_header(bytes.fromhex("ff" + data + "ff"), 1, facts.rice)
     assert found == header
     assert end == 1 + len(data) // 2
 
@@ -41,7 +41,7 @@ def test_headers(facts, header, data):
 def test_every_byte_is_needed(facts, header, data):
     for length in range(len(data) // 2):
         with pytest.raises(TruncatedError, match="a run header is cut off") as caught:
-            run_header.parse(bytes.fromhex(data[: 2 * length]), 0, facts.rice)
+            runs.decode_header(bytes.fromhex(data[: 2 * length]), 0, facts.rice)
         assert caught.value.offset == length
 
 
@@ -69,6 +69,6 @@ CORRUPT = {
 @pytest.mark.parametrize(("data", "words", "offset"), CORRUPT.values(), ids=CORRUPT)
 def test_corrupt_headers(facts, data, words, offset):
     with pytest.raises(CorruptError) as caught:
-        run_header.parse(bytes.fromhex("ffff" + data), 2, facts.rice)
+        runs.decode_header(bytes.fromhex("ffff" + data), 2, facts.rice)
     assert words in caught.value.message
     assert caught.value.offset == 2 + offset

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmeta.format.stages import bits, classes, delta, palette, rice, run_header, sparse, split
+from cmeta.format.stages import bits, classes, delta, palette, rice, runs, sparse, split
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
 from cmeta.testing import values
@@ -56,7 +56,7 @@ def test_zigzag_and_the_number_of_bits(found):
     assert bits.unzigzag(folded).tolist() == found.tolist()
     assert bits.bit_length(folded).tolist() == [v.bit_length() for v in folded.tolist()]
     for value in found.tolist():
-        assert run_header.unzigzag(run_header.zigzag(value)) == value
+        assert runs.unzigzag(runs.zigzag(value)) == value
 
 
 @more(8)
@@ -161,15 +161,15 @@ def test_classes(size, data):
 def test_run_headers(form, data):
     wide = st.integers(0, 64).flatmap(lambda b: st.integers(0, 2**b - 1))
     signed = wide.map(lambda v: (v >> 1) ^ -(v & 1))
-    header = run_header.RunHeader(
+    header = runs.RunHeader(
         form,
         data.draw(signed),
         data.draw(wide.filter(lambda v: v < 2**64 - 1)) + 1,
         data.draw(signed) if delta.HAS_STEP[form] else 0,
         data.draw(st.none() | st.integers(0, 2**32)),
     )
-    built = run_header.build(header, CODECS.rice)
+    built = runs.encode_header(header, CODECS.rice)
     before = data.draw(st.binary(max_size=3))
-    parsed, end = run_header.parse(before + built + b"\xff", len(before), CODECS.rice)
+    parsed, end = runs.decode_header(before + built + b"\xff", len(before), CODECS.rice)
     assert parsed == header
     assert end == len(before) + len(built)

@@ -1,14 +1,12 @@
 """Columns by the library, for comparing with the plain ones."""
 
-import io
 import warnings
 
 import numpy as np
 
-import cmeta
-from cmeta.format.column import Cells, Phases, State
+from cmeta.format.column import Phases, decode_column, encode_column
 from cmeta.format.grammar import grammar_of
-from cmeta.format.stages import classes
+from cmeta.records.chunk import Column
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
 
@@ -29,23 +27,15 @@ def build(field, values, phases, present=None):
     """Return the bytes of a column, by the library."""
     values = np.asarray(values, field.dtype.newbyteorder("="))
     mask = None if present is None or all(present) else np.array(present, bool)
-    codes = classes.encode(values, mask, CODECS.classes)
-    finite = values if codes is None else values[codes == CODECS.classes.value]
-    state = State(len(values), Phases(np.array(phases, np.uint8)))
-    return grammar_of(FORMAT).column(field).build(Cells(finite, codes), state=state)
+    phases = Phases(np.array(phases, np.uint8))
+    return encode_column(grammar_of(FORMAT).column(field), Column(values, mask), phases)
 
 
 def parse(field, data, phases):
-    """Return the cells of a column, by the library, and how many bytes they took."""
-    stream = io.BytesIO(data)
-    state = State(len(phases), Phases(np.array(phases, np.uint8)))
+    """Return the cells of a column, by the library."""
+    phases = Phases(np.array(phases, np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cells = grammar_of(FORMAT).column(field).parse_stream(stream, state=state)
-    if stream.tell() != len(data):
-        raise cmeta.CorruptError("bytes behind the last quotient")
-    if cells.classes is None:
-        return cells.finite.tolist(), stream.tell()
-    values, present = classes.decode(cells.classes, cells.finite, 0, CODECS.classes)
-    pairs = zip(values.tolist(), present.tolist(), strict=True)
-    return [value if there else None for value, there in pairs], stream.tell()
+        column = decode_column(grammar_of(FORMAT).column(field), data, len(phases.codes), phases, 0)
+    pairs = zip(column.values.tolist(), column.mask().tolist(), strict=True)
+    return [value if is_present else None for value, is_present in pairs]

@@ -13,13 +13,14 @@ import pytest
 
 from cmeta.format import planner
 from cmeta.format.checksum import Checksum
-from cmeta.format.column import Cells, Phases, State
+from cmeta.format.column import Phases, encode_column
 from cmeta.format.grammar import grammar_of
-from cmeta.format.stages import classes, delta, fixed_point, lossless, palette, rice, run_header
+from cmeta.format.stages import classes, delta, fixed_point, lossless, palette, rice, runs
 from cmeta.format.stages import sparse as sparse_stage
 from cmeta.format.stages.bits import pack_fields, pack_unary
-from cmeta.format.stages.run_header import RunHeader
+from cmeta.format.stages.runs import RunHeader
 from cmeta.format.stages.split import order_of
+from cmeta.records.chunk import Column
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
@@ -90,7 +91,7 @@ def check_class(example):
     parts = ("flags", "class_stream", "integer_stream")
     column = hex_bytes("".join(example[part] for part in parts))
     field = Field("x", example["type"], chain=CODECS.defaults.float, quanta_per_unit=QUANTA)
-    assert build(field, values[codes == 0], len(cells), codes) == column
+    assert build(field, values, present) == column
     plain = plain_writer.column(
         cells, example["type"], [0] * len(cells), field.chain, quanta=QUANTA
     )
@@ -113,7 +114,7 @@ def check_lossless(example):
     assert (mode, integers.tolist()) == (example["mode"], example["integers"])
     field = Field("x", example["type"], chain=CODECS.defaults.float)
     column = hex_bytes(example["column"])
-    assert build(field, values, len(values)) == column
+    assert build(field, values) == column
     chain = CODECS.defaults.float
     assert plain_writer.column(values.tolist(), example["type"], [0] * len(values), chain) == column
 
@@ -140,7 +141,7 @@ def check_stream(example):
     phases = example.get("phases", [0] * len(integers))
     field = Field("x", "i64", chain=CODECS.defaults.integer)
     column = hex_bytes(example["flags"] + example["integer_stream"])
-    assert build(field, np.array(integers), len(integers), phases=phases) == column
+    assert build(field, np.array(integers), phases=phases) == column
     assert plain_writer.column(integers, "i64", phases, field.chain) == column
 
 
@@ -150,7 +151,7 @@ def check_delta(example):
     assert found._replace(residuals=found.residuals.tolist())._asdict() == said
     assert delta.decode(found).tolist() == example["run"]
     header = RunHeader(found.form, found.base, found.divisor, found.step, None)
-    assert run_header.build(header, CODECS.rice) == hex_bytes(example["run_header"])
+    assert runs.encode_header(header, CODECS.rice) == hex_bytes(example["run_header"])
 
 
 def check_sparse(example):
@@ -200,10 +201,9 @@ def test_bit_strings_begin_with_the_lowest_bit():
     assert pack_unary(np.uint64([1, 1, 1])) == hex_bytes("2a")
 
 
-def build(field, finite, num_records, codes=None, phases=None):
-    phases = np.array(phases or [0] * num_records, np.uint8)
-    state = State(num_records, Phases(phases))
-    return grammar_of(FORMAT).column(field).build(Cells(finite, codes), state=state)
+def build(field, values, present=None, phases=None):
+    phases = Phases(np.array(phases or [0] * len(values), np.uint8))
+    return encode_column(grammar_of(FORMAT).column(field), Column(values, present), phases)
 
 
 def dtype_of(example):

@@ -13,13 +13,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from cmeta.format.block import Block, walk
-from cmeta.format.column import Phases, State
+from cmeta.format.column import Phases, decode_column
 from cmeta.format.grammar import Grammar, Layout
 from cmeta.format.source import BytesSource
 from cmeta.schema.language import LayoutField
 from cmeta.schema.rules import PHASE
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field, undeclared
+from cmeta.schema.types import Field
 from tools.specgen.column import explain_column
 from tools.specgen.layouts import size_of
 from tools.specgen.markdown import hex_integer
@@ -124,14 +124,13 @@ class _Explainer:
         }
         num_records = int(body["records_count"])
         field, _, piece = pieces[PHASE]
-        state = State(num_records)
-        phases = Phases(self._grammar.column(field).parse(piece, state=state).finite)
+        codec = self._grammar.column(field)
+        phases = Phases(decode_column(codec, piece, num_records, None, 0).values)
         for label, (field, at, piece) in pieces.items():
             if not piece:
                 continue
-            state = State(num_records, phases)
-            cells = self._grammar.column(field).parse(piece, state=state)
-            for element in explain_column(piece, cells, phases, self._format.codecs):
+            column = decode_column(self._grammar.column(field), piece, num_records, phases, 0)
+            for element in explain_column(piece, column, phases, self._format.codecs):
                 yield Row(at, element.data, f"{path}.{label}.{element.path}", element.value)
                 at += len(element.data)
 
@@ -143,8 +142,7 @@ class _Explainer:
             else:
                 yield field.path, field
         for number in name_numbers:
-            group, codecs = self._schema.open_group or "", self._format.codecs
-            field = undeclared(self._names[number], group, codecs)
+            field = self._schema.metric(self._names[number])
             yield field.path, field
 
 

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmeta.format.column import Cells, Phases, State
+from cmeta.format.column import Phases, run_lengths
 from cmeta.format.planner import COUNT_BITS
-from cmeta.format.stages import delta, run_header
+from cmeta.format.stages import classes, delta, runs
 from cmeta.format.stages.bits import BitFields, unpack_fields, unpack_unary
 from cmeta.format.stages.rice import block_sizes
-from cmeta.format.stages.run_header import RunHeader
+from cmeta.format.stages.runs import RunHeader
+from cmeta.format.stages.split import SplitOrder
+from cmeta.records.chunk import Column
 from cmeta.schema.language import Codecs
 
 _SHOWN = 8
@@ -26,15 +28,15 @@ class Element(NamedTuple):
     value: str
 
 
-def explain_column(data: bytes, cells: Cells, phases: Phases, codecs: Codecs) -> list[Element]:
+def explain_column(data: bytes, column: Column, phases: Phases, codecs: Codecs) -> list[Element]:
     """Return the elements of the valid column at the beginning of `data`.
 
     Parameters
     ----------
     data : bytes
         May go on behind the column.
-    cells : Cells
-        What the column holds.
+    column : Column
+        What it decodes to.
     phases : Phases
         Of the batch's records.
     codecs : Codecs
@@ -42,13 +44,11 @@ def explain_column(data: bytes, cells: Cells, phases: Phases, codecs: Codecs) ->
     """
     explainer = _Explainer(data, codecs)
     flags = explainer.flags("flags")
-    num_values = len(phases.codes)
-    if cells.classes is not None:
-        inner = explainer.flags("classes.flags")
-        explainer.stream(State(num_values, phases, inner), "classes.")
-        num_values = len(cells.finite)
-        phases = phases.restrict(cells.classes == codecs.classes.value)
-    explainer.stream(State(num_values, phases, flags), "")
+    codes = classes.encode(column.values, column.present, codecs.classes)
+    if codes is not None:
+        explainer.stream(explainer.flags("classes.flags"), phases, "classes.")
+        phases = phases.restrict(codes == codecs.classes.value)
+    explainer.stream(flags, phases, "")
     return explainer.elements
 
 
@@ -67,17 +67,18 @@ class _Explainer:
         self._take(len(word), path, _said(flags) or "none")
         return flags
 
-    def stream(self, state: State, path: str) -> None:
-        """Take an integer stream."""
+    def stream(self, flags: Mapping[str, int], phases: Phases, path: str) -> None:
+        """Take the integer stream of the values of some records."""
         rice = self._codecs.rice
-        if state.flags["palette"]:
+        num_entries = 0
+        if flags["palette"]:
             size = COUNT_BITS[self._codecs.palette.count] // 8
-            count = int.from_bytes(self._data[self._at : self._at + size], "little")
-            state.num_entries = count
-            self._take(size, f"{path}palette_count", str(count))
+            num_entries = int.from_bytes(self._data[self._at : self._at + size], "little")
+            self._take(size, f"{path}palette_count", str(num_entries))
+        order: SplitOrder | None = phases.order if flags["split"] else None
         lengths: list[int] = []
-        for number, length in enumerate(state.run_lengths()):
-            header, _ = run_header.parse(self._data, self._at, rice)
+        for number, length in enumerate(run_lengths(num_entries, order, len(phases.codes))):
+            header, _ = runs.decode_header(self._data, self._at, rice)
             self._header(header, f"{path}run[{number}]", length)
             num_residuals = length - delta.NUM_HEADS[header.form]
             lengths += [num_residuals] if header.num_nonzero is None else [header.num_nonzero] * 2

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from cmeta.schema.language import RecordField
-from cmeta.schema.types import Field, default_chain, resolve
+from cmeta.schema.types import FIELD_TYPES, Field
 from tools.specgen.facts import Facts
 from tools.specgen.markdown import code, table
-
-_SIGNED = "its value"
-_KINDS = {
-    "u8 u16 u32": ("unsigned integer", _SIGNED),
-    "u64": ("unsigned integer", "its 64 bits, read as a signed integer"),
-    "i8 i16 i32 i64": ("signed integer", _SIGNED),
-    "f32": ("IEEE 754 binary32", "by the stage quantise"),
-    "f64": ("IEEE 754 binary64", "by the stage quantise"),
-    "bool": ("false or true", "0 or 1"),
-    "enum": ("a value of an enumeration", "its code: its place in the list, from 0"),
-    "config": ("a configuration", "the number of its CONFIG block"),
-}
-SCALARS = tuple(name for names in _KINDS for name in names.split())
 
 
 def types(facts: Facts) -> str:
     """Return the types that a field of a record may have."""
     rows = [
-        [code(name), _size(name, facts), meaning, mapping]
-        for names, (meaning, mapping) in _KINDS.items()
-        for name in names.split()
+        [code(name), row.dtype.itemsize, row.meaning, row.as_integer]
+        for name, row in FIELD_TYPES.items()
     ]
     return table(["Type", "Bytes", "Meaning", "Integer in a column"], rows)
-
-
-def _size(name: str, facts: Facts) -> int:
-    field = resolve(RecordField(name="x", type=name), (), facts.format.codecs)
-    return field.dtype.itemsize
 
 
 def default_record(facts: Facts) -> str:
@@ -78,7 +58,7 @@ def _quantum(field: Field) -> str:
 
 def _chain(field: Field, facts: Facts) -> str:
     """Return a chain that is not the default of its type."""
-    same = field.chain == default_chain(field.type, facts.format.codecs)
+    same = field.chain == facts.format.codecs.defaults.of(field.type)
     return "" if same else ", ".join(field.chain)
 
 
