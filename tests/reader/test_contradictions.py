@@ -75,10 +75,10 @@ BATCHES = {
     "no timestamps": (column(0, ""), CorruptError, f"{B}.timestamp", "absent, expected in every"),
     "no phases": (column(PHASE, ""), CorruptError, f"{B}.phase", "absent, expected in every"),
     "other first timestamps": (
-        batch(first_timestamp=11), CorruptError, f"{B}.timestamp", "10 to 80, but the batch says",
+        batch(first_timestamp=11), CorruptError, f"{B}.timestamp", "10 to 80, expected",
     ),
     "other last timestamps": (
-        batch(last_timestamp=79), CorruptError, f"{B}.timestamp", "10 to 80, but the batch says",
+        batch(last_timestamp=79), CorruptError, f"{B}.timestamp", "10 to 80, expected",
     ),
     "a vector that lacks a component": (
         column(SIGNATURE + 1, ""), CorruptError, f"{B}.tensor_signature", "absent in part",

@@ -229,10 +229,7 @@ def values_of(column: SourceColumn, field: Field) -> Array:
     column = parsed_numbers(column)
     if field.is_float:
         return _floats(column)
-    if field.type == "bool":
-        return _integers(column, 0, 1).astype(bool)
-    limits: Any = np.iinfo(field.dtype.name)
-    return _integers(column, int(limits.min), int(limits.max)).astype(limits.dtype)
+    return _integers(column, *field.limits).astype(field.dtype.newbyteorder("="))
 
 
 def parsed_numbers(column: SourceColumn) -> SourceColumn:
