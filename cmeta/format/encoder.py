@@ -29,6 +29,8 @@ class Progress:
         Length of the file so far.
     crc, running_crc : int
         CRC of the payload so far, and up to the end of the last full batch.
+    last_masked_crc : int
+        Stored CRC of the last block.
     num_records : int
         Records in blocks so far.
     entries : list of tuple
@@ -42,6 +44,7 @@ class Progress:
     offset: int = 0
     crc: int | None = None
     running_crc: int = 0
+    last_masked_crc: int = 0
     num_records: int = 0
     entries: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
     configs: dict[bytes, int] = dataclasses.field(default_factory=dict)
@@ -224,8 +227,8 @@ class Encoder:
 
     def _block(self, name: str, body: bytes, row: tuple[int, int, int] = (0, 0, 0)) -> bytes:
         """Frame a body, and note it for the INDEX."""
-        block = self.grammar.block(name, body)
         progress = self.progress
+        block, progress.last_masked_crc = self.grammar.framed(name, body)
         if name != "INDEX":
             kind, flags = self.grammar.kinds[name], self.grammar.flags_of(name)
             progress.entries.append((kind, flags, 0, row[0], progress.offset, row[1], row[2]))

@@ -285,11 +285,15 @@ class Grammar:
 
     def block(self, name: str, body: bytes) -> bytes:
         """Return a whole block around `body`."""
+        return self.framed(name, body)[0]
+
+    def framed(self, name: str, body: bytes) -> tuple[bytes, int]:
+        """Return a whole block around `body`, and its stored CRC."""
         head = self.frame_head.build(
             {"kind": self.kinds[name], "flags": self.flags_of(name), "len_body": len(body)}
         )
         crc = self.checksum.masked(head, body)
-        return head + body + self.frame_tail.build({"masked_crc": crc})
+        return head + body + self.frame_tail.build({"masked_crc": crc}), crc
 
     def column(self, field: Field) -> ColumnCodec:
         """Return the construct of one column of a field."""

@@ -1,9 +1,8 @@
-"""Recording: `recorder` is its face, `cycle` a cycle with its seed in force.
+"""Recording: from `Recorder.log` to the disk, without losing an acknowledged record.
 
-`draft` checks and types what is logged, `ledger` holds it and writes the journal, `store` is the
-commit protocol, `background` the thread that seals and rotates, `opening` finds out where an
-earlier session stopped. `disk` is all that touches the file system, `lock` keeps a second writer
-out, `ranks` says which process records.
+`recorder` is the public face and `session` a file that is open for writing; `row_builder` checks
+what is logged, `pending` writes it to the journal, `sealer` moves full batches to the main file by
+the protocol of `commit`, and `resume` finds out where an earlier session stopped.
 """
 
 from cmeta.recorder.cycle import Cycle

@@ -1,50 +1,46 @@
-"""A cycle: a seed in force, and one record of everything that is logged within it."""
+"""`Cycle`: a derived seed, and one record of everything that is logged while it lasts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cmeta.records import seeds
 
-if TYPE_CHECKING:
-    from cmeta.recorder.recorder import Recorder
-
 
 class Cycle:
-    """One cycle of a run; a context manager, made by `Recorder.cycle`.
+    """One cycle of a run; a context manager, created by `Recorder.cycle`.
 
     Attributes
     ----------
     seed : int
-        u64; derived from the run's root. In force from entering on.
+        u64; derived from the root of the run. The global generators are seeded with it on entry.
     rng : numpy.random.Generator
-        ``numpy.random.default_rng(seed)``, made when it is first asked for.
+        ``numpy.random.default_rng(seed)``, created when it is first used.
     """
 
     def __init__(
-        self, recorder: Recorder, phase: str, seed: int, index: int, *, seed_globals: bool,
-        stated: Mapping[str, Any],
+        self, seed: int, fields: Mapping[str, Any], *, seed_globals: bool,
+        commit: Callable[[Mapping[str, Any], dict[str, Any]], None], cancel: Callable[[], None],
     ) -> None:  # fmt: skip
-        self.seed, self._index = seed, index
-        self._recorder, self._phase, self._seed_globals = recorder, phase, seed_globals
-        self._stated = dict(stated)
-        self._fields: dict[str, Any] = {}
+        self.seed = seed
+        self._seed_globals, self._commit, self._cancel = seed_globals, commit, cancel
+        self._fields: dict[str, Any] = {"seed_state": seed, **fields}
         self._metrics: dict[str, Any] = {}
         self._rng: np.random.Generator | None = None
 
     @property
     def rng(self) -> np.random.Generator:
-        """The cycle's generator."""
+        """The generator of this cycle."""
         if self._rng is None:
             self._rng = np.random.default_rng(self.seed)
         return self._rng
 
     def log(self, metrics: Mapping[str, Any] | None = None, **fields: Any) -> None:
-        """Note fields and metrics of this cycle; a later value of the same name counts.
+        """Add fields and metrics to the record of this cycle; later values replace earlier ones.
 
         Parameters
         ----------
@@ -59,7 +55,7 @@ class Cycle:
 
     def __enter__(self) -> Cycle:
         if self._seed_globals:
-            seeds.put_in_force(self.seed)
+            seeds.seed_global_generators(self.seed)
         return self
 
     def __exit__(
@@ -67,7 +63,6 @@ class Cycle:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         if kind is not None:
-            self._recorder._release_seed(self._index)
-            return
-        fields = {"seed_state": self.seed, **self._stated, **self._fields}
-        self._recorder.log(self._phase, metrics=self._metrics or None, **fields)
+            self._cancel()
+        else:
+            self._commit(self._metrics, self._fields)

@@ -1,21 +1,32 @@
-"""Where a ledger ends: the journal that it writes, and its last record in there."""
+"""The pending records: those that are not yet in a sealed batch, in memory and in the journal.
+
+- One lock guards them: any thread may append, and the sealer takes from the front.
+- A step takes effect by one assignment, of `state`. Ctrl-C may strike between any two lines; work
+  without that assignment does not count, and the next step removes it (`_repair`).
+- A record is acknowledged when its group has been written after the last one, at an offset that is
+  kept here. Where a write has failed, nothing is ever written after its remains.
+"""
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from cmeta.aliases import U64_MAX
 from cmeta.errors import EncodeError, RecorderError
 from cmeta.format.encoder import order_error
 from cmeta.format.grammar import Grammar
 from cmeta.format.journal import Framer
 from cmeta.format.journal_rows import RowLayout, Tables
-from cmeta.recorder.row_builder import Draft, settle
+from cmeta.recorder.row_builder import Row, fetch_tensors, value_positions
+from cmeta.schema.rules import TIMESTAMP
 from cmeta.storage.disk import File
 
 
@@ -35,21 +46,21 @@ class JournalFile:
         self.defined: dict[str, set[int]] = {"CONFIG": set(), "NAME": set()}
 
 
-class Tail(NamedTuple):
-    """Where the ledger ends.
+class JournalState(NamedTuple):
+    """How far the journal has been written, and the group that is written next.
 
     Attributes
     ----------
     num_records : int
-        Of the whole run, but for the group.
+        Of the whole run, without the group.
     timestamp, phase : int
         Of the last of them.
     offset : int
-        Where the next entry goes in the journal.
+        Of the next entry in the journal.
     num_configs, num_names : int
-        How many configurations and names of the run these records use.
-    group : list of Draft
-        What has been logged but not yet written.
+        Configurations and names of the run that these records use.
+    group : list of Row
+        Records that have been logged but not yet written.
     """
 
     num_records: int
@@ -58,80 +69,85 @@ class Tail(NamedTuple):
     offset: int
     num_configs: int
     num_names: int
-    group: list[Draft]
+    group: list[Row]
 
 
-_MOST = int(np.iinfo(np.uint64).max)
+_new_state = tuple.__new__  # a third of the time of calling the class
 
 
-_new_tail = tuple.__new__  # a third of the time of calling the class
-
-
-class Ledger:
-    """See the module.
+class PendingRecords:
+    """The records that are not yet in a sealed batch.
 
     Parameters
     ----------
     layout : RowLayout
     grammar : Grammar
+    first : int
+        Ordinal of the first pending record.
+    bodies : sequence of bytes
+        Rows of an earlier session; `journal` is assigned when it has been written.
+    tables : Tables
+        Every configuration and name of the run so far.
+    last : tuple of int
+        Timestamp and code of the phase of the last record.
     flush_every : int
         Records of a group.
-    durable : bool
-        Whether a group must be on disk, or in the hands of the system.
+    is_durable : bool
+        Whether a group is acknowledged when it is on disk, or when the system has it.
     max_records : int
-        How many of the newest records to keep for `newest`.
+        The number of newest records to keep for `newest`.
+
+    Attributes
+    ----------
+    bodies : list of bytes
+        Bodies of the rows that have been written; see `written` for those that count.
+    failure : str
+        Why the session has ended, or "".
+    is_torn : bool
+        A write has failed: a new journal must be written.
+    needs_check : bool
+        Recording must look for a reason to wait or to refuse before it goes on.
     """
 
     def __init__(
-        self, layout: RowLayout, grammar: Grammar, *, flush_every: int, durable: bool,
+        self, layout: RowLayout, grammar: Grammar, first: int, bodies: Sequence[bytes],
+        tables: Tables, last: tuple[int, int], *, flush_every: int, is_durable: bool,
         max_records: int,
     ) -> None:  # fmt: skip
         self._layout, self._grammar = layout, grammar
-        self._flush_every, self.durable = flush_every, durable
-        self._most_records = layout.schema.format.limits.records_count_max
+        self._flush_every, self.is_durable = flush_every, is_durable
+        schema = layout.schema
+        self._most_records = schema.format.limits.records_count_max
+        positions, config = value_positions(schema), schema.config_field
+        self._timestamp_position = positions[TIMESTAMP]
+        self._config_position = positions[config.path] if config else -1  # never used without one
         head = grammar.journal_frame.upto("body")
         self._entry = struct.Struct("<" + head.codes + layout.codes)
         self._len_head = head.size
-        self._len_fixed = layout.len_fixed
-        self._len_present = layout.len_present
+        self._len_fixed, self._len_present = layout.len_fixed, layout.len_present
         self._row_kind = grammar.format.journal.kinds["ROW"].kind
         self._metric = struct.Struct("<" + layout.entry_codes)
         self.lock = threading.Lock()
-        self.tables = Tables()
-        self._config_numbers: dict[bytes, int] = {}
-        self._name_numbers: dict[str, int] = {}
-        self.rows: list[bytes] = []
-        self.first = 0  # ordinal of rows[0]
-        self._newest: deque[tuple[int, bytes]] = deque(maxlen=max_records)
-        self.journal: JournalFile | None = None
-        self.tail = Tail(0, 0, 0, 0, 0, 0, [])
-        self.refusal: RecorderError | None = None  # why nothing is taken any more
-        self._is_midway = False  # a flush has begun: the one before was interrupted if it still is
-        self.is_torn = False  # a write failed: the journal must be begun anew
-        self.is_ended = False  # nothing is taken any more: closed, or in a forked child
-        self.is_troubled = False  # what recording looks at first: any of these
-        self.timestamp_place = self.config_place = 0  # in the list of values
-
-    def begin(
-        self, first: int, bodies: Sequence[bytes], tables: Tables, last: tuple[int, int]
-    ) -> None:
-        """Begin with the rows of an earlier session; the journal comes later."""
-        self.first, self.rows, self.tables = first, list(bodies), tables
+        self.first, self.bodies, self.tables = first, list(bodies), tables
         self._config_numbers = {body: number for number, body in tables.configs.items()}
         self._name_numbers = {name: number for number, name in tables.names.items()}
-        self._newest.extend(enumerate(self.rows, first))
-        num = first + len(self.rows)
-        self.tail = Tail(num, *last, 0, len(tables.configs), len(tables.names), [])
+        self._newest = deque(enumerate(self.bodies, first), maxlen=max_records)
+        num = first + len(self.bodies)
+        self.state = JournalState(num, *last, 0, len(tables.configs), len(tables.names), [])
+        self.journal: JournalFile | None = None
+        self.failure = ""
+        self._is_flushing = False  # still true when the next flush begins: it was interrupted
+        self.is_torn = self._has_ended = self.needs_check = False
 
     # ------------------------------------------------------------------------------- recording
 
     @property
     def num_records(self) -> int:
-        """Records of the whole run, those of the group included."""
-        tail = self.tail
-        return tail.num_records + len(tail.group)
+        """Records of the whole run, including the group."""
+        state = self.state
+        return state.num_records + len(state.group)
 
-    def append(self, draft: Draft) -> int:
+    def append(self, row: Row) -> int:
         """Take a record, and return its ordinal; the caller holds the lock.
 
         Raises
@@ -143,31 +159,32 @@ class Ledger:
         OSError
             The journal cannot be written; the record has not been taken.
         """
-        num, last_timestamp, last_phase, _, _, _, group = self.tail
+        num, last_timestamp, last_phase, _, _, _, group = self.state
         if group:
             last_timestamp, last_phase = group[-1].timestamp or 0, group[-1].phase
             num += len(group)
-        timestamp = draft.timestamp
+        timestamp = row.timestamp
         if timestamp is None:
-            timestamp = draft.timestamp = last_timestamp + 1 if num else 0
-            if timestamp > _MOST:
-                raise EncodeError(f"timestamp: none is left to assign after {_MOST}")
+            timestamp = row.timestamp = last_timestamp + 1 if num else 0
+            if timestamp > U64_MAX:
+                raise EncodeError(f"timestamp: none is left to assign after {U64_MAX}")
         elif timestamp <= last_timestamp and num:
-            before, found = (last_timestamp, last_phase), (timestamp, draft.phase)
-            if found < before:
-                raise order_error(num, before, found, self._layout.schema)
+            last, key = (last_timestamp, last_phase), (timestamp, row.phase)
+            if key < last:
+                raise order_error(num, last, key, self._layout.schema)
         if num >= self._most_records:
             raise EncodeError(
-                f"a file holds at most {self._most_records} records; begin another one"
+                f"the file is full: a file holds at most {self._most_records:,} records; start "
+                "another one"
             )
-        draft.values[self.timestamp_place] = timestamp
-        group.append(draft)
+        row.values[self._timestamp_position] = timestamp
+        group.append(row)
         if len(group) >= self._flush_every:
             try:
                 self.flush()
             except Exception:
-                if self.tail.group and self.tail.group[-1] is draft:
-                    self.tail.group.pop()
+                if self.state.group and self.state.group[-1] is row:
+                    self.state.group.pop()
                 raise
         return num
 
@@ -179,101 +196,75 @@ class Ledger:
         OSError
             The journal cannot be written; the group stays.
         RecorderError
-            It cannot be synced.
+            The journal cannot be synced.
         """
-        tail, journal = self.tail, self.journal
-        num, _, _, offset, _, _, group = tail
+        state, journal = self.state, self.journal
+        num, _, _, offset, _, _, group = state
         if not group or journal is None:
             return
-        if self._is_midway:
-            self._repair(tail)
-        self._is_midway = True
-        defined: list[tuple[str, int]] = []
-        if len(group) == 1 and group[0].deferred is None:  # the ordinary case, for its speed
-            entries = [self._pack(group[0], num, journal, defined)]
+        if self._is_flushing:
+            self._repair(state)
+        self._is_flushing = True
+        undefined: list[tuple[str, int]] = []
+        if len(group) == 1 and group[0].on_device is None:  # the ordinary case, for its speed
+            entries = [self._pack(group[0], num, journal, undefined)]
             data = journal.framer.seal(entries[0])
         else:
-            settle(group)
-            entries = [self._pack(d, o, journal, defined) for o, d in enumerate(group, num)]
+            fetch_tensors(group)
+            entries = [self._pack(row, o, journal, undefined) for o, row in enumerate(group, num)]
             data = b"".join(map(journal.framer.seal, entries))
-        if defined:
-            data = self._definitions(defined, journal.framer, num) + data
+        if undefined:
+            data = self._definitions(undefined, journal.framer, num) + data
         try:
             journal.file.write(data, offset)
         except OSError:
-            self.is_torn = self.is_troubled = True
+            self.is_torn = self.needs_check = True
             raise
-        if self.durable:
-            self.sync(journal.file)
+        if self.is_durable:
+            self.sync(journal.file.sync, journal.file.path)
         for ordinal, entry in enumerate(entries, num):
             body = entry[self._len_head :]
-            self.rows.append(body)
+            self.bodies.append(body)
             self._newest.append((ordinal, body))
         last, tables = group[-1], self.tables
-        self.tail = _new_tail(
-            Tail,
+        self.state = _new_state(
+            JournalState,
             (
                 num + len(entries), last.timestamp, last.phase, offset + len(data),
                 len(tables.configs), len(tables.names), [],
             ),
         )  # fmt: skip
-        for kind, number in defined:
+        for kind, number in undefined:
             journal.defined[kind].add(number)
-        self._is_midway = False
+        self._is_flushing = False
 
-    def sync(self, file: File) -> None:
-        """Wait until a file is on disk; a failure ends the session."""
-        try:
-            file.sync()
-        except OSError as err:
-            self.refuse(
-                f"{file.path}: fsync failed ({err}); what it covers is unknown, so this session "
-                "has ended. Every record that was acknowledged before is in the file and its "
-                'journal; continue with mode="resume"'
-            )
-            raise RecorderError(str(self.refusal)) from err
-
-    def refuse(self, why: str) -> None:
-        """Take nothing any more."""
-        self.refusal, self.is_troubled = RecorderError(why), True
-
-    def end(self) -> None:
-        """Take nothing any more, because the session has ended."""
-        self.is_ended = self.is_troubled = True
-
-    def look_again(self) -> None:
-        """Find out whether there still is trouble; the caller holds the lock."""
-        self.is_troubled = self.is_torn or self.is_ended or self.refusal is not None
-
-    def _repair(self, tail: Tail) -> None:
-        """Remove what an interrupted step has left behind."""
-        expected = tail.num_records - self.first
-        if len(self.rows) > expected:
-            del self.rows[expected:]
+    def _repair(self, state: JournalState) -> None:
+        """Remove the remains of an interrupted flush."""
+        del self.bodies[state.num_records - self.first :]
         tables = self.tables
-        for number in range(tail.num_configs, len(tables.configs)):
+        for number in range(state.num_configs, len(tables.configs)):
             self._config_numbers.pop(tables.configs.pop(number), None)
-        for number in range(tail.num_names, len(tables.names)):
+        for number in range(state.num_names, len(tables.names)):
             self._name_numbers.pop(tables.names.pop(number), None)
 
     # --------------------------------------------------------------------------------- packing
 
     def _pack(
-        self, draft: Draft, ordinal: int, journal: JournalFile, defined: list[tuple[str, int]]
+        self, row: Row, ordinal: int, journal: JournalFile, undefined: list[tuple[str, int]]
     ) -> bytes:
-        """Return a draft as an entry without its CRC; note what must be defined before it."""
-        values, num_undeclared, undeclared = draft.values, 0, b""
-        if draft.config is not None:
-            number = self._number_of_config(draft.config)
-            values[self.config_place] = number
+        """Return a row as an entry without its CRC; note the numbers to define before it."""
+        values, num_undeclared, undeclared = row.values, 0, b""
+        if row.config is not None:
+            number = self._number_of_config(row.config)
+            values[self._config_position] = number
             if number not in journal.defined["CONFIG"]:
-                defined.append(("CONFIG", number))
-        if draft.undeclared:
-            metrics, num_undeclared = self._numbered(draft.undeclared), len(draft.undeclared)
+                undefined.append(("CONFIG", number))
+        if row.undeclared:
+            metrics, num_undeclared = self._numbered(row.undeclared), len(row.undeclared)
             known = journal.defined["NAME"]
-            defined += [("NAME", number) for number, _ in metrics if number not in known]
+            undefined += [("NAME", number) for number, _ in metrics if number not in known]
             undeclared = b"".join([self._metric.pack(*metric) for metric in metrics])
-        present = draft.present.to_bytes(self._len_present, "little")
+        present = row.present.to_bytes(self._len_present, "little")
         entry = self._entry.pack(
             self._len_fixed + len(undeclared), self._row_kind, 0, 0, ordinal, present, *values,
             num_undeclared,
@@ -289,7 +280,7 @@ class Ledger:
         return number
 
     def _numbered(self, undeclared: Mapping[str, float]) -> list[tuple[int, float]]:
-        """Return metrics by number; new names get theirs as the main file will number them."""
+        """Return metrics by number; new names get the numbers that the main file will give them."""
         numbers = self._name_numbers
         new = [name for name in undeclared if name not in numbers]
         for name in sorted(new, key=str.encode):
@@ -320,15 +311,15 @@ class Ledger:
         metrics, _ = self._layout.undeclared_of(bodies)
         names = set(np.unique(metrics["name_number"]).tolist())
         used = {"CONFIG": self._configs_of(bodies), "NAME": names}
-        lacking = [
+        undefined = [
             (kind, number)
             for kind, numbers in used.items()
             for number in sorted(numbers - journal.defined[kind])
         ]
-        for kind, number in lacking:
+        for kind, number in undefined:
             journal.defined[kind].add(number)
         rows = [journal.framer.frame("ROW", first + i, body) for i, body in enumerate(bodies)]
-        return self._definitions(lacking, journal.framer, first) + b"".join(rows)
+        return self._definitions(undefined, journal.framer, first) + b"".join(rows)
 
     def _configs_of(self, bodies: Sequence[bytes]) -> set[int]:
         fields = self._layout.schema.fields
@@ -339,7 +330,62 @@ class Ledger:
         present = self._layout.presence(fixed)[:, place].astype(bool)
         return set(np.unique(fixed[f"v{place}"][present]).tolist())
 
+    # ------------------------------------------------------------------- sealing and rotating
+
+    def written(self, start: int = 0, end: int = sys.maxsize) -> list[bytes]:
+        """Return the pending rows that the journal holds; the caller holds the lock.
+
+        An interrupted flush may have left bodies after them, which do not count.
+        """
+        return self.bodies[start : min(end, self.state.num_records - self.first)]
+
+    def drop(self, count: int) -> None:
+        """Drop the first rows, which are in the main file now; the caller holds the lock."""
+        del self.bodies[:count]
+        self.first += count
+
+    def switch(self, journal: JournalFile, offset: int) -> JournalFile | None:
+        """Go on with another journal, and return the old one; the caller holds the lock."""
+        old, self.journal = self.journal, journal
+        self.state = self.state._replace(offset=offset)
+        self.is_torn = False
+        self.check()
+        return old
+
     def newest(self) -> dict[int, bytes]:
         """Return the newest rows by ordinal; the caller holds the lock and has flushed."""
-        num = self.tail.num_records
+        num = self.state.num_records
         return {ordinal: body for ordinal, body in self._newest if ordinal < num}
+
+    # ------------------------------------------------------------------------------------- end
+
+    def sync(self, sync: Callable[[], None], path: os.PathLike[str]) -> None:
+        """Sync a file or folder; a failure ends the session, since no later sync proves anything.
+
+        Raises
+        ------
+        RecorderError
+        """
+        try:
+            sync()
+        except OSError as err:
+            self.failure = (
+                f"{os.fspath(path)}: fsync failed ({err}); the data that it covers may be lost, so "
+                "this session has ended. Every record that was acknowledged before is in the file "
+                'and its journal; continue with mode="resume"'
+            )
+            self.needs_check = True
+            raise RecorderError(self.failure) from err
+
+    def end(self) -> None:
+        """Take no more records."""
+        self._has_ended = self.needs_check = True
+
+    def after_fork(self) -> None:
+        """Take no more records in a forked child, whose parent may have held the lock."""
+        self.end()
+        self.lock = threading.Lock()
+
+    def check(self) -> None:
+        """Find out whether recording still needs a check; the caller holds the lock."""
+        self.needs_check = self.is_torn or self._has_ended or bool(self.failure)

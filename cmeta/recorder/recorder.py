@@ -1,4 +1,4 @@
-"""`Recorder`: records each cycle of a run through one call, and never loses one."""
+"""`Recorder`: records each cycle of a run by one call, and never loses one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 from cmeta.errors import CmetaWarning, OrderError
 from cmeta.recorder.cycle import Cycle
-from cmeta.recorder.options import Wishes
-from cmeta.recorder.ranks import place_of, rank_of
-from cmeta.recorder.row_builder import Draft
+from cmeta.recorder.options import Options, path_of_rank, rank_of
+from cmeta.recorder.row_builder import Row
 from cmeta.recorder.session import Session
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping
@@ -27,10 +26,10 @@ from cmeta.storage.disk import Disk
 class Recorder:
     """Records the cycles of a run into a chronicle; a context manager.
 
-    A record is acknowledged when `log` returns and its group of `flush_every` is complete (or
-    `flush` has returned): from then on no death of the process loses it, and with
-    ``durability="fsync"`` no loss of power either. The closed file depends on the records alone,
-    not on crashes, pauses and resumptions.
+    A record is acknowledged when `log` returns and its group of `flush_every` is complete, or when
+    `flush` returns: from then on it survives the death of the process, and with
+    ``durability="fsync"`` a loss of power too. The bytes of the closed file depend on the records
+    alone, not on crashes, pauses and resumptions.
 
     Parameters
     ----------
@@ -40,37 +39,37 @@ class Recorder:
     schema : Schema, optional
         Default: that of the file that is resumed, else `default_schema()`.
     mode : "new", "resume" or "replace"
-        What to do with an existing chronicle: refuse it, continue it (or begin), begin anew.
+        If the chronicle exists: raise an error, continue it, or replace it.
     seed : int, optional
         u64; the root from which `cycle` derives its seeds. Default: that of the file that is
         resumed, else one is drawn when the first cycle begins. It is part of the configuration.
     config : mapping, dataclass or Namespace, optional
-        The configuration in force, from the next record on. Default: that of the file.
+        The configuration, from the next record on. Default: that of the file.
     max_records : int, optional
-        How many of the newest records `records` gives; 1,024 unless stated.
+        The number of newest records in `records`; 1,024 by default.
     flush_every : int
-        Records of a group, written together.
+        Records of a group, which are written together.
     durability : "os" or "fsync"
-        Whether a group is acknowledged when the system has it, or when the disk has it.
+        Whether a group is acknowledged when the system has it, or when it is on disk.
     rank : int or "auto"
         "auto": from RANK, SLURM_PROCID or OMPI_COMM_WORLD_RANK, else 0.
     resume_at : int or mapping, optional
-        A timestamp, or what `state_dict` gave: keep the records up to and including it, and move
-        later ones to a chronicle beside it (`num_dropped`, `dropped_to`).
+        A timestamp, or the result of `state_dict`: keep the records up to and including it, and
+        move later ones to a chronicle beside it (`num_dropped`, `dropped_to`).
     on_error : "raise" or "warn"
-        What to do with a record that goes back in (timestamp, phase): raise `OrderError`, or count
-        it (`num_refused`) and say so at close.
+        For a record that goes back in (timestamp, phase): raise `OrderError`, or count it
+        (`num_refused`) and warn at the end.
 
     Raises
     ------
     ExistsError
-        There is a chronicle, and `mode` is "new".
+        The chronicle exists, and `mode` is "new".
     LockedError
-        Another writer has it.
+        Another writer has it open.
     RecorderError
-        It cannot be continued: damaged, of another schema or seed.
+        It cannot be continued: it is damaged, or has another schema or seed.
     EncodeError
-        A parameter is not what it must be.
+        A parameter is invalid.
     OSError
         The folder cannot be written.
 
@@ -104,21 +103,21 @@ class Recorder:
         on_error: Literal["raise", "warn"] = "raise",
         disk: Disk | None = None,
     ) -> None:
-        wishes = Wishes(
+        options = Options(
             schema, mode, seed, max_records, flush_every, durability, resume_at, on_error
         )
-        self._warns, self._max_records, self._next_index = on_error == "warn", wishes.num_kept, 0
+        self._warns, self._max_records, self._next_index = on_error == "warn", options.num_kept, 0
         self.num_refused = self._num_idle = 0
-        self.path = place_of(path, rank_of(rank))
+        self.path = path_of_rank(path, rank_of(rank))
         self._session: Session | None = None
         if self.path is not None:
-            self._session = Session(self.path, wishes, disk or Disk())
+            self._session = Session(self.path, options, disk or Disk())
             _RECORDERS.add(self)
         session = self._session
         self.schema = session.schema if session else schema or default_schema()
         self.num_dropped = session.num_dropped if session else 0
         self.dropped_to = session.dropped_to if session else None
-        self._root = session.root if session else wishes.root
+        self._root = session.root if session else options.root
         self._config: Mapping[str, Any] | None = None
         self._config_body: bytes | None = None
         self._config_bit = 0
@@ -143,23 +142,24 @@ class Recorder:
 
         Parameters
         ----------
-        phase : str
-            "dream", "train", "validate" ("val", "eval"), or a further phase of the schema.
+        phase : str or int
+            "dream", "train", "validate", or a further phase of the schema; also a usual synonym,
+            such as "val", "eval" or "training", or a code.
         timestamp : int, optional
-            u64; default: the last one + 1, so that ordinary loops cannot be out of order.
+            u64; default: the last one + 1, so that ordinary loops are always in order.
         step, epoch : int, optional
-            Your own counters; free to repeat.
+            Your own counters; they may repeat.
         metrics : mapping of str to float, optional
             Any names; those that the schema does not declare are stored without loss.
         **fields : value
-            Fields of the schema: ``loss`` (or ``loss_value``), ``coherence``, ``tensor_signature``,
-            ``action_code``, ``seed_state``, ``state_digest``, ``config`` (for this record alone).
-            Tensors are detached and copied; None is absent.
+            Fields of the schema: ``loss`` (short for ``loss_value``), ``coherence``,
+            ``tensor_signature``, ``action_code``, ``seed_state``, ``state_digest``, ``config`` (for
+            this record alone). Tensors are detached and copied; None means absent.
 
         Raises
         ------
         EncodeError
-            A value does not fit; names field, what was found and what was expected.
+            A value is invalid; the message names the field, the value and what was expected.
         OrderError
             The record would go back in (timestamp, phase).
         OSError
@@ -175,31 +175,31 @@ class Recorder:
             fields["step"] = step
         if epoch is not None:
             fields["epoch"] = epoch
-        self._record(session, session.drafter.draft(phase, timestamp, fields, metrics))
+        self._record(session, session.row_builder.build(phase, timestamp, fields, metrics))
 
     def record_cycle(self, record: CycleRecord) -> None:
-        """Record a cycle given as a record; see `log`."""
+        """Record a cycle that is given as a record; see `log`."""
         session = self._session
         if session is None:
             self._num_idle += 1
             return
-        flat = flatten(record, self.schema)
-        phase, timestamp = flat.pop(PHASE), flat.pop(TIMESTAMP, None)
-        self._record(session, session.drafter.draft(phase, timestamp, flat, None))
+        fields = flatten(record, self.schema)
+        phase, timestamp = fields.pop(PHASE), fields.pop(TIMESTAMP, None)
+        self._record(session, session.row_builder.build(phase, timestamp, fields, None))
 
-    def _record(self, session: Session, draft: Draft) -> None:
-        if draft.config is None and self._config_body is not None:
-            draft.config = self._config_body
-            draft.present |= self._config_bit
+    def _record(self, session: Session, row: Row) -> None:
+        if row.config is None and self._config_body is not None:
+            row.config = self._config_body
+            row.present |= self._config_bit
         try:
-            session.record(draft)
+            session.record(row)
         except OrderError:
             if not self._warns:
                 raise
             self.num_refused += 1
 
     def cycle(self, phase: str, *, seed_globals: bool = True, **fields: Any) -> Cycle:
-        """Return a cycle, to be entered by ``with``.
+        """Return a cycle, to be entered by ``with``; it records once, at the end of the block.
 
         Parameters
         ----------
@@ -208,23 +208,26 @@ class Recorder:
         seed_globals : bool
             Also seed the global generators of `random`, of numpy, and of torch if it is imported.
         **fields : value
-            As for `log`: fields known beforehand, such as `step`.
+            As for `log`: fields that are known in advance, such as `step`.
         """
         if self._root is None:
             self._root = int.from_bytes(os.urandom(8), "little")
             self._set_config(self._config)
         index = max(len(self), self._next_index)
         self._next_index = index + 1
-        seed = seeds.seed_of(self._root, index)
-        return Cycle(self, phase, seed, index, seed_globals=seed_globals, stated=fields)
 
-    def _release_seed(self, index: int) -> None:
-        """Give a seed back whose cycle has committed nothing, if it was the last."""
-        if self._next_index == index + 1:
-            self._next_index = index
+        def commit(metrics: Mapping[str, Any], values: dict[str, Any]) -> None:
+            self.log(phase, metrics=metrics or None, **values)
+
+        def cancel() -> None:  # the next cycle gets this seed, if it was the last one given
+            if self._next_index == index + 1:
+                self._next_index = index
+
+        seed = seeds.seed_of(self._root, index)
+        return Cycle(seed, fields, seed_globals=seed_globals, commit=commit, cancel=cancel)
 
     def flush(self) -> None:
-        """Write what is waiting for its group; returns when it is acknowledged.
+        """Write the records that wait for their group; they are acknowledged on return.
 
         Raises
         ------
@@ -234,7 +237,7 @@ class Recorder:
             self._session.flush()
 
     def seal(self) -> int:
-        """Wait until every full batch is in the file; return how many records those hold.
+        """Wait until every full batch is in the file; return the number of records in those.
 
         Raises
         ------
@@ -242,64 +245,58 @@ class Recorder:
         """
         return self._session.seal() if self._session is not None else 0
 
-    # ----------------------------------------------------------------------------- what there is
+    # --------------------------------------------------------------------------------- contents
 
     def __len__(self) -> int:
         """Return the number of records of the whole run."""
-        return self._session.ledger.num_records if self._session else self._num_idle
+        return self._session.pending.num_records if self._session else self._num_idle
 
     @property
     def last(self) -> CycleRecord | None:
         """The last record, with exactly the values that the file will return."""
-        newest = self._newest(1)
+        newest = self._session.newest(1) if self._session else []
         return newest[-1] if newest else None
 
     @property
     def records(self) -> list[CycleRecord]:
         """The newest `max_records` records, with exactly the values that the file will return."""
-        return self._newest(self._max_records)
-
-    def _newest(self, count: int) -> list[CycleRecord]:
-        if self._session is None or count == 0:
-            return []
-        self._session.flush()
-        return self._session.recent.newest(count)
+        return self._session.newest(self._max_records) if self._session else []
 
     @property
     def config(self) -> Mapping[str, Any] | None:
-        """The configuration in force; assigning another one holds from the next record on."""
+        """The configuration; a new one applies from the next record on."""
         return self._config
 
     @config.setter
     def config(self, config: Any) -> None:
         self._set_config(config)
 
-    def _set_config(self, config: Any) -> None:
-        stated = None if config is None else as_mapping(config)
-        if self._root is not None and seeds.root_in(stated) != self._root:
-            stated = seeds.with_root(stated, self._root)
+    def _set_config(self, given: Any) -> None:
+        config = None if given is None else as_mapping(given)
+        if self._root is not None and seeds.root_in(config) != self._root:
+            config = seeds.with_root(config, self._root)
         body, bit = None, 0
-        if self._session is not None and stated is not None:
-            slot = self._session.drafter.config_slot
-            if slot is not None or config is not None:
-                body = self._session.drafter.config_body(stated)
+        if self._session is not None and config is not None:
+            slot = self._session.row_builder.config_slot
+            if slot is not None or given is not None:  # the root alone needs no field for it
+                body = self._session.row_builder.config_body(config)
                 bit = slot.bit if slot else 0
-        self._config, self._config_body, self._config_bit = stated, body, bit
+        self._config, self._config_body, self._config_bit = config, body, bit
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what belongs into a checkpoint: pass it as `resume_at` to go on from there."""
+        """Return a state to store in a checkpoint; `resume_at` takes it, to continue from there."""
         self.flush()
         if self._session is None:
             return {"num_records": len(self), "timestamp": 0}
-        tail = self._session.ledger.tail
-        return {"num_records": tail.num_records, "timestamp": tail.timestamp}
+        state = self._session.pending.state
+        return {"num_records": state.num_records, "timestamp": state.timestamp}
 
     # ------------------------------------------------------------------------------------- end
 
     def close(self) -> None:
-        """Close the chronicle: everything is in place and on disk when this returns.
+        """Close the chronicle: every record is in the file and on disk on return.
 
-        A second time does nothing. If it fails, or is interrupted, the file stays open with its
+        A second call does nothing. If closing fails or is interrupted, the file stays open with its
         journal and can be resumed.
 
         Raises
@@ -308,12 +305,13 @@ class Recorder:
         """
         if self._session is None:
             return
-        did = self._session.close()
+        has_closed = self._session.close()
         _RECORDERS.discard(self)
-        if did and self.num_refused:
+        if has_closed and self.num_refused:
+            num = self.num_refused
             warnings.warn(
-                f"{self.path}: {self.num_refused} records went back in (timestamp, phase) and "
-                "were not recorded",
+                f"{self.path}: {num:,} {'record was' if num == 1 else 'records were'} not recorded "
+                'because of going back in (timestamp, phase), as on_error="warn" allows',
                 CmetaWarning,
                 stacklevel=2,
             )
@@ -328,8 +326,9 @@ class Recorder:
         self.close()
 
     def __repr__(self) -> str:
-        what = "closed" if self._session and self._session.is_closed else "recording"
-        return f"<Recorder of {self.path}: {what}, {len(self)} records>"
+        state = "closed" if self._session and self._session.is_closed else "recording"
+        num = len(self)
+        return f"<Recorder {self.path}: {state}, {num:,} record{'s' * (num != 1)}>"
 
 
 _RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()

@@ -1,7 +1,7 @@
-"""The background: a thread that seals full batches and rotates the journal while recording goes on.
+"""The sealer: a thread that seals full batches and rotates the journal while recording goes on.
 
-All work on the main file is done in it, closing included: ctrl-C strikes the main thread only, so
-no step of the protocol is ever cut in two by an exception.
+All work on the main file is done in this thread, including the close: Ctrl-C interrupts the main
+thread only, so no step of the commit protocol is ever cut in two by an exception.
 """
 
 from __future__ import annotations
@@ -13,65 +13,66 @@ from queue import SimpleQueue
 
 from cmeta.errors import RecorderError
 from cmeta.format.journal_rows import RowLayout
-from cmeta.recorder.commit import Store
-from cmeta.recorder.pending import Ledger
+from cmeta.recorder.commit import Committer
+from cmeta.recorder.pending import PendingRecords
 
 _ROTATE_EVERY = 4  # batches: the journal holds a few times as many rows, and three fsyncs are rare
-_BEHIND_MOST = 16  # batches that may wait; beyond that, recording waits
+_MAX_WAITING = 16  # batches that may wait to be sealed; beyond that, recording waits
 
-Answer = SimpleQueue[BaseException | None]  # all in C: an interrupt cannot leave it half done
+Answer = SimpleQueue[BaseException | None]  # written in C: an interrupt cannot leave it half done
 Job = tuple[Callable[[], None], Answer]
 
 
-class Background:
-    """See the module.
+class Sealer:
+    """The thread that does all work on the main file.
 
     Parameters
     ----------
-    store : Store
-    ledger : Ledger
+    committer : Committer
+    pending : PendingRecords
     layout : RowLayout
     at_end : callable
-        Called in the thread when all work is done: closes files and lets others write.
+        Called in the thread when all work is done: closes files and releases the lock.
     """
 
     def __init__(
-        self, store: Store, ledger: Ledger, layout: RowLayout, at_end: Callable[[], None]
-    ) -> None:
-        self._store, self._ledger, self._layout = store, ledger, layout
+        self, committer: Committer, pending: PendingRecords, layout: RowLayout,
+        at_end: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._committer, self._pending, self._layout = committer, pending, layout
         self._at_end = at_end
         self._batch_records = layout.schema.batch_records
-        self._since_rotation = 0
+        self._num_since_rotation = 0  # batches
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="cmeta-background", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="cmeta-sealer", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there may be a full batch; never waits."""
+        """Report that there may be a full batch; never waits."""
         self._jobs.put(None)
 
     @property
     def is_behind(self) -> bool:
-        """Whether so much waits to be sealed that recording should wait too."""
-        return len(self._ledger.rows) > _BEHIND_MOST * self._batch_records
+        """Whether so many batches wait to be sealed that recording should wait too."""
+        return len(self._pending.bodies) > _MAX_WAITING * self._batch_records
 
     def catch_up(self) -> None:
-        """Wait until what is full has been sealed.
+        """Wait until all full batches have been sealed.
 
         Raises
         ------
         OSError, RecorderError
-            It cannot be.
+            A batch cannot be sealed.
         """
         self._do(self._seal_ready)
 
-    def mend(self) -> None:
-        """Begin a new journal after a failed write, and wait for it.
+    def rotate(self) -> None:
+        """Start a new journal and wait for it, such as after a failed write.
 
         Raises
         ------
-        OSError
-            That fails too.
+        OSError, RecorderError
+            It cannot be written.
         """
         self._do(self._rotate)
 
@@ -91,25 +92,27 @@ class Background:
         self.wait()
 
     def wait(self) -> None:
-        """Wait for the end of the thread, once it has been asked to end."""
+        """Wait for the end of the thread, after `close` or `stop`."""
         self._thread.join()
 
-    # ---------------------------------------------------------------------------- in the thread
-
     def _do(self, work: Callable[[], None]) -> None:
-        done: Answer = SimpleQueue()
-        self._jobs.put((work, done))
-        error = done.get()
+        """Have work done in the thread, and raise its error here."""
+        answer: Answer = SimpleQueue()
+        self._jobs.put((work, answer))
+        error = answer.get()
         if error is not None:
             raise error
+
+    # ---------------------------------------------------------------------------- in the thread
 
     def _run(self) -> None:
         while True:
             job = self._jobs.get()
             if job is None:
-                self._try_to_seal()
+                with suppress(OSError, RecorderError):  # tried again, and raised by the next wait
+                    self._seal_ready()
                 continue
-            work, done = job
+            work, answer = job
             error: BaseException | None = None
             try:
                 work()
@@ -117,62 +120,51 @@ class Background:
                 error = err
             is_end = work in (self._close, self._stop)
             if is_end:
-                self._at_end()  # first: whoever waits for the answer may open the file again
-            done.put(error)
+                self._at_end()  # before the answer: whoever waits for it may open the file again
+            answer.put(error)
             if is_end:
                 return
 
     def _stop(self) -> None:
         """Do nothing more."""
 
-    def _try_to_seal(self) -> None:
-        """Seal what is full; what fails is tried again, and told when somebody waits for it."""
-        with suppress(OSError, RecorderError):
-            self._seal_ready()
-
     def _seal_ready(self) -> None:
-        if self._ledger.refusal is not None:
-            raise self._ledger.refusal
-        while self._store.has_rest or len(self._ledger.rows) >= self._batch_records:
-            if not self._seal_one():
-                return
-            self._since_rotation += 1
-            if self._since_rotation >= _ROTATE_EVERY:
+        self._require_session()
+        while self._seal_one():
+            self._num_since_rotation += 1
+            if self._num_since_rotation >= _ROTATE_EVERY:
                 self._rotate()
 
     def _seal_one(self) -> bool:
-        """Move one batch from the ledger to the main file."""
-        ledger, num = self._ledger, self._batch_records
-        if self._store.has_rest:
-            self._store.write_rest()
+        """Move one batch to the main file, and return whether there was a full one."""
+        pending, num = self._pending, self._batch_records
+        if self._committer.has_rest:
+            self._committer.write_rest()
         else:
-            with ledger.lock:
-                # Not more than counts: an interrupted flush may have left rows that do not.
-                end = ledger.tail.num_records - ledger.first
-                bodies = ledger.rows[:num] if end >= num else []
-            if not bodies:
+            with pending.lock:
+                bodies = pending.written(end=num)
+            if len(bodies) < num:
                 return False
-            self._store.seal(self._layout.chunk_of(bodies, ledger.tables))
-        with ledger.lock:
-            del ledger.rows[:num]
-            ledger.first += num
+            self._committer.seal(self._layout.chunk_of(bodies, pending.tables))
+        with pending.lock:
+            pending.drop(num)
         return True
 
     def _rotate(self) -> None:
-        if self._store.has_rest:
+        if self._committer.has_rest:
             self._seal_one()
-        self._store.rotate(self._ledger)
-        self._since_rotation = 0
+        self._committer.rotate()
+        self._num_since_rotation = 0
 
     def _close(self) -> None:
-        ledger = self._ledger
-        if ledger.refusal is not None:
-            raise RecorderError(str(ledger.refusal))
-        while self._store.has_rest or len(ledger.rows) >= self._batch_records:
-            if not self._seal_one():
-                break
-        with ledger.lock:
-            end = ledger.tail.num_records - ledger.first
-            bodies = ledger.rows[:end]
-        chunk = self._layout.chunk_of(bodies, ledger.tables) if bodies else None
-        self._store.close(ledger, chunk)
+        self._require_session()
+        while self._seal_one():
+            pass
+        with self._pending.lock:
+            bodies = self._pending.written()
+        tables = self._pending.tables
+        self._committer.close(self._layout.chunk_of(bodies, tables) if bodies else None)
+
+    def _require_session(self) -> None:
+        if self._pending.failure:
+            raise RecorderError(self._pending.failure)

@@ -1,8 +1,8 @@
-"""Seeds: one root for a run, and from it a seed for each cycle (SPEC, Seeds).
+"""Seeds: one root for a run, from which each cycle's seed is derived (SPEC, Seeds).
 
-A seed restores the *start* of a generator's stream; it never restores weights, an optimiser or a
-place in the data. The scheme is stated in the configuration, so a file says itself how its seeds
-came about.
+A seed restores the *start* of a generator's stream; it does not restore weights, an optimiser or a
+position in the data. The configuration states root and scheme, so a file documents how its seeds
+were derived.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from cmeta.aliases import U64_MAX
 from cmeta.errors import EncodeError
 from cmeta.schema.language import to_int
 from cmeta.schema.load import shipped_format
 
-_MODULUS = 2**64
-_LOW = 2**32  # what numpy's global generator takes
+_MODULUS = U64_MAX + 1
+_NUMPY_MODULUS = 2**32  # numpy's global generator takes 32 bits
 
 
 def seed_of(root: int, ordinal: int) -> int:
@@ -46,7 +47,7 @@ def seed_of(root: int, ordinal: int) -> int:
 
 
 def ordinal_of(root: int, seed: int) -> int:
-    """Return the ordinal whose seed this is; every u64 is the seed of exactly one.
+    """Return the ordinal that has this seed; every u64 is the seed of exactly one ordinal.
 
     Examples
     --------
@@ -63,47 +64,47 @@ def checked_root(root: Any) -> int:
     Raises
     ------
     EncodeError
-        It is none.
+        `root` is not an integer from 0 to 2^64 - 1.
     """
     try:
         value = root.__index__()
     except (AttributeError, TypeError):
-        found = type(root).__name__
-        raise EncodeError(f"seed: found a {found}, expected an integer (u64)") from None
-    if not 0 <= value < _MODULUS:
-        raise EncodeError(f"seed: found {value}, expected 0 to {_MODULUS - 1}")
+        kind = type(root).__name__
+        raise EncodeError(f"seed: found {kind}, expected an integer (u64)") from None
+    if not 0 <= value <= U64_MAX:
+        raise EncodeError(f"seed: found {value}, expected 0 to {U64_MAX}")
     return int(value)
 
 
 def root_in(config: Mapping[str, Any] | None) -> int | None:
-    """Return the root that a configuration states, if it states one of our scheme."""
+    """Return the root that a configuration states, or None if it states none of our scheme."""
     facts = shipped_format().seeds
-    stated = (config or {}).get(facts.config_key)
-    if not isinstance(stated, Mapping) or stated.get(facts.scheme_key) != facts.scheme:
+    entry = (config or {}).get(facts.config_key)
+    if not isinstance(entry, Mapping) or entry.get(facts.scheme_key) != facts.scheme:
         return None
-    root: Any = stated.get(facts.root_key)
+    root: Any = entry.get(facts.root_key)
     try:
         value = int(root, 16) if isinstance(root, str) else int(root)
     except (TypeError, ValueError):
         return None
-    return value if 0 <= value < _MODULUS else None
+    return value if 0 <= value <= U64_MAX else None
 
 
 def with_root(config: Mapping[str, Any] | None, root: int) -> dict[str, Any]:
-    """Return a configuration that states the root, beside what it states already."""
+    """Return a configuration with the root added to it."""
     facts = shipped_format().seeds
-    own = (config or {}).get(facts.config_key)
-    stated = dict(own) if isinstance(own, Mapping) else {}
-    stated |= {facts.root_key: root, facts.scheme_key: facts.scheme}
-    return {**(config or {}), facts.config_key: stated}
+    before = (config or {}).get(facts.config_key)
+    entry = dict(before) if isinstance(before, Mapping) else {}
+    entry |= {facts.root_key: root, facts.scheme_key: facts.scheme}
+    return {**(config or {}), facts.config_key: entry}
 
 
-def put_in_force(seed: int) -> None:
-    """Seed the global generators: of `random`, of numpy, and of torch if it is imported.
+def seed_global_generators(seed: int) -> None:
+    """Seed the global generators of `random`, of numpy, and of torch if it is imported.
 
     numpy's takes the low 32 bits only; torch's CPU generator uses no more of it either.
     """
     random.seed(seed)
-    np.random.seed(seed % _LOW)
+    np.random.seed(seed % _NUMPY_MODULUS)
     if torch := sys.modules.get("torch"):
         torch.manual_seed(seed)

@@ -1,7 +1,7 @@
-"""One writer at a time: a lock that names its holder, and that a forked child does not keep.
+"""The lock that allows one writer at a time, names its holder, and is not inherited by a fork.
 
-The lock is the system's, on a file of its own beside the chronicle, so it ends with the process
-whatever happens; what stands in the file only tells others whom they meet.
+The lock is the operating system's, on a separate file beside the chronicle, so it ends with the
+process in every case; the text in that file only tells others who holds it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Lock:
     Raises
     ------
     LockedError
-        Another writer holds it; names host and process id.
+        Another writer holds it; the message names its host and process id.
     OSError
         The folder cannot be written.
     """
@@ -39,10 +39,10 @@ class Lock:
             if not _acquire(descriptor):
                 holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace").strip()
                 raise LockedError(
-                    f"{path}: is being written by {holder or 'another process'}; one writer at a "
-                    "time"
+                    f"{path}: is being written by {holder or 'another process'}; only one writer "
+                    "at a time is possible"
                 )
-            # Whoever had it may have removed the file before we got the lock on it.
+            # The holder before us may have removed the file before we got the lock on it.
             if not _is_at(descriptor, self._path):
                 os.close(descriptor)
                 return
@@ -54,21 +54,21 @@ class Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock and remove its file."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             self._path.unlink(missing_ok=True)
             os.close(descriptor)
 
     def forget(self) -> None:
-        """In a forked child: drop the copy; the parent keeps the lock."""
+        """Close the copy that a forked child has; its parent keeps the lock."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
 
 def _holder() -> bytes:
-    import socket  # here: reading needs no network
+    import socket  # reading needs no network, so it does not load this
 
     return f"host {socket.gethostname()}, pid {os.getpid()}\n".encode()
 
@@ -81,7 +81,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _acquire(descriptor: int) -> bool:
-    """Lock without waiting."""
+    """Try to lock, without waiting; return whether it worked."""
     try:
         import fcntl
     except ImportError:  # Windows

@@ -147,4 +147,4 @@ def trusted_part(content):
 def die(recorder):
     """Leave everything as it is, as a killed process would."""
     recorder._session._end()
-    recorder._session._background.stop()
+    recorder._session._sealer.stop()

@@ -158,7 +158,7 @@ def test_a_full_disk_stops_nothing_that_has_been_acknowledged(tmp_path):
 
 def test_a_file_that_cannot_be_sealed_makes_recording_wait_and_then_say_so(tmp_path, monkeypatch):
     """The journal takes records for a while; then a record is refused before it is taken."""
-    monkeypatch.setattr(sealer, "_BEHIND_MOST", 2)
+    monkeypatch.setattr(sealer, "_MAX_WAITING", 2)
 
     class Full(FailingDisk):
         def pass_(self, kind, path):
@@ -186,7 +186,7 @@ def test_closing_on_a_full_disk_leaves_an_open_file(tmp_path):
     disk.place = 0
     with pytest.raises(OSError, match="No space left") as caught:
         rec.close()
-    assert any('mode="resume" goes on' in note for note in caught.value.__notes__)
+    assert any('mode="resume" continues it' in note for note in caught.value.__notes__)
     assert num_readable(tmp_path) == 20
     with cmeta.Recorder(tmp_path / NAME, SCHEMA, "resume") as rec:
         record(rec, 20, 40)
@@ -278,10 +278,10 @@ def test_as_many_records_as_a_file_can_hold(tmp_path):
     """The count is a u32, and its largest value means that the file is open."""
     rec = cmeta.Recorder(tmp_path / NAME, SCHEMA)
     log(rec, 0)
-    ledger = rec._session.ledger
-    assert ledger._most_records == 2**32 - 2
-    ledger._most_records = 1
-    with pytest.raises(cmeta.EncodeError, match="a file holds at most 1 records"):
+    pending = rec._session.pending
+    assert pending._most_records == 2**32 - 2
+    pending._most_records = 1
+    with pytest.raises(cmeta.EncodeError, match="the file is full: a file holds at most 1 records"):
         log(rec, 1)
     rec.close()
     assert num_readable(tmp_path) == 1
@@ -310,7 +310,7 @@ def test_a_forked_child_writes_nothing_and_frees_the_lock(tmp_path):
             try:
                 log(rec, 18)
             except RecorderError as error:
-                code = 0 if "a forked child does not write" in str(error) else 2
+                code = 0 if "a forked child cannot write" in str(error) else 2
             rec.flush()
             rec.close()
             os.read(reading, 1)  # live on until the parent has gone on

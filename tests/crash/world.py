@@ -108,9 +108,9 @@ class RecordingDisk(Disk):
 
 
 class BusyDisk(RecordingDisk):
-    """A disk so slow in the background that rows arrive during every sync there.
+    """A disk so slow in the sealer that rows arrive during every sync there.
 
-    Recording waits for the background where it is about to begin a journal, and the background
+    Recording waits for the sealer where it is about to start a journal, and the sealer
     waits in each of its syncs for a few rows.
     """
 
@@ -128,7 +128,7 @@ class BusyDisk(RecordingDisk):
         time.sleep(0.003)  # so that no sync gets all the rows
 
     def before_sync(self, file):
-        if threading.current_thread().name == "cmeta-background":
+        if threading.current_thread().name == "cmeta-sealer":
             end, self.is_waiting = self.num_marks + 2, True
             wait_until(lambda: self.num_marks >= end, 0.2)
             self.is_waiting = False

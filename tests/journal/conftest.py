@@ -18,7 +18,7 @@ NUM_ROWS = 12
 
 def die(rec):
     """Let a recorder end as a killed process does."""
-    rec._session._background.stop()
+    rec._session._sealer.stop()
     rec._session.is_closed = True
 
 
@@ -29,7 +29,7 @@ def dead(tmp_path_factory):
     rec = cmeta.Recorder(path, SCHEMA, config={"lr": 0.1})
     for i in range(16 + NUM_ROWS):
         if i == 16:
-            rec._session._background._do(rec._session._background._rotate)
+            rec._session._sealer.rotate()
         metrics = {"a": i / 10, "b": float("nan")} if i % 2 else {"entropy": 0.25}
         if i == 20:
             rec.config = {"lr": 0.2}

@@ -5,16 +5,16 @@ import os
 import pytest
 
 import cmeta
-from cmeta.recorder.ranks import VARIABLES
+from cmeta.recorder.options import RANK_VARIABLES
 
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch):
-    for name in VARIABLES:
+    for name in RANK_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("variable", RANK_VARIABLES)
 def test_other_ranks_record_nothing(tmp_path, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
     with cmeta.Recorder(tmp_path / "run.cmeta", seed=7, config={"lr": 1}) as rec:

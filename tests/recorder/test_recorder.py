@@ -78,7 +78,38 @@ def test_timestamps_are_assigned(path):
         assert [r.phase for r in run] == ["train", "train", "validate", "train", "validate"]
 
 
-def test_no_timestamp_is_left_behind_the_last(path):
+def test_phases_have_synonyms_in_any_case(path):
+    words = ("Val", "validation", "EVAL", "dev", "training", "Train", np.str_("Valid"))
+    with cmeta.Recorder(path) as rec:
+        for word in words:
+            rec.log(word)
+            rec.log(word)  # what was found out is remembered
+        rec.record_cycle(CycleRecord(phase="Validation"))
+        with rec.cycle("training"):
+            pass
+    with cmeta.open(path) as run:
+        phases = [record.phase for record in run]
+    expected = ["validate"] * 4 + ["train"] * 2 + ["validate"]
+    assert phases == [*(phase for phase in expected for _ in (0, 1)), "validate", "train"]
+
+
+def test_a_name_that_the_schema_has_means_itself(path):
+    schema = cmeta.default_schema().with_phases("val", "test")
+    with cmeta.Recorder(path, schema) as rec:
+        for phase in ("val", "eval", "validate", "testing", "Test"):
+            rec.log(phase)
+    with cmeta.open(path) as run:
+        found = [record.phase for record in run]
+    assert found == ["val", "validate", "validate", "test", "test"]
+
+
+@pytest.mark.parametrize("phase", ["test", "Testing", "warmup"])
+def test_a_phase_that_the_schema_lacks_says_how_to_append_it(path, phase):
+    with cmeta.Recorder(path) as rec, pytest.raises(EncodeError, match=r"schema\.with_phases"):
+        rec.log(phase)
+
+
+def test_no_timestamp_is_left_after_the_last(path):
     with cmeta.Recorder(path) as rec:
         rec.log("train", timestamp=2**64 - 1)
         rec.log("validate", timestamp=2**64 - 1)
@@ -108,7 +139,7 @@ def test_on_error_warn_counts_and_says_so_at_the_end(path):
     for timestamp in (3, 1, 2, 4):
         rec.log("train", timestamp=timestamp)
     assert rec.num_refused == 2
-    with pytest.warns(CmetaWarning, match="2 records went back"):
+    with pytest.warns(CmetaWarning, match="2 records were not recorded because of going back"):
         rec.close()
     with cmeta.open(path) as run:
         assert [r.timestamp for r in run] == [3, 4]
@@ -131,7 +162,7 @@ def test_on_error_warn_counts_and_says_so_at_the_end(path):
             {"phase": "train", "tensor_signature": (1.0, 2.0)},
             r"tensor_signature: found shape \(2,\)",
         ),
-        ({"phase": "train", "metrics": [0.5]}, "metrics: found a list, expected a mapping"),
+        ({"phase": "train", "metrics": [0.5]}, "metrics: found list, expected a mapping"),
         ({"phase": "train", "metrics": {"a": 2**60 + 1}}, "an integer beyond 2\\^53"),
         ({"phase": "train", "metrics": {"": 1.0}}, "a name of 0 bytes, expected 1 to 255"),
         ({"phase": "train", "metrics": {"x" * 256: 1.0}}, "a name of 256 bytes, expected 1 to 255"),
@@ -245,14 +276,14 @@ def test_the_configuration_in_force(path):
         ({"mode": "append"}, "mode: found 'append', expected one of: 'new', 'resume', 'replace'"),
         ({"durability": "none"}, "durability: found 'none'"),
         ({"on_error": "ignore"}, "on_error: found 'ignore'"),
-        ({"flush_every": 0}, "flush_every: found 0, expected an integer from 1 on"),
+        ({"flush_every": 0}, "flush_every: found 0, expected an integer of at least 1"),
         ({"max_records": -1}, "max_records: found -1"),
         ({"seed": -1}, "seed: found -1, expected 0 to"),
-        ({"seed": "x"}, "seed: found a str, expected an integer"),
+        ({"seed": "x"}, "seed: found str, expected an integer"),
         ({"rank": "first"}, "rank: found 'first'"),
-        ({"resume_at": 3}, 'resume_at: goes with mode="resume" only'),
-        ({"mode": "resume", "resume_at": "end"}, "resume_at: found a str"),
-        ({"schema": "default"}, "schema: found a str, expected a cmeta.Schema"),
+        ({"resume_at": 3}, 'resume_at requires mode="resume"'),
+        ({"mode": "resume", "resume_at": "end"}, "resume_at: found str"),
+        ({"schema": "default"}, "schema: found str, expected cmeta.Schema"),
         ({"config": 7}, "config: found a int"),
     ],
 )

@@ -14,7 +14,7 @@ from .conftest import NUM_RECORDS, SCHEMA, record
 
 def die(rec):
     """Let a recorder end as a killed process does: files as they are, the lock free."""
-    rec._session._background.stop()
+    rec._session._sealer.stop()
     rec._session.is_closed = True
 
 
@@ -95,7 +95,7 @@ def test_states_of_other_runs_are_refused(path):
     before = path.read_bytes()
     for state, message in (
         ({"num_records": 4, "timestamp": 8}, "holds 3 records, .* taken after 4"),
-        ({"num_records": 2, "timestamp": 9}, "record 1 has the timestamp 6, .* says 9"),
+        ({"num_records": 2, "timestamp": 9}, "record 1 has the timestamp 6, .* has 9"),
     ):
         with pytest.raises(RecorderError, match=message):
             cmeta.Recorder(path, mode="resume", resume_at=state)
@@ -108,7 +108,7 @@ def test_states_of_other_runs_are_refused(path):
 def test_the_modes(path):
     with cmeta.Recorder(path, mode="resume") as rec:  # nothing there: begin
         rec.log("train", loss=1.0)
-    with pytest.raises(ExistsError, match='mode="resume" continues it, mode="replace" begins anew'):
+    with pytest.raises(ExistsError, match='mode="resume" continues it, mode="replace" replaces it'):
         cmeta.Recorder(path)
     with pytest.raises(FileExistsError):
         cmeta.Recorder(path)
@@ -137,7 +137,7 @@ def test_another_schema_or_root_is_an_error(path):
         rec.log("train")
     with pytest.raises(RecorderError, match="recorded with another schema; schema=None"):
         cmeta.Recorder(path, cmeta.default_schema(), mode="resume")
-    with pytest.raises(RecorderError, match="the root 7, not from 8; seed=None takes"):
+    with pytest.raises(RecorderError, match="the root 7, not from 8; seed=None uses"):
         cmeta.Recorder(path, mode="resume", seed=8)
     with cmeta.Recorder(path, SCHEMA, mode="resume", seed=7) as rec:
         assert rec.schema == SCHEMA
@@ -160,7 +160,7 @@ def test_another_configuration_holds_from_the_next_record(path):
 def test_a_second_writer_is_told_who_has_it(path):
     with cmeta.Recorder(path) as rec:
         rec.log("train")
-        with pytest.raises(LockedError, match=rf"by host .*, pid {os.getpid()}; one writer"):
+        with pytest.raises(LockedError, match=rf"by host .*, pid {os.getpid()}; only one writer"):
             cmeta.Recorder(path, mode="resume")
     with cmeta.Recorder(path, mode="resume") as rec:
         assert len(rec) == 1
@@ -222,5 +222,5 @@ def test_leftovers_of_dead_recorders_are_removed(path):
 
 
 def test_resume_at_needs_a_state():
-    with pytest.raises(EncodeError, match="resume_at: found a dict"):
+    with pytest.raises(EncodeError, match="resume_at: found dict"):
         cmeta.Recorder("x.cmeta", mode="resume", resume_at={"step": 3})

@@ -41,10 +41,10 @@ def running(tmp_path_factory):
     with cmeta.Recorder(path, SCHEMA) as rec:
         for i in range(NUM):
             if i == NUM_SEALED:
-                rec._session._background._do(rec._session._background._rotate)
+                rec._session._sealer.rotate()
             log(rec, i)
         rec.flush()
-        rec._session._background.catch_up()
+        rec._session._sealer.catch_up()
         main, journal = path.read_bytes(), journal_path(path).read_bytes()
     return main, journal, path.read_bytes()
 

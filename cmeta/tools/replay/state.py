@@ -65,7 +65,7 @@ class ReplayState:
 
     def seed_everything(self) -> None:
         """Seed the global generators of `random`, of numpy, and of torch if it is imported."""
-        seeds.put_in_force(self.seed)
+        seeds.seed_global_generators(self.seed)
 
     def torch_generator(self, device: str = "cpu") -> Any:
         """Return a torch generator with this seed; on a CPU only the low 32 bits count.
