@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.aliases import F64
 from cmeta.cli.console import display_width
 from cmeta.extras import require
-from cmeta.tools.summary.curve import Curve, Extent
+from cmeta.tools.summary.plot_data import BinnedCurve, Extent
+from cmeta.tools.summary.statistics import downsample
 
 Ticks = list[tuple[float, str]]  # positions from 0 to 1, and labels
 
@@ -35,31 +35,6 @@ _PLAIN_DIGITS = 9  # a number with more digits before the point is written as a 
 
 _BLOCKS, _ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.,-=+*#"
 _NOT_FINITE = "!"
-
-
-def bin_means(values: npt.ArrayLike, width: int) -> F64:
-    """Return the means of at most `width` equal bins of values.
-
-    Parameters
-    ----------
-    values : float array, (n,)
-        NaN and infinities count only in a bin that has nothing else.
-
-    Returns
-    -------
-    float64 array, (min(n, width),)
-        NaN where a bin has no finite value.
-    """
-    series = np.asarray(values, np.float64).ravel()
-    finite = np.isfinite(series)
-    if len(series) <= width:
-        return np.where(finite, series, np.nan)
-    bins = np.arange(len(series)) * width // len(series)
-    counts = np.bincount(bins[finite], minlength=width)
-    scale = float(np.abs(series[finite]).max(initial=1.0))  # so that no sum overflows
-    sums = np.bincount(bins[finite], series[finite] / scale, minlength=width)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return sums / counts * scale
 
 
 def sparkline(values: npt.ArrayLike, width: int = 16, *, ascii_only: bool | None = None) -> str:
@@ -86,7 +61,7 @@ def sparkline(values: npt.ArrayLike, width: int = 16, *, ascii_only: bool | None
     '---'
     """
     blocks = _ASCII_BLOCKS if (is_ascii_only() if ascii_only is None else ascii_only) else _BLOCKS
-    means = bin_means(values, width)
+    means = downsample(values, width)
     finite = means[np.isfinite(means)]
     if not len(finite):
         return _NOT_FINITE * len(means)
@@ -152,7 +127,7 @@ def plotext() -> ModuleType:
 
 
 def line_chart(
-    title: str, curves: Sequence[tuple[str, Curve]], x_extent: Extent, x_name: str,
+    title: str, curves: Sequence[tuple[str, BinnedCurve]], x_extent: Extent, x_name: str,
     style: ChartStyle,
 ) -> list[str]:  # fmt: skip
     """Return the lines of a chart.
@@ -160,7 +135,7 @@ def line_chart(
     Parameters
     ----------
     title : str
-    curves : sequence of (label, Curve)
+    curves : sequence of (label, BinnedCurve)
         With `ChartStyle.num_bins` bins.
     x_extent : extent
         Range of the horizontal axis.
@@ -177,7 +152,7 @@ def line_chart(
 
 
 def _canvas(
-    curves: Sequence[tuple[str, Curve]], x_extent: Extent, y_extent: tuple[float, float],
+    curves: Sequence[tuple[str, BinnedCurve]], x_extent: Extent, y_extent: tuple[float, float],
     style: ChartStyle,
 ) -> list[str]:  # fmt: skip
     module = plotext()
@@ -204,7 +179,7 @@ def _canvas(
 
 
 def _signals(
-    figure: Any, curve: Curve, y_extent: tuple[float, float], marker: Any, num_bins: int
+    figure: Any, curve: BinnedCurve, y_extent: tuple[float, float], marker: Any, num_bins: int
 ) -> Iterable[Any]:
     """Yield a signal for each unbroken line."""
     for bins, values in curve.lines():

@@ -1,4 +1,4 @@
-"""Sparklines: stretches, levels, what is not finite, and terminals without blocks."""
+"""Sparklines: levels, values that are not finite, and terminals without blocks."""
 
 import io
 import sys
@@ -8,22 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
-from cmeta.cli.chart import bin_means, is_ascii_only, sparkline
+from cmeta.cli.chart import is_ascii_only, sparkline
 
 LARGEST = np.finfo("f8").max
-
-
-def test_few_values_are_their_own_bins():
-    np.testing.assert_equal(bin_means([1, 2, 3], 3), [1, 2, 3])
-    np.testing.assert_equal(bin_means([], 3), [])
-    np.testing.assert_equal(bin_means([np.inf, np.nan, 1], 3), [np.nan, np.nan, 1])
-
-
-def test_many_values_are_means_of_stretches():
-    np.testing.assert_equal(bin_means([1, 3, 5, 7, np.nan, np.nan], 3), [2, 6, np.nan])
-    np.testing.assert_equal(bin_means([1, np.nan, np.inf, 7], 2), [1, 7])
-    assert len(bin_means(np.arange(1001), 16)) == 16
-    np.testing.assert_allclose(bin_means(np.full(100, LARGEST), 7), LARGEST)
 
 
 def test_levels_go_from_the_lowest_to_the_highest():

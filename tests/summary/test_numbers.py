@@ -229,6 +229,19 @@ def test_a_series_is_reduced_to_means_of_equal_parts(values, num_bins):
             assert close(mean, sum(part) / len(part), max(map(abs, part)))
 
 
+def test_few_values_are_their_own_means():
+    np.testing.assert_equal(downsample([1, 2, 3], 3), [1, 2, 3])
+    np.testing.assert_equal(downsample([], 3), [])
+    np.testing.assert_equal(downsample([math.inf, math.nan, 1], 3), [math.nan, math.nan, 1])
+
+
+def test_many_values_are_means_of_parts():
+    np.testing.assert_equal(downsample([1, 3, 5, 7, math.nan, math.nan], 3), [2, 6, math.nan])
+    np.testing.assert_equal(downsample([1, math.nan, math.inf, 7], 2), [1, 7])
+    assert len(downsample(np.arange(1001), 16)) == 16
+    np.testing.assert_allclose(downsample(np.full(100, LARGEST), 7), LARGEST)
+
+
 def test_moments_of_nothing():
     one = RunningMoments.of(np.array([1.0]), np.array([2.0]))
     nothing = RunningMoments.of(np.zeros(0), np.zeros(0))

@@ -85,7 +85,7 @@ def test_what_cannot_be_asked_for(path):
     with pytest.raises(KeyError, match=r"no field 'nothing' in .*; there are: timestamp, phase"):
         cmeta.summarise(path, ["nothing"])
     for name in ("phase", "config", "metrics.state"):
-        with pytest.raises(ValueError, match=f"{name} is of type .*, expected a field of numbers"):
+        with pytest.raises(ValueError, match=f"{name} is of type .*, expected a numeric field"):
             cmeta.summarise(path, [name])
     with pytest.raises(ValueError, match="no phase 'test'"):
         cmeta.summarise(path, phase="test")
@@ -93,6 +93,18 @@ def test_what_cannot_be_asked_for(path):
         cmeta.summarise(path)["dream", "metrics.wide"]
     with pytest.raises(FileNotFoundError):
         cmeta.summarise(path.with_name("missing.cmeta"))
+
+
+def test_words_for_the_loss_and_for_phases(tmp_path):
+    path = tmp_path / "run.cmeta"
+    cmeta.write(path, {"phase": ["train", "validate"], "loss_value": [0.5, 0.25]})
+    found = cmeta.summarise(path, ["loss"])
+    assert [field.name for field in found] == ["loss_value"] * 2
+    assert found["val", "loss"] == found["validate", "loss_value"]
+    with pytest.raises(
+        KeyError, match=r"no 'los' in phase 'validate' of .*; there are: loss_value"
+    ):
+        found["val", "los"]
 
 
 def test_of_nothing_and_of_one_record(write, of_wide):

@@ -24,8 +24,8 @@ from cmeta.cli.options import RecordOptions, files_argument, record_options
 from cmeta.cli.run_set import Run, RunSet
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.schema.types import Field
-from cmeta.tools.summary.curve import Curve, Extent, Key, Sketch, joined
-from cmeta.tools.summary.summarise import Parts, is_number
+from cmeta.tools.summary.plot_data import BinnedCurve, Extent, PlotData, Series, union
+from cmeta.tools.summary.summarise import is_number
 
 _DEFAULT_FIELDS = ("loss",)
 _PIPE_WIDTH = 80
@@ -86,7 +86,7 @@ def plot(
     by_field: dict[str, list[Line]] = {}
     for run in runs:
         for line in _lines(run, runs, x_name, extents, style):
-            by_field.setdefault(line.key.name, []).append(line)
+            by_field.setdefault(line.series.name, []).append(line)
     for lines in by_field.values():
         print_lines(_chart(lines, extents, x_name, style))
     if not by_field:
@@ -99,9 +99,9 @@ class Line:
     """A curve with its run, field and phase."""
 
     run: str
-    key: Key
+    series: Series
     unit: str
-    curve: Curve
+    curve: BinnedCurve
 
 
 def _extents(runs: RunSet, x_name: str) -> dict[str, Extent]:
@@ -118,13 +118,13 @@ def _extents(runs: RunSet, x_name: str) -> dict[str, Extent]:
     for run in runs:
         num_runs += 1
         try:
-            sketch = _sketch(run, _x_field(run, x_name))
+            data = _plot_data(run, _x_field(run, x_name))
         except click.BadParameter as err:
             refusals.append(err)
             continue
         with reading(run.path):
-            for path, extent in sketch.extents().items():
-                extents[path] = joined(extents.get(path), extent)
+            for path, extent in data.extents().items():
+                extents[path] = union(extents.get(path), extent)
     if refusals and len(refusals) == num_runs:
         raise refusals[0]
     return extents
@@ -139,18 +139,18 @@ def _lines(
     except click.BadParameter:
         print_note(f"{file_name(run.path)} has no {printable(x_name)} and is not drawn")
         return
-    sketch = _sketch(run, x)
+    data = _plot_data(run, x)
     with reading(run.path):
-        curves = sketch.curves(extents, style.num_bins, log=style.log)
+        curves = data.curves(extents, style.num_bins, log=style.log)
     units = {field.path: field.unit for field in run.fields or ()}
-    for key, curve in curves.items():
-        yield Line(run.label, key, units[key.field], curve)
+    for series, curve in curves.items():
+        yield Line(run.label, series, units[series.field], curve)
     note_if_open(run.path, run.reader)
-    runs.print_problems(run.path, sketch.problems)
+    runs.print_problems(run.path, data.problems)
 
 
-def _sketch(run: Run, x: Field) -> Sketch:
-    return Sketch(run.reader, Parts(run.reader, run.selection, partial=True), run.fields or (), x)
+def _plot_data(run: Run, x: Field) -> PlotData:
+    return PlotData(run.reader, run.selection, run.fields or (), x)
 
 
 def _x_field(run: Run, name: str) -> Field:
@@ -173,19 +173,20 @@ def _x_field(run: Run, name: str) -> Field:
 def _chart(
     lines: list[Line], extents: dict[str, Extent], x_name: str, style: ChartStyle
 ) -> Iterator[str]:
-    key = lines[0].key
+    series = lines[0].series
     has_runs = len({line.run for line in lines}) > 1
-    has_phases = len({line.key.phase for line in lines}) > 1 or not has_runs
-    title = printable(key.name)
+    has_phases = len({line.series.phase for line in lines}) > 1 or not has_runs
+    title = printable(series.name)
     if lines[0].unit:
         title += f" ({printable(lines[0].unit)})"
     if not has_phases:
-        title += f", {printable(key.phase)}"
+        title += f", {printable(series.phase)}"
     labels = [
-        " ".join([line.run] * has_runs + [printable(line.key.phase)] * has_phases) for line in lines
+        " ".join([line.run] * has_runs + [printable(line.series.phase)] * has_phases)
+        for line in lines
     ]
     curves = list(zip(labels, (line.curve for line in lines), strict=True))
-    x_extent = extents.get(key.field, (0, 0))
+    x_extent = extents.get(series.field, (0, 0))
     yield from line_chart(title, curves, x_extent, printable(x_name), style)
     for label, curve in curves:
         if counts := _not_drawn(curve, x_name):
@@ -193,11 +194,11 @@ def _chart(
     yield ""
 
 
-def _not_drawn(curve: Curve, x_name: str) -> list[str]:
+def _not_drawn(curve: BinnedCurve, x_name: str) -> list[str]:
     counts = {
         "NaN": curve.num_nan,
         "infinite": curve.num_infinite,
-        "not positive": curve.num_not_above_0,
+        "not positive": curve.num_not_positive,
         f"without {printable(x_name)}": curve.num_without_x,
     }
     return [f"{count:,} {reason}" for reason, count in counts.items() if count]

@@ -1,4 +1,4 @@
-"""Summaries: what a run came to, by field and phase, and its curves."""
+"""Summaries: the statistics of a run by field and phase, and its curves."""
 
 from cmeta.tools.summary.summarise import summarise
 from cmeta.tools.summary.summary_report import FieldSummary, Missing, Summary
