@@ -1,4 +1,4 @@
-"""Files to import, and what an import makes of them."""
+"""Files to import, and their imports."""
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +10,7 @@ from tests.fixtures.load import load
 
 
 class Import:
-    """A report, and the chronicle that it speaks of."""
+    """A report and its chronicle."""
 
     def __init__(self, report, path):
         self.report, self.path = report, path
@@ -27,7 +27,7 @@ class Import:
 
 @pytest.fixture
 def imported(tmp_path):
-    """Import a file, validate what was written, and read it."""
+    """Import a file, validate the chronicle, and read it."""
 
     def run(source, **options):
         path = tmp_path / "imported.cmeta"
@@ -42,7 +42,7 @@ def imported(tmp_path):
 
 @pytest.fixture
 def written(tmp_path):
-    """Return the path of a copy of what another tool wrote, by the name of the fixture."""
+    """Return the path of a copy of another tool's files, by the name of the fixture."""
     return lambda name: load(name, tmp_path)
 
 

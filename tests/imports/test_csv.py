@@ -74,7 +74,7 @@ def test_integers_that_pandas_made_floats(imported, tmp_path):
     assert found.values("timestamp") == [1, 2, 2]
 
 
-def test_text_is_said_and_labels_are_kept(imported, rows):
+def test_text_is_reported_and_labels_are_kept(imported, rows):
     source = rows(["action_code", "state", "host"], ["adjust_lr", "stable", "a"], ["", "", "b"])
     found = imported(source)
     assert found.values("action_code") == ["adjust_lr", None]
@@ -93,7 +93,7 @@ def test_text_is_said_and_labels_are_kept(imported, rows):
         (b"a,\xff\n1,2\n", "line 1, byte 3: not UTF-8"),
     ],
 )
-def test_what_is_no_csv(imported, tmp_path, text, message):
+def test_files_that_are_not_csv(imported, tmp_path, text, message):
     source = tmp_path / "log.csv"
     source.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(cmeta.EncodeError, match=message) as caught:
@@ -118,12 +118,12 @@ def test_many_blocks_and_kinds_that_change(imported, rows):
     assert "line 10003" in found.report.lost[0]
 
 
-def test_a_header_alone_and_nothing_at_all(imported, text):
+def test_a_header_alone_and_an_empty_file(imported, text):
     assert imported(text("log.csv", "step,loss")).report.num_records == 0
     assert imported(text("log.csv", "", end=""), format="csv").report.num_records == 0
 
 
-def test_prose_is_no_table(tmp_path):
+def test_prose_is_not_a_table(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("hello there, this is not it\n")
     with pytest.raises(

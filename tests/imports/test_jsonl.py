@@ -1,4 +1,4 @@
-"""JSON lines of other tools: names, times, phases, and what is said of the rest."""
+"""JSON lines of other tools: names, times, phases, and reports of losses."""
 
 import json
 import math
@@ -66,7 +66,7 @@ def test_float32_losses_stay_float32(imported, tmp_path):
     assert found.schema["loss_value"].exact
 
 
-def test_what_a_given_schema_rounds_is_said(imported, text):
+def test_values_that_a_given_schema_rounds_are_reported(imported, text):
     source = text("log.jsonl", '{"loss": 0.123456789}', '{"loss": 0.5}')
     found = imported(source, schema=cmeta.default_schema())
     assert found.schema == cmeta.default_schema()
@@ -119,7 +119,7 @@ def test_nested_objects_lists_and_configurations(imported, text):
     assert found.configs == ({"big": 1e300, "lr": 0.1}, {"lr": 0.2})
 
 
-def test_a_configuration_for_records_that_have_none(imported, text):
+def test_a_configuration_for_records_without_one(imported, text):
     source = text("log.jsonl", '{"loss": 1, "config": {"lr": 2}}', '{"loss": 1}')
     found = imported(source, config={"lr": 3})
     assert [found.configs[i]["lr"] for i in found.values("config")] == [2, 3]
@@ -148,7 +148,7 @@ def test_a_float_field_takes_no_integer_that_it_would_round(imported, text):
     assert "loss_value" not in found.columns
 
 
-def test_an_integer_that_nothing_can_hold_is_said(imported, text):
+def test_an_integer_that_no_type_can_hold_is_reported(imported, text):
     source = text("log.jsonl", '{"x": 36893488147419103233}', '{"x": 0.5}')
     found = imported(source)
     assert found.values("metrics.x") == [None, 0.5]
@@ -205,7 +205,7 @@ def test_a_phase_that_a_given_schema_lacks(imported, text):
         imported(source, schema=cmeta.default_schema())
 
 
-def test_records_are_sorted_stably_and_that_is_said(imported, text):
+def test_records_are_sorted_stably_with_a_note(imported, text):
     source = text(
         "log.jsonl",
         '{"step": 2, "x": 0}', '{"step": 1, "x": 1, "phase": "validate"}', '{"step": 1, "x": 2}',
@@ -237,14 +237,14 @@ def test_a_last_line_that_was_cut_off(imported, text):
         ('{"config": {"x": ' + "[" * 40 + "]" * 40 + "}}", "line 2, config.*nested too deeply"),
     ],
 )
-def test_a_line_that_is_no_record(imported, text, line, message):
+def test_a_line_without_a_record(imported, text, line, message):
     source = text("log.jsonl", '{"loss": 1}', line, '{"loss": 1}')
     with pytest.raises(cmeta.EncodeError, match=message) as caught:
         imported(source, format="jsonl")
     assert str(source) in str(caught.value)
 
 
-def test_bytes_that_are_no_utf8(imported, tmp_path):
+def test_bytes_that_are_not_utf8(imported, tmp_path):
     source = tmp_path / "log.jsonl"
     source.write_bytes(b'{"loss": 1}\n{"l\xff": 1}\n')
     with pytest.raises(cmeta.EncodeError, match="line 2, byte 4: not UTF-8"):

@@ -1,4 +1,4 @@
-"""Parquet of pyarrow and pandas, and of cmeta: what is in the file's own types comes back."""
+"""Parquet of pyarrow and pandas, and of cmeta: values keep their types."""
 
 import datetime
 import io
@@ -116,7 +116,7 @@ def test_values_survive_pandas(imported, tmp_path):
     assert found.path.read_bytes() == first.read_bytes()
 
 
-def test_a_schema_in_the_metadata_that_is_none(imported, tmp_path):
+def test_an_invalid_schema_in_the_metadata(imported, tmp_path):
     source = tmp_path / "log.parquet"
     table = pa.table({"phase": ["train"]}).replace_schema_metadata({b"cmeta.schema": b"{}"})
     pq.write_table(table, source)

@@ -80,7 +80,7 @@ def test_scalars_in_the_new_form_are_scalars(log):
     assert rows(read(log("new_form_torch")), "metrics.y") == [("train", 3, 1.5), ("train", 4, 2.5)]
 
 
-def test_what_is_no_number_is_said_with_its_tags(log):
+def test_values_other_than_numbers_are_reported_by_tag(log):
     lost = " | ".join(read(log("other_kinds")).lost)
     for part in ("no histograms: 2 of weights", "no text: 1 of notes/text_summary",
                  "no tensors: 1 of t", "no curves: 1 of pr", "below 0 is no timestamp: 1 of before"):  # fmt: skip
@@ -116,7 +116,7 @@ def test_one_of_several_runs_must_be_chosen(log):
     assert found.configs[0]["imported"]["run"] == "exp/two"
 
 
-def test_the_given_phase_is_that_of_tags_which_tell_none(log):
+def test_the_default_phase_is_that_of_tags_without_one(log):
     folder = log("tag_without_phase")
     found = read(folder, phase="finetune")
     assert rows(found, "metrics.x") == [("finetune", 0, 1.0)]
@@ -126,7 +126,7 @@ def test_the_given_phase_is_that_of_tags_which_tell_none(log):
         read(folder, phase="finetune", schema=cmeta.default_schema())
 
 
-def test_names_that_the_schema_has_otherwise_are_changed_and_said(log, tmp_path):
+def test_names_with_another_meaning_in_the_schema_are_changed_with_a_note(log, tmp_path):
     report = import_run(log("names"), tmp_path / "run.cmeta")
     with cmeta.open(tmp_path / "run.cmeta") as run:
         record = run.query_range(0, 0)[0]
@@ -147,7 +147,7 @@ def test_a_bare_loss_is_the_loss_and_each_phase_has_its_own(log):
     assert rows(found, "loss_value") == [("validate", 0, 1.0), ("test", 0, 2.0)]
 
 
-def test_a_table_of_nothing_is_refused_before_it_is_made(log, monkeypatch):
+def test_a_table_of_absent_values_is_refused_before_it_is_allocated(log, monkeypatch):
     monkeypatch.setattr(scalar_log, "_BYTES_MAX", 1000)
     with pytest.raises(EncodeError, match="20 records of 20 metrics"):
         read(log("twenty_tags"))

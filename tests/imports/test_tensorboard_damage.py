@@ -1,4 +1,4 @@
-"""TensorBoard files that a crash or a disk has damaged: what is intact is read, the rest is said."""
+"""Damaged TensorBoard files: intact records are read, and the damage is reported."""
 
 import struct
 import sys
@@ -44,7 +44,7 @@ def test_the_checksum_is_tensorboards():
         assert masked_crc(data) == masked_crc32c(data)
 
 
-def test_every_torn_tail_is_read_up_to_it_and_said(log):
+def test_a_file_is_read_up_to_a_torn_tail_which_is_reported(log):
     data = log.read_bytes()
     offsets = ends(data)
     for length in range(13, len(data)):
@@ -53,9 +53,9 @@ def test_every_torn_tail_is_read_up_to_it_and_said(log):
         num_whole = sum(offset <= length for offset in offsets) - 1
         assert len(found.columns["phase"]) == max(num_whole - 1, 0)  # the first is the version
         torn = [
-            said
-            for said in found.damage
-            if f"ends within a record at byte {offsets[num_whole]:,}" in said
+            message
+            for message in found.damage
+            if f"ends within a record at byte {offsets[num_whole]:,}" in message
         ]
         assert bool(torn) == (length not in offsets)
 
@@ -65,12 +65,12 @@ def test_every_changed_byte_is_found_and_ends_the_reading(log):
     offsets = ends(data)
     for place in range(12, len(data)):
         log.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
-        said = []
-        records = list(read_records(log, said.append))
+        messages = []
+        records = list(read_records(log, messages.append))
         num_before = sum(offset <= place for offset in offsets) - 1
         assert len(records) == num_before
-        assert len(said) == 1
-        assert f"at byte {offsets[num_before]:,} of {len(data):,}" in said[0]
+        assert len(messages) == 1
+        assert f"at byte {offsets[num_before]:,} of {len(data):,}" in messages[0]
 
 
 def test_a_length_beyond_the_file_allocates_nothing(log):
@@ -91,7 +91,7 @@ def test_a_tensor_that_claims_a_large_shape_is_no_scalar(log):
     log.write_bytes(log.read_bytes() + framed(event.SerializeToString()))
     found = read(log)
     assert "metrics.huge" not in found.columns
-    assert any("1 of huge" in said for said in found.lost)
+    assert any("1 of huge" in message for message in found.lost)
 
 
 def test_only_the_first_value_of_a_tag_names_its_plugin(log):
@@ -108,7 +108,7 @@ def test_only_the_first_value_of_a_tag_names_its_plugin(log):
     assert read(log).columns["metrics.y"].tolist() == [0.5, 1.5, None, None, None]
 
 
-def test_whole_numbers_that_a_float_cannot_hold_are_said(log):
+def test_integers_that_a_float_cannot_hold_are_reported(log):
     event = Event(step=9, wall_time=1.0)
     value = event.summary.value.add(tag="big")
     value.metadata.plugin_data.plugin_name = "scalars"
@@ -117,7 +117,7 @@ def test_whole_numbers_that_a_float_cannot_hold_are_said(log):
     log.write_bytes(log.read_bytes() + framed(event.SerializeToString()))
     found = read(log)
     assert found.columns["metrics.big"].compressed().tolist() == [float(2**60)]
-    assert any("beyond 2^53 are rounded to float64: 1 of big" in said for said in found.lost)
+    assert any("beyond 2^53 are rounded to float64: 1 of big" in message for message in found.lost)
 
 
 def test_a_record_that_is_no_event_is_passed_over(log):

@@ -104,14 +104,14 @@ def test_whole_epochs_are_the_field_of_that_name(tmp_path):
     assert found.columns["metrics.epoch"].tolist() == [0.5, 2.0]
 
 
-def test_a_step_that_is_there_twice_is_two_records(tmp_path):
+def test_a_duplicate_step_is_two_records(tmp_path):
     entries = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}, {"step": 1, "loss": 0.75}]
     found = read(write(tmp_path / "a.json", *entries))
     assert found.columns["timestamp"].tolist() == [1, 1, 2]
     assert found.columns["loss_value"].tolist() == [0.5, 0.75, 0.25]
 
 
-def test_what_is_no_number_and_no_step_is_said(tmp_path):
+def test_values_other_than_numbers_and_bad_steps_are_reported(tmp_path):
     entries = [{"step": 1, "loss": 0.5, "text": "x", "list": [1]}, {"step": -1, "loss": 0.5}]
     found = read(write(tmp_path / "a.json", *entries))
     assert found.columns["timestamp"].tolist() == [1]
@@ -155,7 +155,7 @@ def test_bad_files_are_refused_with_the_place(tmp_path, text, message):
         read(path)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_other_than_text_are_refused(tmp_path):
     (tmp_path / "trainer_state.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(EncodeError, match="not JSON"):
         read(tmp_path)

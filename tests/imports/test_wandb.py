@@ -59,7 +59,7 @@ def test_rows_come_back_as_records(folder, tmp_path):
     assert [r.epoch for r in found] == [0, None, 1, None, None, None]
     assert found[0].metrics["lr"] == 0.1
     assert found[2].metrics["nested.a.b"] == 2.5
-    assert found[3].metrics["other"] == 3  # goes with the one phase that its row tells
+    assert found[3].metrics["other"] == 3  # goes with the one phase that its row names
     assert found[4].metrics["x"] == 1.5
 
 
@@ -91,7 +91,7 @@ def test_the_configuration_in_force_is_that_of_the_record(folder, tmp_path):
     assert about["loss_value"] == {"train": "train/loss", "validate": "val/loss"}
 
 
-def test_what_is_no_number_is_said_by_key(folder):
+def test_values_other_than_numbers_are_reported_by_key(folder):
     found = read(folder)
     lost, notes = " | ".join(found.lost), " | ".join(found.notes)
     for part in ("no text: 1 of text", "no lists: 1 of list", "no null: 1 of none",
@@ -102,17 +102,17 @@ def test_what_is_no_number_is_said_by_key(folder):
     assert by_record(found, "metrics.flag") == [("train", 1, 1.0)]
 
 
-def test_every_torn_tail_is_read_up_to_it_and_said(log):
+def test_a_file_is_read_up_to_a_torn_tail_which_is_reported(log):
     data = log.read_bytes()
     whole = list(read_records(log, pytest.fail))
     assert max(map(len, whole)) > LONG
     for length in sorted({*range(7, len(data), 499), *range(len(data) - 40, len(data))}):
         log.write_bytes(data[:length])
-        said = []
-        found = list(read_records(log, said.append))
+        messages = []
+        found = list(read_records(log, messages.append))
         assert found == whole[: len(found)]
-        if said:
-            assert f"ends within a record at byte {_end(found):,} of {length:,}" in said[0]
+        if messages:
+            assert f"ends within a record at byte {_end(found):,} of {length:,}" in messages[0]
         else:
             assert _end(found) == length or len(found) == len(whole)
     log.write_bytes(data[: len(data) // 2])
@@ -138,16 +138,16 @@ def _end(records):
     return offset + (room if room < 7 else 0)
 
 
-def test_changed_bytes_are_found_and_end_the_reading(log):
+def test_changed_bytes_are_detected_and_end_the_reading(log):
     data = log.read_bytes()
     whole = list(read_records(log, pytest.fail))
     for place in [*range(7, 400), *range(400, len(data), 997)]:
         log.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
-        said = []
-        found = list(read_records(log, said.append))
+        messages = []
+        found = list(read_records(log, messages.append))
         assert found == whole[: len(found)]
         assert len(found) < len(whole)
-        assert len(said) == 1
+        assert len(messages) == 1
 
 
 def chunk(kind, data):
@@ -156,12 +156,12 @@ def chunk(kind, data):
 
 
 @pytest.mark.parametrize("kinds", [(2, 2), (2, 1), (3,), (4,), (2, 5), (0,)])
-def test_parts_out_of_order_are_found(log, kinds):
+def test_parts_out_of_order_are_detected(log, kinds):
     parts = b"".join(chunk(kind, b"ab") for kind in kinds)
     log.write_bytes(log.read_bytes()[:7] + parts)
-    said = []
-    assert list(read_records(log, said.append)) == []
-    assert f"out of order at byte 7 of {7 + len(parts)}" in said[0]
+    messages = []
+    assert list(read_records(log, messages.append)) == []
+    assert f"out of order at byte 7 of {7 + len(parts)}" in messages[0]
 
 
 @pytest.mark.parametrize("len_padding", range(1, 7))
@@ -193,7 +193,7 @@ def test_detection_and_the_choice_of_a_run(folder, log, tmp_path):
         read(log)
 
 
-def test_the_given_phase_is_that_of_rows_which_tell_none(folder):
+def test_the_default_phase_is_that_of_rows_without_one(folder):
     found = read(folder, phase="dream")
     assert by_record(found, "metrics.x") == [("dream", 10, 1.5), ("dream", 11, 2.5)]
     assert by_record(found, "epoch") == [("dream", 0, 0), ("train", 1, 1)]
@@ -207,7 +207,7 @@ def test_without_wandb_the_extra_is_named(log, monkeypatch):
         read(log)
 
 
-def test_a_version_that_cannot_be_used_is_said(log, monkeypatch):
+def test_a_version_that_cannot_be_used_is_reported(log, monkeypatch):
     def require(module, extra):
         raise ImportError("only works with protobuf 5")
 

@@ -1,4 +1,4 @@
-"""What logs of other versions of wandb hold, put together from its own messages."""
+"""W&B logs as other versions write them, built from W&B's own messages."""
 
 import zlib
 
@@ -64,7 +64,7 @@ def test_non_finite_numbers_come_as_words_or_as_text(read):
     assert found.columns["metrics.y"].tolist() == [-np.inf, np.inf]
 
 
-def test_media_in_one_object_are_left_behind_whole(read):
+def test_media_objects_are_left_out_entirely(read):
     image = '{"_type": "image-file", "width": 3, "size": 9}'
     found = read(row(0, x="1", img=image, part='{"a": 2, "img": {"_type": "audio-file", "b": 3}}'))
     assert set(found.columns) >= {"metrics.x", "metrics.part.a"}
@@ -83,12 +83,12 @@ def test_a_configuration_that_comes_back_is_the_same(read, tmp_path):
     assert stated == [{"a": 1} | about, {"a": 1, "b": {"c": [2]}} | about, {"a": 1} | about]
 
 
-def test_what_cannot_be_read_is_said(read):
+def test_unreadable_items_are_reported(read):
     found = read(
         row(0, x="1", y="{", z='{"a":' * 10_000), b"\xff\xff", config(a="{"), row(1, x="2"),
     )  # fmt: skip
     assert found.columns["metrics.x"].tolist() == [1, 2]
-    assert any("record 1 is no message" in said for said in found.damage)
+    assert any("record 1 is no message" in message for message in found.damage)
     assert "invalid JSON cannot be read: 3 of y, z, config a" in found.lost
 
 

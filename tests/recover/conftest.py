@@ -50,7 +50,7 @@ def salvage(original, tmp_path):
 
     @functools.cache
     def valid_records(found):
-        assert cmeta.validate(found, canonical=False).ok  # `recover` has done the rest
+        assert cmeta.validate(found, canonical=False).ok  # `recover` has checked the rest
         return list(cmeta.open(found))
 
     def run(data, journal=None, **options):
@@ -74,7 +74,7 @@ def salvage(original, tmp_path):
 
 
 def hold_to(found, records, report):
-    """Require each record to be the one of its identity; a value may only be missing if said."""
+    """Require each record to be the one of its identity; a value may only be missing if the report says so."""
     steps = [record.step for record in found]
     assert steps == sorted(set(steps))
     assert len(found) == report.num_records

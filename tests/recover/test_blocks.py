@@ -42,7 +42,7 @@ def without_index(data):
 
 
 def test_any_two_blocks_exchanged(salvage, original):
-    """The INDEX says which is which; of blocks of one length only the CRC of the whole does."""
+    """The INDEX identifies blocks; those of equal length only by the CRC of the file."""
     data, _ = original
     header, blocks, trailer = blocks_of(data)
     pairs = list(itertools.combinations(range(len(blocks)), 2))
@@ -57,7 +57,7 @@ def test_any_two_blocks_exchanged(salvage, original):
             assert report.dropped, (a, b)
         elif len(blocks[a]) == len(blocks[b]):
             assert found == data, (a, b)
-        else:  # what stands between has moved: names of one length cannot be told apart
+        else:  # blocks between have moved: names of equal length are ambiguous
             assert found == data or report.dropped, (a, b)
 
 
@@ -76,7 +76,7 @@ def test_any_block_removed(salvage, original):
 
 
 def test_any_block_removed_and_no_index(salvage, original):
-    """Numbers are only used where what stands behind confirms them."""
+    """Numbers are only used if later batches confirm them."""
     data, _ = original
     header, blocks, trailer = blocks_of(data)
     for place in range(1, len(blocks) - 1, 2):
@@ -98,7 +98,7 @@ def test_no_index_and_one_more_block_damaged(salvage, original):
         report, _ = salvage(flip(damaged, end - 9, 3))
         size = (8 if (start, end) == bounds[-2] else 16) if data[start] == BATCH else 0
         assert (report.num_records, report.num_lost) == (72 - size, size)
-        if data[start] == BATCH:  # head and directory say that nothing else is missing
+        if data[start] == BATCH:  # head and directory prove that nothing else is missing
             assert report.dropped == []
             (lost,) = [x for x in report.lost if x.offset == start]
             assert not lost.exact and lost.num_records is None
@@ -157,7 +157,7 @@ def test_one_of_two_names_that_has_moved(tmp_path):
 
 
 def test_no_index_and_no_count(salvage, original):
-    """Nobody knows how many records there were: that is never called complete."""
+    """The number of records is unknown, so the result is never called complete."""
     data, _ = original
     opened = HEADER.pack(*HEADER.unpack_from(data)[:2], 0xFFFFFFFF)
     last = bounds_of(data)[-1]
@@ -213,7 +213,7 @@ def write(path, columns=None, schema=None, **options):
 
 
 def test_the_end_of_another_file(salvage, original, tmp_path):
-    """An INDEX that knows none of the batches is another file's: it places nothing."""
+    """An INDEX without any of the batches is another file's: it places nothing."""
     data, _ = original
     schema = cmeta.default_schema().with_batch_records(16)
     other = write(tmp_path / "other", schema=schema)
@@ -223,7 +223,7 @@ def test_the_end_of_another_file(salvage, original, tmp_path):
     assert "INDEX: CorruptError: it lacks batches that the file has" in str(report)
 
 
-def test_another_file_behind_this_one(salvage, original, tmp_path):
+def test_another_file_after_this_one(salvage, original, tmp_path):
     data, _ = original
     schema = cmeta.default_schema().with_batch_records(16)
     other = write(tmp_path / "other", {"metrics.strange": np.arange(40)}, schema)
@@ -238,7 +238,7 @@ def test_another_file_behind_this_one(salvage, original, tmp_path):
 
 
 def test_a_schema_that_is_lost(tmp_path):
-    """One's own schema is needed again; the CRC of the lost one says whether it is the right one."""
+    """A schema other than the default must be given; the CRC of the lost one confirms it."""
     path, out = tmp_path / "run.cmeta", tmp_path / "out"
     schema = cmeta.default_schema().with_metrics("mine").with_batch_records(16)
     data = write(path, {"metrics.mine": np.arange(40)}, schema)
@@ -266,7 +266,7 @@ def test_the_default_schema_is_found_again(tmp_path, batch_records):
     path, out = tmp_path / "run.cmeta", tmp_path / "out"
     data = write(path, schema=cmeta.default_schema().with_batch_records(batch_records))
     path.write_bytes(flip(data, 300))
-    if batch_records > 4096:  # no full batch tells the size
+    if batch_records > 4096:  # no full batch gives the size
         assert recover(path, out).verdict == "nothing"
     else:
         assert recover(path, out).verdict == "complete"

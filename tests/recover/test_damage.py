@@ -23,7 +23,7 @@ def flip(data, at, bit=0):
 
 
 def found_in(data):
-    """The blocks that scanning finds, by where they stand."""
+    """Return offset and end of each block that scanning finds."""
     found = scan(BytesSource(data), GRAMMAR, newer=False, progress=lambda done, size: None)
     assert all(piece.offset < piece.end for piece in found.pieces)
     ends = [end for piece in found.pieces for end in (piece.offset, piece.end)]
@@ -47,9 +47,9 @@ def test_every_single_block_damaged(salvage, original):
         assert report.len_lost in (
             end - start,
             len(data) - start,
-        )  # nobody knows a trailer without INDEX
+        )  # without INDEX a trailer is unknown bytes
         assert [f.offset for f in report.findings] == [start]
-        if data[start] in (SCHEMA, INDEX):  # nothing of a record stands in them
+        if data[start] in (SCHEMA, INDEX):  # they hold no record
             assert report.verdict == "complete" and found == data
             continue
         assert report.verdict == "with loss"
@@ -131,7 +131,7 @@ def test_flipped_bits_of_the_header_lose_nothing(salvage, original):
 
 
 def test_truncations(salvage, original):
-    """All batches that are whole are there; what is missing is only called known if it is."""
+    """All intact batches are recovered; a number of lost records is only given if it is known."""
     data, _ = original
     bounds = bounds_of(data)
     lengths = {
@@ -152,7 +152,7 @@ def test_truncations(salvage, original):
 
 
 def test_bytes_put_in_and_taken_out(salvage, original):
-    """By the INDEX, blocks that have moved are still what they were."""
+    """The INDEX identifies blocks that have moved."""
     data, _ = original
     bounds = bounds_of(data)
     for start, end in bounds[1::3]:

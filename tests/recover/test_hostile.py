@@ -33,7 +33,7 @@ class Counting(BytesSource):
 
 
 @pytest.fixture
-def tell(tmp_path):
+def recovered(tmp_path):
     """Recover some bytes: a report, or an error of ours."""
 
     def run(data, **options):
@@ -76,7 +76,7 @@ PATTERNS = {
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("begins", [True, False])
 def test_megabytes_of_nothing(original, pattern, begins):
-    """The work is bounded by the length: bytes read, and reads, not time, are what is counted."""
+    """The work is bounded by the length: the test counts bytes read and reads, not time."""
     data, _ = original
     head = data[: bounds_of(data)[0][1]] if begins else b""
     source = Counting(filled(PATTERNS[pattern], head))
@@ -89,16 +89,16 @@ def test_megabytes_of_nothing(original, pattern, begins):
     assert (found.gave_up_at is not None) == many_tries
 
 
-def test_random_bytes_and_a_whole_recovery(tell, original):
+def test_random_bytes_and_a_whole_recovery(recovered, original):
     data, _ = original
     noise = random.Random(1).randbytes(SIZE)
-    assert tell(noise).verdict == "nothing"
-    report = tell(data[: bounds_of(data)[-2][0]] + noise)
+    assert recovered(noise).verdict == "nothing"
+    report = recovered(data[: bounds_of(data)[-2][0]] + noise)
     assert (report.num_records, report.num_lost) == (64, 8)
 
 
 def test_many_short_gaps(original):
-    """A byte between any two blocks: each gap is searched, none of them at a window's price."""
+    """A byte between any two blocks: searching such a gap costs less than a full window."""
     data, _ = original
     blocks = b"?".join([Block(NAME, b"x%d" % i).build() for i in range(10_000)])
     source = Counting(data[: bounds_of(data)[0][1]] + blocks)
@@ -108,7 +108,7 @@ def test_many_short_gaps(original):
 
 
 def test_memory_is_not_kept_by_what_was_damaged(original, tmp_path):
-    """An error keeps its traceback, and that what was read; thousands of them must not."""
+    """A traceback keeps the bytes that were read; the errors of thousands of gaps must not."""
     data, _ = original
     block = Block(NAME, b"y" * 255, crc=1).build()
     whole = Block(NAME, b"z" * 20).build()
@@ -128,7 +128,7 @@ def test_memory_is_not_kept_by_what_was_damaged(original, tmp_path):
 
 
 def lying(original, **changes):
-    """The original with INDEX entries, or fields of INDEX, that say something else."""
+    """Yield the original with altered INDEX entries, or altered fields of the INDEX."""
     parts = take_apart(original)
     honest = take_apart(original).build()
     assert honest == original
@@ -143,8 +143,8 @@ def honest_entries(data):
     ]
 
 
-def test_an_index_that_lies(tell, original):
-    """Whatever it says: intact batches are salvaged, and what contradicts itself is not used."""
+def test_an_index_that_lies(recovered, original):
+    """Intact batches are salvaged all the same, and a contradictory INDEX is not used."""
     data, _ = original
     entries = honest_entries(data)
     for row in range(1, len(entries)):
@@ -153,17 +153,17 @@ def test_an_index_that_lies(tell, original):
                 continue
             changed = [list(entry) for entry in entries]
             changed[row][place] = value
-            report = tell(lying(data, entries=changed))
+            report = recovered(lying(data, entries=changed))
             assert report is not None and report.num_records >= 56, (row, place)
     for num_entries in (1, 6, len(entries) - 1):
-        assert tell(lying(data, entries=entries[:num_entries])).num_records == 72
-    assert tell(lying(data, entries=[])).num_records == 72
+        assert recovered(lying(data, entries=entries[:num_entries])).num_records == 72
+    assert recovered(lying(data, entries=[])).num_records == 72
     for name in ("num_blocks", "records_count", "index_offset", "running_crc"):
         for value in (2**32 - 1,):
-            assert tell(lying(data, index={name: value})).num_records == 72, (name, value)
+            assert recovered(lying(data, index={name: value})).num_records == 72, (name, value)
 
 
-def test_batches_that_lie(tell, original):
+def test_batches_that_lie(recovered, original):
     data, _ = original
     parts = take_apart(data)
     place = parts.place_of(BATCH, 1)
@@ -180,15 +180,15 @@ def test_batches_that_lie(tell, original):
         body[:-1],
     ]  # fmt: skip
     for lie in lies:
-        report = tell(parts.with_body(place, lie).build())
+        report = recovered(parts.with_body(place, lie).build())
         assert report.num_records == 56, lie[:24]
         assert report.verdict == "with loss" and report.lost
-    report = tell(parts.with_body(place, lies[3]).build()[:-30])
+    report = recovered(parts.with_body(place, lies[3]).build()[:-30])
     assert report.num_records == 56
 
 
-def test_numbers_that_nothing_defines(tell, original):
-    """A number alone makes nothing: neither a name nor room for it."""
+def test_numbers_that_nothing_defines(recovered, original):
+    """A number alone defines no name and allocates no room for it."""
     data, _ = original
     parts = take_apart(data)
     place = parts.place_of(BATCH, 1)
@@ -198,27 +198,27 @@ def test_numbers_that_nothing_defines(tell, original):
     assert struct.unpack_from("<I", body, last)[0] == 3
     for number, num_records in ((2**32 - 1, 56), (50, 72)):
         struct.pack_into("<I", body, last, number)
-        report = tell(parts.with_body(place, bytes(body)).build())
+        report = recovered(parts.with_body(place, bytes(body)).build())
         assert report.num_records == num_records
         assert num_records == 56 or "metric 50" in str(report)
 
 
-def test_names_and_configurations_that_break_a_rule(tell, original):
+def test_names_and_configurations_that_break_a_rule(recovered, original):
     data, _ = original
     parts = take_apart(data)
     for body in (b"", b"\xff", b"entropy", b"x" * 256, b"m0"):
         place = parts.place_of(NAME, 1)
-        report = tell(parts.with_body(place, body).build())
+        report = recovered(parts.with_body(place, body).build())
         assert report.num_records == 72 and report.dropped, body
     for body in (b"[]", b"{", b'{"a":1,"a":2}', b"{" * 10_000, b'{"b":1,"a":2}'):
-        report = tell(parts.with_body(1, body).build())
+        report = recovered(parts.with_body(1, body).build())
         assert report.num_records == 72 and report.dropped, body[:20]
 
 
 # ---------------------------------------------------------------------------------------- journals
 
 
-def test_a_journal_of_false_heads(tell):
+def test_a_journal_of_false_heads(recovered):
     forger = Forger()
     salted = forger.row(timestamp=1).data
     for len_body in (0, 8, SIZE // 2):
@@ -231,7 +231,7 @@ def test_a_journal_of_false_heads(tell):
         assert finder.budget.left > -(SIZE + SearchBudget.PER_TRY)
 
 
-def test_a_journal_with_every_second_row_damaged(tell):
+def test_a_journal_with_every_second_row_damaged(recovered):
     forger, starts = Forger(), []
     for i in range(1500):
         starts.append(len(forger.data))
@@ -240,13 +240,13 @@ def test_a_journal_with_every_second_row_damaged(tell):
     for start in starts[::2]:
         data[start + 20] ^= 1
     schema = cmeta.default_schema().with_batch_records(16)
-    report = tell(bytes(data), schema=schema)
+    report = recovered(bytes(data), schema=schema)
     assert (report.num_records, report.num_lost, len(report.lost)) == (750, 750, 750)
     assert all(lost.num_records == 1 for lost in report.lost)
 
 
-def test_rows_that_are_intact_and_break_a_rule(tell):
-    """They are lost, and counted: a CRC that is right makes no value right."""
+def test_rows_that_are_intact_and_break_a_rule(recovered):
+    """They are lost, and counted: a correct CRC does not make a value correct."""
     schema = cmeta.default_schema().with_batch_records(16)
     bad = [
         {"phase": 255}, {"timestamp": 1}, {"present": 0b1}, {"count": 3},
@@ -256,22 +256,22 @@ def test_rows_that_are_intact_and_break_a_rule(tell):
         forger = Forger()
         for i in range(12):
             forger.row(**{"timestamp": 10 + i, **(values if i == 5 else {})})
-        report = tell(forger.data, schema=schema)
+        report = recovered(forger.data, schema=schema)
         assert (report.num_records, report.num_lost) == (11, 1), values
         (lost,) = report.lost
         assert (lost.num_records, lost.first_timestamp, lost.last_timestamp) == (1, 14, 16)
         last = Forger().row(timestamp=10).row(**{"timestamp": 11, **values})
-        report = tell(last.data, schema=schema)
+        report = recovered(last.data, schema=schema)
         assert report.num_records == 1 and report.verdict == "with loss", values
     forger = Forger()
     for i in range(200):
         forger.row(timestamp=1000 - i)
-    report = tell(forger.data, schema=schema)
+    report = recovered(forger.data, schema=schema)
     assert (report.num_records, report.num_lost) == (1, 199)
 
 
-def test_entries_that_break_a_rule(tell):
-    """Definitions that are none define nothing; what is of an unknown kind is passed over."""
+def test_entries_that_break_a_rule(recovered):
+    """Invalid definitions define nothing; entries of an unknown kind are skipped."""
     schema = cmeta.default_schema().with_batch_records(16)
     forger = Forger().define("NAME", 0, b"a").define("NAME", 1, b"a").define("NAME", 2, b"\xff")
     forger.define("NAME", 3, b"entropy").define("CONFIG", 0, b"[]").define("CONFIG", 1, b"{}")
@@ -282,25 +282,25 @@ def test_entries_that_break_a_rule(tell):
     forger.row(timestamp=5, metrics=metrics)
     forger.row(timestamp=6, present=0b11 | bit("config"), config=0)
     forger.row(timestamp=7, present=0b11 | bit("config"), config=1)
-    report = tell(forger.data, schema=schema)
+    report = recovered(forger.data, schema=schema)
     assert report.num_records == 3
     assert report.dropped[0].startswith("2 records without a value")
 
 
-def test_many_definitions(tell):
+def test_many_definitions(recovered):
     forger = Forger()
     framed = [
         forger.framer.frame("NAME", 0, struct.pack("<I", i) + b"n%d" % i) for i in range(8_000)
     ]
     forger.data += b"".join(framed)
     forger.row(timestamp=1, metrics=[(7_999, 0.5)])
-    report = tell(forger.data + b"?", schema=cmeta.default_schema().with_batch_records(16))
+    report = recovered(forger.data + b"?", schema=cmeta.default_schema().with_batch_records(16))
     assert (report.num_records, report.verdict) == (1, "complete")
 
 
-def test_ordinals_that_leap(tell):
+def test_ordinals_that_leap(recovered):
     forger = Forger().row(timestamp=1)
     forger.next = 2**32 - 2
     forger.row(timestamp=np.iinfo("i8").max)
-    report = tell(forger.data, schema=cmeta.default_schema().with_batch_records(16))
+    report = recovered(forger.data, schema=cmeta.default_schema().with_batch_records(16))
     assert (report.num_records, report.num_lost) == (2, 2**32 - 3)

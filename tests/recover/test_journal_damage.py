@@ -23,7 +23,7 @@ def parts(running):  # noqa: F811
 
 
 def test_every_entry_damaged(rescue, parts):  # noqa: F811
-    """A row costs itself, unless a sealed batch has it; definitions stand in the file, too."""
+    """Only that row is lost, unless a sealed batch has it; definitions are in the file, too."""
     main, journal, entries = parts
     rows = [entry for entry in entries if entry[2]]
     for start, end, is_row in entries[::3] + entries[-1:]:
@@ -33,7 +33,7 @@ def test_every_entry_damaged(rescue, parts):  # noqa: F811
         assert report.num_records == NUM - num_lost
         if not num_lost:
             assert report.num_lost == 0
-            # What is defined behind the rows of the last sealed batch stands here alone.
+            # Definitions after the rows of the last sealed batch are only here.
             assert bool(report.dropped) == (not is_row and start > rows[15][1])
         elif (start, end, is_row) == rows[-1]:
             assert report.num_lost is None
@@ -61,7 +61,7 @@ def test_flipped_bits_of_an_entry(rescue, parts):  # noqa: F811
 
 
 def test_a_torn_last_entry_is_no_loss(rescue, parts):  # noqa: F811
-    """Its call had not returned: nobody was told that it is safe."""
+    """Its call had not returned, so the row was never acknowledged."""
     main, journal, entries = parts
     start, end, _ = entries[-1]
     for length in [*range(start, start + 14, 3), start + 60, end - 1]:
@@ -72,7 +72,7 @@ def test_a_torn_last_entry_is_no_loss(rescue, parts):  # noqa: F811
 
 
 def test_truncations_of_a_journal(rescue, parts):  # noqa: F811
-    """A batch shows that there were rows which the journal does not have: it is used."""
+    """A batch proves that there were rows that the journal lacks: it is used."""
     main, journal, entries = parts
     for length in [0, 10, entries[0][0] - 1, *(end for _, end, _ in entries[::7])]:
         report, _ = rescue(main, journal[:length], is_torn=True)
@@ -84,7 +84,7 @@ def test_truncations_of_a_journal(rescue, parts):  # noqa: F811
 
 
 def test_batches_that_the_journal_contradicts(rescue, parts, tmp_path):  # noqa: F811
-    """What is left of an earlier session behind the end is not taken for what is missing."""
+    """Remains of an earlier session after the end do not replace missing rows."""
     main, journal, entries = parts
     length = read_journal(journal, SCHEMA, GRAMMAR).header.base_length
     other = tmp_path / "other.cmeta"
@@ -101,7 +101,7 @@ def test_batches_that_the_journal_contradicts(rescue, parts, tmp_path):  # noqa:
 
 
 def test_a_torn_write_of_zeros(rescue, parts):  # noqa: F811
-    """A file that has grown, but what was written has not arrived: nobody knows what it was."""
+    """The file has grown, but the data have not arrived: the loss is unknown."""
     main, journal, _ = parts
     report, _ = rescue(main, journal + bytes(500))
     assert (report.num_records, report.num_lost) == (NUM, None)
@@ -126,7 +126,7 @@ def test_entries_removed_doubled_and_exchanged(rescue, parts):  # noqa: F811
 
 
 def test_definitions_that_are_lost_everywhere(rescue, parts):  # noqa: F811
-    """A name that is lost in file and journal goes with its values, which are left out, and said."""
+    """Without its name, lost in file and journal, a metric is left out and reported."""
     main, journal, entries = parts
     ((_, end, _),) = [e for e in entries if "é".encode() in journal[e[0] : e[1]]]
     report, _ = rescue(main, flip(journal, end - 9))

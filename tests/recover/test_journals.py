@@ -51,13 +51,13 @@ def running(tmp_path_factory):
 
 @pytest.fixture
 def rescue(running, tmp_path):
-    """Recover some bytes of file and journal, either of them None for none."""
+    """Recover some bytes of file and journal; None: without that file."""
     closed = running[2]
     expected = {record.step: record.as_dict() for record in cmeta.open(closed)}
 
     @functools.cache
     def valid_records(found):
-        assert cmeta.validate(found, canonical=False).ok  # `recover` has done the rest
+        assert cmeta.validate(found, canonical=False).ok  # `recover` has checked the rest
         return list(cmeta.open(found))
 
     def run(main, journal, name="run.cmeta", *, is_torn=False, **options):
@@ -117,7 +117,7 @@ def test_an_open_file_and_its_journal_are_all_there_is(rescue, running):
 
 
 def test_a_file_without_its_journal(rescue, running):
-    """The rows are gone, and nobody knows how many: never complete."""
+    """An unknown number of rows is gone: never complete."""
     main, _, _ = running
     report, _ = rescue(main, None)
     assert (report.verdict, report.num_records, report.num_lost) == ("with loss", 48, None)
@@ -177,7 +177,7 @@ def test_a_journal_of_another_major_version(rescue):
 
 
 def test_rows_of_another_salt(rescue, running):
-    """What an earlier journal has left behind these rows is none of them."""
+    """Rows of an earlier journal after these rows are not used."""
     main, journal, closed = running
     stale = Forger(salt=99, base=NUM).row(timestamp=7000).row(timestamp=7001).data
     stale = stale[GRAMMAR.journal_header.size :]
@@ -194,7 +194,7 @@ def test_a_journal_beside_a_closed_file_is_a_leftover(rescue, running):
 
 
 def test_a_journal_beside_a_file_that_was_nearly_closed(rescue, running):
-    """Without INDEX or count the journal says what is true; nothing is taken twice."""
+    """Without INDEX or count the journal decides; no row is used twice."""
     _, journal, closed = running
     opened = HEADER.pack(*HEADER.unpack_from(closed)[:2], 0xFFFFFFFF) + closed[HEADER.size :]
     for main in (closed[:-30], opened, flip(closed, len(closed) - 30)):
@@ -272,7 +272,7 @@ def test_the_schema_of_an_open_file_is_confirmed_by_its_journal(rescue, running)
 
 
 def test_blocks_exchanged_in_an_open_file(rescue, running):
-    """The journal's CRC of all before it tells, where names of one length were exchanged."""
+    """The journal's CRC of all bytes before it detects names of equal length that were exchanged."""
     main, journal, _ = running
     bounds = bounds_of(main + bytes(8))
     (a, a_end), (b, b_end) = [x for x in bounds if main[x[0]] == NAME][:2]
@@ -283,7 +283,7 @@ def test_blocks_exchanged_in_an_open_file(rescue, running):
 
 
 def test_a_recovery_beside_what_it_recovers(running, tmp_path):
-    """Neither the file's name nor its journal's is taken, not even if there is no such file."""
+    """Neither the file's name nor its journal's can be the output, even if that does not exist."""
     journal = running[1]
     path = tmp_path / "run.cmeta"
     journal_path(path).write_bytes(journal)

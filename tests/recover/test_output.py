@@ -1,4 +1,4 @@
-"""The output: complete, durable and valid under its name, or not there at all."""
+"""The output: complete, durable and valid under its name, or absent."""
 
 import errno
 import gc
@@ -104,7 +104,7 @@ def test_a_file_system_without_links(broken, monkeypatch):
 
 @pytest.mark.parametrize("call", [1, 2])
 def test_a_failed_fsync(broken, untouched, monkeypatch, call):
-    """Of the file, and of its folder: what is not durable does not keep the name."""
+    """The fsync of the file, and of its folder: a file that is not durable loses its name."""
     calls, real = [], os.fsync
 
     def fsync(descriptor):
@@ -166,7 +166,7 @@ def test_ctrl_c(broken, untouched, when):
 
 
 def test_a_process_that_is_killed(broken):
-    """Nothing under OUT's name; what is left has a name of its own, and the next one succeeds."""
+    """OUT does not exist; only a temporary file is left, and the next recovery succeeds."""
     before, out = broken.read_bytes(), broken.with_name("out")
     code = """
         import os, signal, sys, cmeta
@@ -185,7 +185,7 @@ def test_a_process_that_is_killed(broken):
 
 
 def test_the_output_is_verified(broken, untouched, monkeypatch):
-    """A byte that is wrong on its way to the disk is found, and nothing is published."""
+    """A byte that changes on its way to the disk is detected, and nothing is published."""
     real = Output.finish
 
     def finish(self):
@@ -209,7 +209,7 @@ def test_a_file_that_shrinks_while_it_is_read(broken, monkeypatch):
 
 
 def test_a_file_that_is_removed_or_replaced_while_it_is_read(broken):
-    """What was opened is what is recovered."""
+    """The file that was opened is recovered."""
 
     def replace(done, size):
         broken.unlink(missing_ok=True)
@@ -235,7 +235,7 @@ def test_progress_is_monotone_and_ends_at_the_total(broken, original):
         assert len(data) < 2000 or len(set(done)) > 4
 
 
-def test_a_part_that_is_told_late_does_not_go_back():
+def test_late_progress_of_a_part_does_not_go_back():
     told = []
     progress = ProgressInParts(recorded_in(told), 300)
     for pair in ((0, 50), (1, 10), (0, 100), (1, 200), (2, 0)):
@@ -247,7 +247,7 @@ def test_a_part_that_is_told_late_does_not_go_back():
 
 
 def peak_of(path, num_batches, spoil):
-    """Return what recovering takes at most, in bytes, and the size of the file."""
+    """Return the peak memory of a recovery, in bytes, and the size of the file."""
     rng = np.random.default_rng(3)
     columns = {
         "timestamp": np.arange(num_batches * 1024),
@@ -263,7 +263,7 @@ def peak_of(path, num_batches, spoil):
     path.write_bytes(data)
     out, size = path.with_name("out"), len(data)
     del data, columns
-    gc.freeze()  # collecting is quick then, and what waits to be collected is not counted
+    gc.freeze()  # makes collecting quick, so that no garbage is counted
     tracemalloc.start()
     try:
         recover(path, out, progress=lambda done, size: gc.collect())
@@ -277,7 +277,7 @@ def peak_of(path, num_batches, spoil):
 
 @pytest.mark.parametrize("share", [0, 0.5])
 def test_memory_is_flat(tmp_path, monkeypatch, share):
-    """A batch more takes less than its own bytes, be the file whole or half of it damaged."""
+    """Another batch takes less than its own bytes, whether or not half of the file is damaged."""
     monkeypatch.setattr(
         sys.modules["cmeta.validate"], "_CHUNK", 1 << 16
     )  # so that the file is many times larger

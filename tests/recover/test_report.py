@@ -1,4 +1,4 @@
-"""What a recovery says: as text and as JSON values."""
+"""The report of a recovery, as text and as JSON values."""
 
 import json
 

@@ -49,7 +49,7 @@ def test_any_chronicle_comes_back_byte_for_byte(tmp_path, data):
     assert out.read_bytes() == data
 
 
-def test_the_first_line_says_what_the_records_do_not(whole):
+def test_the_first_line_has_schema_and_configurations(whole):
     preamble = json.loads(whole[0])["cmeta"]
     assert list(preamble) == ["version", "num_records", "schema", "configs"]
     assert preamble["num_records"] == 3
@@ -99,7 +99,7 @@ def test_another_version_is_noted(imported, text, whole):
     assert found.report.notes == ("the file was written as format 1.9; it is written again as 1.0",)
 
 
-def test_values_that_the_schema_rounds_are_said(imported, text, whole):
+def test_values_that_the_schema_rounds_are_reported(imported, text, whole):
     change(1, '"loss_value":0.1', '"loss_value":0.12345678')(whole)
     (lost,) = imported(text("whole.jsonl", *whole)).report.lost
     assert lost.startswith("loss_value: ")

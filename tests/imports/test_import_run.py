@@ -1,6 +1,7 @@
-"""`import_run` as such: detection, files that exist, progress, and what is written if it fails."""
+"""`import_run`: detection, existing files, progress, failures and the report."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -28,12 +29,12 @@ def log(text):
         ("a.json", ['{"cmeta": {"schema": "' + "x" * 100000], "jsonl"),
     ],
 )
-def test_formats_are_found_by_what_a_file_holds(text, name, lines, format_):
+def test_formats_are_detected_by_content(text, name, lines, format_):
     assert detect(text(name, *lines)) == format_
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"just a note\n", b"[1, 2]\n", b"{\n"])
-def test_what_is_none_of_them(tmp_path, content):
+def test_files_of_no_known_format(tmp_path, content):
     path = tmp_path / "thing"
     path.write_bytes(content)
     with pytest.raises(
@@ -43,7 +44,7 @@ def test_what_is_none_of_them(tmp_path, content):
     assert not (tmp_path / "out.cmeta").exists()
 
 
-def test_a_folder_without_anything(tmp_path):
+def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(EncodeError, match="found a folder without"):
         import_run(tmp_path / "empty", tmp_path / "out.cmeta")
@@ -55,12 +56,17 @@ def test_an_unknown_format_names_those_that_are(log, tmp_path):
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_every_format_has_a_source(format_, tmp_path):
+def test_every_format_has_an_importer(format_, tmp_path):
     source = load_importer(format_)
     assert callable(source.read)
     (tmp_path / "thing").write_bytes(b"\x00\x01\x02")
     assert not source.looks_like(tmp_path / "thing")
     assert not source.looks_like(tmp_path)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_help_lists_every_format(cm, format_):
+    assert re.search(rf"^ +{format_} +\S", cm("import", "--help").stdout, re.MULTILINE)
 
 
 def test_a_stated_format_wins(text, tmp_path):
@@ -120,7 +126,7 @@ def test_the_report(text, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"exact": True}, {"quanta_per_unit": 10}, {"type": "f64"}])
-def test_stored_is_what_the_format_promises(options):
+def test_stored_is_as_the_format_promises(options):
     field = cmeta.default_schema().with_options("loss_value", **options)["loss_value"]
     given = np.array([0.1, -4e-7, 15.9999995, 16.000001, 1e30, 1e39, np.nan, -np.inf, -0.0, 5e-324])
     found = stored(given, field).tolist()
@@ -134,7 +140,7 @@ def test_stored_is_what_the_format_promises(options):
         ([float(np.float32(1e-7))], "f32"), ([-0.0], "f32"), ([1e300], "f64"), ([], None),
     ],
 )  # fmt: skip
-def test_a_field_is_made_exact_only_where_it_must(values, type_):
+def test_a_field_is_made_exact_only_if_it_must(values, type_):
     schema = cmeta.default_schema()
     column = wide_column(np.array(values, float), schema["loss_value"])
     found = make_exact({schema["loss_value"]: column}, schema, is_stated=False)
