@@ -19,6 +19,7 @@ PAGES = (
     "README.md", "SPEC.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md",
     "bench/RESULTS.md",
 )  # fmt: skip
+WIDE = ("README.md", "docs/comparison.md", "bench/RESULTS.md")  # no navigation beside the text
 ASSETS = ("LICENSE", "bench/*.svg", "examples/*.py", "schema/*")
 
 
@@ -38,7 +39,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Return a page without the second word of a fence, which marks SPEC.md's tested examples."""
-    if page.is_homepage:
+    if page.file.src_uri in WIDE:
         page.meta["hide"] = ["navigation"]
     return re.sub(r"^(```\w+) \w+$", r"\1", markdown, flags=re.MULTILINE)
 
