@@ -210,3 +210,12 @@ def test_architecture_md_names_the_rooms_there_are_in_their_order():
     there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert set(named) == there - {"__init__", "__main__", "__pycache__"}
     assert [name for name in named if name in HEIGHT] == [n for n in ROOMS if n != "__main__"]
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_the_modules_that_a_page_names_exist(page):
+    text = (ROOT / page).read_text("utf-8")
+    for name in re.findall(r"`([\w/]+\.(?:py|toml|md))`", text):
+        assert (PACKAGE / name).exists() or (ROOT / name).exists(), f"{page} names {name}"
+    for name in re.findall(r"`((?:cmeta|tests|tools|docs|[a-z]+)/[\w/]*)/?`", text):
+        assert (PACKAGE / name).is_dir() or (ROOT / name).is_dir(), f"{page} names {name}"
