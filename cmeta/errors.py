@@ -109,7 +109,7 @@ class DecodeError(CmetaError):
         where = f"offset {self.offset}"
         return f"{where}, {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
 
-    def within(self, base: int, path: str) -> DecodeError:
+    def prefixed(self, base: int, path: str) -> DecodeError:
         """Place the error inside an element that begins at `base`, and return it."""
         self.offset += base
         glue = "." if path and self.path and not self.path.startswith("[") else ""
@@ -118,7 +118,7 @@ class DecodeError(CmetaError):
 
 
 class error_context:  # noqa: N801  (used as a verb, as contextlib.suppress is)
-    """Places the decode errors of a part inside what it is a part of (`DecodeError.within`).
+    """Places the decode errors of a part inside what it is a part of (`DecodeError.prefixed`).
 
     A class and not a generator: it stands around every column and every run header.
     """
@@ -133,7 +133,7 @@ class error_context:  # noqa: N801  (used as a verb, as contextlib.suppress is)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DecodeError):
-            error.within(self._base, self._path)
+            error.prefixed(self._base, self._path)
 
 
 class TruncatedError(DecodeError):

@@ -60,11 +60,11 @@ def test_schema_errors_tell_source_and_key():
 )
 def test_an_error_is_placed_inside_what_it_is_part_of(path, outer, whole):
     error = cmeta.CorruptError("wrong", offset=5, path=path)
-    assert error.within(100, outer) is error
+    assert error.prefixed(100, outer) is error
     assert (error.offset, error.path) == (105, whole)
 
 
-def test_shifted_places_decode_errors_only():
+def test_error_context_places_decode_errors_only():
     with (
         pytest.raises(cmeta.TruncatedError) as caught,
         error_context(100, "SCHEMA"),

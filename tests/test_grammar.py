@@ -6,6 +6,7 @@ from construct import RangeError
 from msgspec.structs import replace
 
 from cmeta import CorruptError, TruncatedError, default_schema
+from cmeta.format.block import encode_block
 from cmeta.format.grammar import Grammar, Layout, grammar_of
 from cmeta.schema.language import LayoutField
 from cmeta.schema.load import shipped_format
@@ -40,7 +41,7 @@ def test_header_and_trailer():
 
 
 def test_a_block():
-    block = GRAMMAR.block("CONFIG", b"{}")
+    block = encode_block("CONFIG", b"{}", GRAMMAR)[0]
     assert block.hex().startswith("0201000002000000" + b"{}".hex())
     assert len(block) == GRAMMAR.len_frame + 2 == 18
     crc = GRAMMAR.checksum.masked(block[:-8])

@@ -16,7 +16,7 @@ import numpy as np
 from cmeta.aliases import U8, Array
 from cmeta.errors import CorruptError, EncodeError, LimitError, error_context
 from cmeta.format.block import Block
-from cmeta.format.column import Phases, decode_column, encode_column
+from cmeta.format.column import Phases, decode_column, encode_column, stored
 from cmeta.format.grammar import Grammar
 from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -334,3 +334,78 @@ class Batch:
             column = decode_column(codec, data, self.num_records, phases, fill)
         self.num_columns_decoded += 1
         return column
+
+
+class RowBatch:
+    """A chunk with the interface of a `Batch`: rows of a journal.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        At least one record; places in its list of configurations are CONFIG numbers already.
+    schema : Schema
+    ordinal : int
+        Number of the batch in the file.
+    """
+
+    def __init__(self, chunk: Chunk, schema: Schema, ordinal: int) -> None:
+        self._chunk, self._schema = chunk, schema
+        self.path = f"BATCH[{ordinal}]"
+        self.num_records = chunk.num_records
+        self.num_columns_decoded = 0
+
+    @cached_property
+    def timestamps(self) -> Array:
+        """The timestamps, uint64."""
+        return self._required(TIMESTAMP)
+
+    @cached_property
+    def phases(self) -> Phases:
+        """The phases."""
+        return Phases(self._required(PHASE))
+
+    @property
+    def first_timestamp(self) -> int:
+        """Timestamp of the first record."""
+        return int(self.timestamps[0])
+
+    @property
+    def last_timestamp(self) -> int:
+        """Timestamp of the last record."""
+        return int(self.timestamps[-1])
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Fields that occur: declared ones, then undeclared ones."""
+        return tuple(self._chunk.fields)
+
+    def columns(self, fields: Iterable[Field], fill: float = 0) -> Iterator[tuple[Field, Column]]:
+        """Yield those of some fields that occur, each with its column; see `column`."""
+        for wanted in fields:
+            column = self.column(wanted, fill)
+            if column is not None:
+                yield wanted, column
+
+    def column(self, field: Field, fill: float = 0) -> Column | None:
+        """Return a field's column, or None if no record has it.
+
+        Parameters
+        ----------
+        fill : float
+            The value of an absent float; an absent integer is 0.
+        """
+        column = self._chunk.column(field)
+        if column is None:
+            return None
+        self.num_columns_decoded += field.num_columns
+        values, present = stored(column, field)
+        if present is not None:
+            mask = present[:, None] if field.num_components else present
+            values = np.where(mask, values, np.asarray(fill if field.is_float else 0, values.dtype))
+        return Column(values, present)
+
+    def _required(self, name: str) -> Array:
+        column = self._chunk.column(self._schema[name])
+        if column is None:
+            raise AssertionError("every record has one")
+        return column.values

@@ -83,6 +83,15 @@ def read_header(source: Source, grammar: Grammar) -> Header:
     return Header(version, count, count == facts.open_records_count, is_newer)
 
 
+def encode_block(name: str, body: bytes, grammar: Grammar) -> tuple[bytes, int]:
+    """Return a block around `body`, and its stored CRC."""
+    head = grammar.frame_head.build(
+        {"kind": grammar.kinds[name], "flags": grammar.flags_of(name), "len_body": len(body)}
+    )
+    crc = grammar.checksum.masked(head, body)
+    return head + body + grammar.frame_tail.build({"masked_crc": crc}), crc
+
+
 def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer: bool) -> Block:
     """Read one block and check its frame and CRC.
 

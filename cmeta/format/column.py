@@ -34,6 +34,7 @@ from cmeta.format.stages.delta import Delta
 from cmeta.format.stages.split import SplitOrder
 from cmeta.records.chunk import Column
 from cmeta.schema.language import Codecs
+from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field, Stage
 
 
@@ -95,6 +96,21 @@ def encode_column(codec: ColumnCodec, column: Column, phases: Phases | None) -> 
     stream = io.BytesIO()
     codec._build(Cells(finite, codes), stream, Records(len(values), phases), "")
     return stream.getvalue()
+
+
+def stored(column: Column, field: Field) -> Column:
+    """Return a column with the values that decoding gives back once it has been encoded."""
+    values, present = column
+    if not field.is_float:
+        return column
+    finite = np.isfinite(values)
+    kept = values.copy()
+    kept[np.isnan(values)] = np.nan  # NaN has no payload
+    if field.quanta_per_unit:
+        bits = shipped_format().codecs.quantise.product_bits
+        quanta = fixed_point.encode(values[finite], field.quanta_per_unit, bits)
+        kept[finite] = fixed_point.decode(quanta, values.dtype, field.quanta_per_unit, bits)
+    return Column(kept, present)
 
 
 class Cells(NamedTuple):

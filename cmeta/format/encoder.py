@@ -13,6 +13,7 @@ import numpy as np
 
 from cmeta.errors import EncodeError, OrderError
 from cmeta.format.batch import check_size, encode_batch, required
+from cmeta.format.block import encode_block
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.records.chunk import Chunk, Column, join
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -30,7 +31,7 @@ class Progress:
     crc, running_crc : int
         CRC of the payload so far, and up to the end of the last full batch.
     last_masked_crc : int
-        Stored CRC of the last block.
+        Stored CRC of the last block; 0 before the first.
     num_records : int
         Records in blocks so far.
     entries : list of tuple
@@ -227,8 +228,9 @@ class Encoder:
 
     def _block(self, name: str, body: bytes, row: tuple[int, int, int] = (0, 0, 0)) -> bytes:
         """Frame a body, and note it for the INDEX."""
+        block, masked_crc = encode_block(name, body, self.grammar)
         progress = self.progress
-        block, progress.last_masked_crc = self.grammar.framed(name, body)
+        progress.last_masked_crc = masked_crc
         if name != "INDEX":
             kind, flags = self.grammar.kinds[name], self.grammar.flags_of(name)
             progress.entries.append((kind, flags, 0, row[0], progress.offset, row[1], row[2]))

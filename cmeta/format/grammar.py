@@ -131,7 +131,7 @@ class Located(Subconstruct):
         try:
             return self.subcon._parsereport(stream, context, path)
         except DecodeError as err:
-            raise err.within(0, self._element_name) from None
+            raise err.prefixed(0, self._element_name) from None
         except construct.StreamError:
             left = len(stream.getbuffer()) - at
             message = f"{left} bytes left, expected {self.subcon.sizeof()}"
@@ -282,18 +282,6 @@ class Grammar:
         """Return the flags of a kind of block."""
         blocks = self.format.blocks
         return blocks.critical_flag if blocks.kinds[name].critical else 0
-
-    def block(self, name: str, body: bytes) -> bytes:
-        """Return a whole block around `body`."""
-        return self.framed(name, body)[0]
-
-    def framed(self, name: str, body: bytes) -> tuple[bytes, int]:
-        """Return a whole block around `body`, and its stored CRC."""
-        head = self.frame_head.build(
-            {"kind": self.kinds[name], "flags": self.flags_of(name), "len_body": len(body)}
-        )
-        crc = self.checksum.masked(head, body)
-        return head + body + self.frame_tail.build({"masked_crc": crc}), crc
 
     def column(self, field: Field) -> ColumnCodec:
         """Return the construct of one column of a field."""

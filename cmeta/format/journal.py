@@ -1,28 +1,78 @@
-"""Entries of a journal: framing them, and scanning for those that are intact.
+"""A journal, both ways: its header, its entries, and the rows in them (SPEC, Journal).
 
-An entry's CRC begins with the journal's salt, so that entries of another journal, left in a
-recycled part of the disk, are none of ours. Scanning stops at the first entry that is not intact.
+The CRC of an entry begins with the journal's salt, so entries of another journal, left in a
+recycled part of the disk, do not pass. Reading stops at the first entry that is not intact.
+
+The fixed part of a row is a packed structure, so many rows are one structured array: turning
+thousands of them into a chunk takes a few numpy calls.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.aliases import Array
+from cmeta.aliases import Array, Mask
 from cmeta.errors import ChecksumError, CorruptError, DecodeError, TruncatedError, error_context
 from cmeta.format.grammar import Grammar
-from cmeta.format.journal_rows import RowLayout, Tables
-from cmeta.records.chunk import Chunk
+from cmeta.records.chunk import Chunk, Column
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
+from cmeta.schema.types import FIELD_TYPES, Field
+
+# ------------------------------------------------------------------------------------ the header
+
+
+@dataclass(frozen=True)
+class JournalHeader:
+    """The header of a journal; its fields are those of SPEC, Layout of the journal."""
+
+    version: int
+    schema_digest: int
+    salt: int
+    base_records: int
+    base_length: int
+    running_crc: int
+    last_masked_crc: int
+
+
+def encode_header(header: JournalHeader, grammar: Grammar) -> bytes:
+    """Return the bytes of a header."""
+    layout, fields = grammar.journal_header, asdict(header)
+    checked = layout.upto("masked_crc").build(fields)
+    return layout.build({**fields, "masked_crc": grammar.checksum.masked(checked)})
+
+
+def read_header(data: bytes, grammar: Grammar) -> JournalHeader:
+    """Return the header of a journal; undoes `encode_header`.
+
+    Raises
+    ------
+    DecodeError
+    """
+    layout = grammar.journal_header
+    if len(data) < layout.size:
+        message = f"found {len(data)} bytes, expected at least {layout.size}"
+        raise TruncatedError(message, offset=len(data), path="journal.header")
+    head = data[: layout.size]
+    with error_context(0, "journal.header"):
+        fields = layout.parse(head)
+    crc = grammar.checksum.masked(head[: layout.upto("masked_crc").size])
+    if fields["masked_crc"] != crc:
+        message = f"the bytes give {crc:#018x}, stored is {fields['masked_crc']:#018x}"
+        raise ChecksumError(message, path="journal.header.masked_crc")
+    names = JournalHeader.__dataclass_fields__
+    return JournalHeader(**{name: fields[name] for name in names})
+
+
+# ----------------------------------------------------------------------------------- the entries
 
 
 class Entry(NamedTuple):
@@ -33,7 +83,7 @@ class Entry(NamedTuple):
     kind, ordinal : int
     body : bytes
     offset, end : int
-        Where it stands in the journal.
+        Its place in the journal.
     """
 
     kind: int
@@ -44,13 +94,13 @@ class Entry(NamedTuple):
 
 
 class Framer:
-    """Frames the entries of one journal.
+    """The frame of the entries of one journal, both ways.
 
     Parameters
     ----------
     grammar : Grammar
     salt : int
-        u64; the journal's.
+        u64, of the journal.
     """
 
     def __init__(self, grammar: Grammar, salt: int) -> None:
@@ -66,11 +116,11 @@ class Framer:
         self.len_head, self.len_frame = self._head.size, self._head.size + self._tail.size
 
     def frame(self, kind: str, ordinal: int, body: bytes) -> bytes:
-        """Return a whole entry."""
+        """Return an entry."""
         return self.seal(self._head.pack(len(body), self.kinds[kind], 0, 0, ordinal) + body)
 
     def seal(self, entry: bytes) -> bytes:
-        """Return an entry, complete but for its CRC, with it."""
+        """Return an entry with its CRC, given all before it."""
         return entry + self._pack_crc(self._masked(entry, self.salt_crc))
 
     def scan(self, data: bytes, offset: int) -> Iterator[Entry]:
@@ -89,38 +139,203 @@ class Framer:
             offset = end
 
 
-@dataclass(frozen=True)
-class JournalHeader:
-    """The header of a journal; SPEC, Layout of the journal."""
+# -------------------------------------------------------------------------------------- the rows
 
-    version: int
-    schema_digest: int
-    salt: int
-    base_records: int
-    base_length: int
-    running_crc: int
-    last_masked_crc: int
+
+@dataclass
+class Tables:
+    """The configurations and names that rows refer to by number.
+
+    Attributes
+    ----------
+    configs : dict of int to bytes
+        Canonical configurations, by CONFIG number.
+    names : dict of int to str
+        Names of undeclared metrics, by NAME number.
+    """
+
+    configs: dict[int, bytes] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+
+
+class RowLayout:
+    """The layout of a record in a ROW, and rows as chunks and back.
+
+    Attributes
+    ----------
+    dtype : dtype
+        Of the fixed part: ``present``, then ``v0``, ``v1``, ... for the fields, and
+        ``num_undeclared``.
+    codes : str
+        The same in the letters of `struct`.
+    entry : dtype
+        Of an undeclared metric.
+    """
+
+    def __init__(self, schema: Schema, grammar: Grammar) -> None:
+        self.schema = schema
+        self.len_present = (len(schema.fields) + 7) // 8
+        row = grammar.journal_bodies["ROW"]
+        members: list[tuple[str, object, tuple[int, ...]]] = []
+        codes = ""
+        for part in row.fields:
+            if part.name == "present":
+                members.append(("present", "u1", (self.len_present,)))
+                codes += f"{self.len_present}s"
+            elif part.name == "values":
+                for i, f in enumerate(schema.fields):
+                    shape = (f.num_components,) if f.num_components else ()
+                    members.append((f"v{i}", f.dtype, shape))
+                    codes += FIELD_TYPES[f.type].code * f.num_columns
+            elif part.name == "num_undeclared":
+                members.append((part.name, "<u4", ()))
+                codes += "I"
+        self.dtype = np.dtype(members)
+        self.codes = codes
+        entry = grammar.format.structs["row_metric"].fields
+        self.entry = grammar.layout(entry).dtype
+        self.entry_codes = grammar.layout(entry).codes
+
+    @property
+    def len_fixed(self) -> int:
+        """Bytes of the fixed part."""
+        return self.dtype.itemsize
+
+    def _metric(self, name: str) -> Field:
+        schema = self.schema
+        return schema.format.codecs.undeclared(name, schema.open_group or "")
+
+    def fixed(self, bodies: Sequence[bytes]) -> Array:
+        """Return the fixed parts as a structured array."""
+        length = self.len_fixed
+        return np.frombuffer(b"".join([body[:length] for body in bodies]), self.dtype)
+
+    def presence(self, fixed: Array) -> npt.NDArray[np.uint8]:
+        """Return the presence bits, ``(n_rows, 8 * len_present)``."""
+        return np.unpackbits(fixed["present"], axis=1, bitorder="little")
+
+    def undeclared_of(self, bodies: Sequence[bytes]) -> tuple[Array, Array]:
+        """Return all undeclared metrics of the rows, and the number of the row of each."""
+        length = self.len_fixed
+        rests = [body[length:] for body in bodies]
+        entries = np.frombuffer(b"".join(rests), self.entry)
+        counts = np.array([len(rest) for rest in rests]) // self.entry.itemsize
+        return entries, np.repeat(np.arange(len(bodies)), counts)
+
+    def chunk_of(self, bodies: Sequence[bytes], tables: Tables, *, numbered: bool = False) -> Chunk:
+        """Return rows as a chunk.
+
+        Parameters
+        ----------
+        bodies : sequence of bytes
+            Of ROW entries that conform to the layout.
+        tables : Tables
+            Defines every number that they use.
+        numbered : bool
+            Keep CONFIG numbers, instead of places in the chunk's own list.
+        """
+        fixed = self.fixed(bodies)
+        bits = self.presence(fixed)
+        columns: dict[Field, Column] = {}
+        configs: tuple[bytes, ...] = ()
+        for i, f in enumerate(self.schema.fields):
+            present = bits[:, i].astype(bool)
+            if not present.any():
+                continue
+            values = fixed[f"v{i}"].astype(f.dtype.newbyteorder("="))
+            if f.type == "config" and not numbered:
+                values, configs = _places(values, present, tables.configs)
+            columns[f] = Column(values, None if present.all() else present)
+        entries, rows = self.undeclared_of(bodies)
+        for number in np.unique(entries["name_number"]).tolist():
+            chosen = entries["name_number"] == number
+            values, present = np.zeros(len(bodies)), np.zeros(len(bodies), bool)
+            values[rows[chosen]], present[rows[chosen]] = entries["value"][chosen], True
+            mask = None if present.all() else present
+            columns[self._metric(tables.names[number])] = Column(values, mask)
+        return Chunk(len(bodies), columns, configs)
+
+    def bodies_of(
+        self, chunk: Chunk, configs: Mapping[bytes, int], names: Mapping[str, int]
+    ) -> list[bytes]:
+        """Return a chunk as the bodies of rows.
+
+        Parameters
+        ----------
+        configs, names : mapping to int
+            Numbers of every configuration and name that the chunk uses.
+        """
+        fixed = np.zeros(chunk.num_records, self.dtype)
+        bits = np.zeros((chunk.num_records, 8 * self.len_present), np.uint8)
+        for i, f in enumerate(self.schema.fields):
+            column = chunk.column(f)
+            if column is None:
+                continue
+            values, present = column.values, column.present
+            if f.type == "config":
+                table = np.array([configs[c] for c in chunk.configs] or [0], np.uint32)
+                values = table[np.minimum(values, len(table) - 1)]
+            bits[:, i] = 1 if present is None else present
+            if present is not None:
+                values = np.where(present if values.ndim == 1 else present[:, None], values, 0)
+            fixed[f"v{i}"] = values
+        fixed["present"] = np.packbits(bits, axis=1, bitorder="little")
+        rests = self._rests(chunk, names)
+        fixed["num_undeclared"] = [len(rest) // self.entry.itemsize for rest in rests]
+        data, length = fixed.tobytes(), self.len_fixed
+        return [data[i * length : (i + 1) * length] + rest for i, rest in enumerate(rests)]
+
+    def _rests(self, chunk: Chunk, names: Mapping[str, int]) -> list[bytes]:
+        """Return the undeclared metrics of each row, which follow its fixed part."""
+        rests = [b""] * chunk.num_records
+        fields = [f for f in chunk.fields if not f.declared]
+        for number, f in sorted((names[f.name], f) for f in fields):
+            column = chunk.column(f)
+            if column is None:
+                continue
+            present = column.present
+            rows = np.arange(chunk.num_records) if present is None else np.flatnonzero(present)
+            entries = np.zeros(len(rows), self.entry)
+            entries["name_number"], entries["value"] = number, column.values[rows]
+            data, size = entries.tobytes(), self.entry.itemsize
+            for k, row in enumerate(rows.tolist()):
+                rests[row] += data[k * size : (k + 1) * size]
+        return rests
+
+
+def _places(
+    numbers: Array, present: Mask, configs: Mapping[int, bytes]
+) -> tuple[Array, tuple[bytes, ...]]:
+    """Turn CONFIG numbers into places in a list of those that are used."""
+    used = np.unique(numbers[present]).tolist()
+    places = np.zeros(len(numbers), np.uint32)
+    places[present] = np.searchsorted(used, numbers[present])
+    return places, tuple(configs[number] for number in used)
+
+
+# ----------------------------------------------------------------------------- the whole journal
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What an intact journal holds.
+    """The content of a journal, as far as it is intact.
 
     Attributes
     ----------
     header : JournalHeader
     schema : Schema
         Of its rows.
+    layout : RowLayout
     bodies : list of bytes
         The rows.
     tables : Tables
-        What their numbers stand for.
+        The configurations and names that they refer to.
     end : int
         Length of the intact part in bytes.
     len_file : int
         Length of the whole file in bytes.
     problem : str
-        What ends the intact part before the end of the file, or "".
+        Why the intact part ends before the end of the file, or "".
     """
 
     header: JournalHeader
@@ -138,30 +353,8 @@ class Journal:
         return self.layout.chunk_of(self.bodies, self.tables)
 
 
-def read_header(data: bytes, grammar: Grammar) -> JournalHeader:
-    """Return the header of a journal.
-
-    Raises
-    ------
-    DecodeError
-    """
-    layout = grammar.journal_header
-    if len(data) < layout.size:
-        message = f"{len(data)} bytes, expected at least {layout.size}"
-        raise TruncatedError(message, offset=len(data), path="journal.header")
-    head = data[: layout.size]
-    with error_context(0, "journal.header"):
-        fields = layout.parse(head)
-    found = grammar.checksum.masked(head[: layout.upto("masked_crc").size])
-    if fields["masked_crc"] != found:
-        message = f"the bytes give {found:#018x}, stored is {fields['masked_crc']:#018x}"
-        raise ChecksumError(message, path="journal.header.masked_crc")
-    names = JournalHeader.__dataclass_fields__
-    return JournalHeader(**{name: fields[name] for name in names})
-
-
 def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
-    """Return what a journal holds.
+    """Return the content of a journal, as far as it is intact.
 
     Parameters
     ----------
@@ -173,14 +366,14 @@ def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
     Raises
     ------
     DecodeError
-        The header is not intact, or the journal's schema is another one.
+        The header is damaged, or the journal belongs to a file of another schema.
     """
     header = read_header(data, grammar)
     digest = grammar.checksum(schema.embedded)
     if header.schema_digest != digest:
         raise CorruptError(
-            f"its schema's digest is {header.schema_digest:#018x}, expected {digest:#018x}: it "
-            "belongs to a file of another schema",
+            f"found schema digest {header.schema_digest:#018x}, expected {digest:#018x}: the "
+            "journal belongs to a file of another schema",
             path="journal.header.schema_digest",
         )
     scan = _Scan(schema, grammar, header.base_records)
@@ -202,7 +395,7 @@ def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
 
 
 class _Scan:
-    """Collects entries as long as they hold to the rules."""
+    """Collects entries as long as they conform to the rules."""
 
     def __init__(self, schema: Schema, grammar: Grammar, base: int) -> None:
         self._schema, self._grammar, self._base = schema, grammar, base
@@ -210,8 +403,8 @@ class _Scan:
         self.tables = Tables()
         self.bodies: list[bytes] = []
         self.starts: list[int] = []
-        self._taken: set[Any] = set()  # what has a number
-        self._defined: dict[str, dict[int, int]] = {"CONFIG": {}, "NAME": {}}  # from which row on
+        self._numbered: set[Any] = set()  # the configurations and names that have a number
+        self._defined: dict[str, dict[int, int]] = {"CONFIG": {}, "NAME": {}}  # since which row
         self.problem = ""
         kinds = grammar.format.journal.kinds
         self._row, self._config, self._name = (kinds[n].kind for n in ("ROW", "CONFIG", "NAME"))
@@ -222,23 +415,23 @@ class _Scan:
         Raises
         ------
         DecodeError
-            It breaks a rule that can be seen in this entry alone.
+            It breaks a rule that this entry alone shows.
         """
         expected = self._base + len(self.bodies)
         if entry.ordinal != expected:
-            raise CorruptError(f"an entry of ordinal {entry.ordinal}, expected {expected}")
+            raise CorruptError(f"found an entry of ordinal {entry.ordinal}, expected {expected}")
         if entry.kind == self._row:
             self._take_row(entry)
         elif entry.kind in (self._config, self._name):
             self._define(entry)
         else:
-            raise CorruptError(f"an entry of kind {entry.kind}")
+            raise CorruptError(f"found an entry of unknown kind {entry.kind}")
 
     def _take_row(self, entry: Entry) -> None:
         layout = self.layout
         rest = len(entry.body) - layout.len_fixed
         if rest < 0 or rest % layout.entry.itemsize:
-            raise CorruptError(f"a row of {len(entry.body)} bytes")
+            raise CorruptError(f"found a row of {len(entry.body)} bytes")
         self.bodies.append(entry.body)
         self.starts.append(entry.offset)
 
@@ -253,41 +446,41 @@ class _Scan:
             value, table = self._checked_config(fields["config"]), self.tables.configs
         else:
             value, table = self._checked_name(fields["name"]), self.tables.names
-        if number not in table and value in self._taken:
-            raise CorruptError(f"{kind} {number}, which has another number already")
+        if number not in table and value in self._numbered:
+            raise CorruptError(f"{kind} {number} already has another number")
         if table.setdefault(number, value) != value:
-            raise CorruptError(f"{kind} {number} for a second time, with another body")
-        self._taken.add(value)
+            raise CorruptError(f"{kind} {number} is defined twice, with different bodies")
+        self._numbered.add(value)
         self._defined[kind].setdefault(number, len(self.bodies))
 
     def _checked_config(self, body: bytes) -> bytes:
         if not isinstance(canonical_json.loads(body, self._grammar.format.limits), dict):
-            raise CorruptError("a configuration that is no object")
+            raise CorruptError("found a configuration that is not an object")
         return body
 
     def _checked_name(self, name: str) -> str:
         group = self._schema.open_group
         length = len(name.encode())
         if not 1 <= length <= self._grammar.format.limits.name_bytes_max or group is None:
-            raise CorruptError(f"a name of {length} bytes")
+            raise CorruptError(f"found a name of {length} bytes")
         if f"{group}.{name}" in self._schema:
-            raise CorruptError(f"the name {name!r}, which is declared")
+            raise CorruptError(f"found the name {name!r}, which is declared")
         return name
 
-    def _is_known(self, kind: str, numbers: Array, rows: Array) -> npt.NDArray[np.bool_]:
-        """Return which numbers have been defined before the row that uses them."""
+    def _is_known(self, kind: str, numbers: Array, rows: Array) -> Mask:
+        """Return which numbers are defined before the row that uses them."""
         defined = self._defined[kind]
         unused = len(self.bodies) + 1
         used, places = np.unique(numbers, return_inverse=True)
         since = np.array([defined.get(number, unused) for number in used.tolist()], np.int64)
-        known: npt.NDArray[np.bool_] = since[places] <= rows
+        known: Mask = since[places] <= rows
         return known
 
     def num_good_rows(self) -> tuple[int, str]:
-        """Return how many rows hold to the rules, and what ends them."""
+        """Return how many rows conform to the rules, and the problem of the next one."""
         if not self.bodies:
             return 0, ""
-        problems = [(row, what) for row, what in self._bad_rows() if row < len(self.bodies)]
+        problems = [(row, text) for row, text in self._bad_rows() if row < len(self.bodies)]
         return min(problems) if problems else (len(self.bodies), "")
 
     def _bad_rows(self) -> list[tuple[int, str]]:
@@ -295,14 +488,14 @@ class _Scan:
         layout, schema = self.layout, self._schema
         fixed = layout.fixed(self.bodies)
         bits = layout.presence(fixed)
-        bad = [_first(bits[:, len(schema.fields) :].any(axis=1), "presence bits beyond the fields")]
+        bad = [_first(bits[:, len(schema.fields) :].any(axis=1), "presence bits of no field")]
         for i, f in enumerate(schema.fields):
             values, present = fixed[f"v{i}"], bits[:, i].astype(bool)
             if f.name in (TIMESTAMP, PHASE) and not f.group:
                 bad.append(_first(~present, f"no {f.path}"))
             raw = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
             filled = raw.reshape(len(values), -1).any(axis=1)
-            bad.append(_first(filled & ~present, f"{f.path}: a value that is absent"))
+            bad.append(_first(filled & ~present, f"{f.path}: an absent value that is not 0"))
             if f.labels:
                 bad.append(_first(values >= len(f.labels), f"{f.path}: a code without a label"))
             elif f.type == "bool":
@@ -320,11 +513,11 @@ class _Scan:
         known = self._is_known("NAME", numbers, rows)
         back = np.zeros(len(rows), bool)
         back[1:] = (rows[1:] == rows[:-1]) & (numbers[1:] <= numbers[:-1])
-        found = [_first(counts != fixed["num_undeclared"], "a count of metrics that is wrong")]
-        for wrong, what in ((~known, "a name that is not defined"), (back, "names out of order")):
+        bad = [_first(counts != fixed["num_undeclared"], "a wrong number of undeclared metrics")]
+        for wrong, text in ((~known, "a name that is not defined"), (back, "names out of order")):
             if wrong.any():
-                found.append((int(rows[np.argmax(wrong)]), what))
-        return found
+                bad.append((int(rows[np.argmax(wrong)]), text))
+        return bad
 
     def _bad_order(self, fixed: Array) -> list[tuple[int, str]]:
         places = {f.path: f"v{i}" for i, f in enumerate(self._schema.fields)}
@@ -335,5 +528,6 @@ class _Scan:
         return [_first(back, "a row that goes back in (timestamp, phase)")]
 
 
-def _first(wrong: Any, what: str) -> tuple[int, str]:
-    return (int(np.argmax(wrong)) if wrong.any() else len(wrong), what)
+def _first(wrong: Any, text: str) -> tuple[int, str]:
+    """Return the first wrong row, or the number of rows, and a text."""
+    return (int(np.argmax(wrong)) if wrong.any() else len(wrong), text)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cmeta.errors import RecorderError
 from cmeta.format.encoder import Encoder
-from cmeta.format.journal import Framer
+from cmeta.format.journal import Framer, JournalHeader, encode_header
 from cmeta.recorder.pending import JournalFile, PendingRecords
 from cmeta.records.chunk import Chunk
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
@@ -135,19 +135,17 @@ class Committer:
             old.file.close()
 
     def _journal_header(self, framer: Framer) -> bytes:
-        schema, progress = self._encoder.schema, self._encoder.progress
-        fields = {
-            "version": schema.format.version,
-            "schema_digest": self._grammar.checksum(schema.embedded),
-            "salt": framer.salt,
-            "base_records": progress.num_records,
-            "base_length": progress.offset,
-            "running_crc": progress.crc or 0,
-            "last_masked_crc": progress.last_masked_crc,
-        }
-        layout = self._grammar.journal_header
-        head = layout.upto("masked_crc").build(fields)
-        return layout.build({**fields, "masked_crc": self._grammar.checksum.masked(head)})
+        progress = self._encoder.progress
+        header = JournalHeader(
+            version=self._schema.format.version,
+            schema_digest=self._grammar.checksum(self._schema.embedded),
+            salt=framer.salt,
+            base_records=progress.num_records,
+            base_length=progress.offset,
+            running_crc=progress.crc or 0,
+            last_masked_crc=progress.last_masked_crc,
+        )
+        return encode_header(header, self._grammar)
 
     # ------------------------------------------------------------------------------------- end
 

@@ -23,8 +23,7 @@ from cmeta.aliases import U64_MAX
 from cmeta.errors import EncodeError, RecorderError
 from cmeta.format.encoder import order_error
 from cmeta.format.grammar import Grammar
-from cmeta.format.journal import Framer
-from cmeta.format.journal_rows import RowLayout, Tables
+from cmeta.format.journal import Framer, RowLayout, Tables
 from cmeta.recorder.row_builder import Row, fetch_tensors, value_positions
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.storage.disk import File

@@ -20,7 +20,7 @@ from cmeta.errors import DecodeError, ExistsError, RecorderError
 from cmeta.format.encoder import Encoder, Progress
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
-from cmeta.format.journal_rows import RowLayout, Tables
+from cmeta.format.journal import RowLayout, Tables
 from cmeta.recorder.options import Options
 from cmeta.records import seeds
 from cmeta.records.chunk import Chunk

@@ -20,7 +20,7 @@ import numpy as np
 
 from cmeta.aliases import U64_MAX
 from cmeta.errors import EncodeError
-from cmeta.format.journal_rows import RowLayout
+from cmeta.format.journal import RowLayout
 from cmeta.records.config import config_json
 from cmeta.records.convert import (
     as_array,

@@ -12,7 +12,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from cmeta.errors import RecorderError
-from cmeta.format.journal_rows import RowLayout
+from cmeta.format.journal import RowLayout
 from cmeta.recorder.commit import Committer
 from cmeta.recorder.pending import PendingRecords
 

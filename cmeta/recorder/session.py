@@ -10,7 +10,8 @@ from glob import escape
 from pathlib import Path
 
 from cmeta.errors import RecorderError
-from cmeta.format.journal_rows import RowBatch, RowLayout
+from cmeta.format.batch import RowBatch
+from cmeta.format.journal import RowLayout
 from cmeta.reader.reader import Reader
 from cmeta.reader.records import records_of
 from cmeta.recorder.commit import Committer

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cmeta.errors import CorruptError, DecodeError
-from cmeta.format.batch import Batch, BatchContext
+from cmeta.format.batch import Batch, BatchContext, RowBatch
 from cmeta.format.block import Block, numbered, parse_config, parse_name, read_block
 from cmeta.format.grammar import grammar_of
 from cmeta.format.index import State, map_file
 from cmeta.format.journal import Journal
-from cmeta.format.journal_rows import RowBatch
 from cmeta.format.source import BytesSource, Source
 from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import cmeta
+from cmeta.format.block import encode_block
 from cmeta.format.grammar import grammar_of
 from cmeta.schema.load import shipped_format
 
@@ -96,7 +97,7 @@ def with_useless_configuration(path):
         (batch,) = run.batches  # a short one
     start, at = grammar.header.size, batch.offset
     end = at + batch.len_block
-    config = grammar.block("CONFIG", b"{}")
+    config = encode_block("CONFIG", b"{}", grammar)[0]
     fields = grammar.bodies["INDEX"].parse(
         data[end + grammar.frame_head.size : -grammar.trailer.size - grammar.frame_tail.size]
     )
@@ -104,7 +105,7 @@ def with_useless_configuration(path):
     entries[1] = (grammar.kinds["CONFIG"], grammar.flags_of("CONFIG"), 0, 0, at, 0, 0)
     entries[2]["offset"] += len(config)
     fields |= {"entries": entries, "num_blocks": 3, "index_offset": end + len(config)}
-    index = grammar.block("INDEX", grammar.bodies["INDEX"].build(fields))
+    index = encode_block("INDEX", grammar.bodies["INDEX"].build(fields), grammar)[0]
     payload = data[start:at] + config + data[at:end] + index
     return data[:start] + payload + grammar.trailer.build({"checksum": grammar.checksum(payload)})
 

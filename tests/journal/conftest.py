@@ -6,8 +6,7 @@ import pytest
 
 import cmeta
 from cmeta.format.grammar import grammar_of
-from cmeta.format.journal import Framer
-from cmeta.format.journal_rows import RowLayout
+from cmeta.format.journal import Framer, RowLayout
 from cmeta.schema.load import shipped_format
 from cmeta.storage.file_state import journal_path
 

@@ -7,8 +7,8 @@ import pytest
 
 import cmeta
 from cmeta import ChecksumError, CorruptError, DecodeError, TruncatedError
+from cmeta.format.batch import RowBatch
 from cmeta.format.journal import read_journal
-from cmeta.format.journal_rows import RowBatch
 from cmeta.format.source import BytesSource
 from cmeta.reader.records import records_of
 from cmeta.storage.file_state import file_state, journal_path

@@ -10,6 +10,7 @@ import pytest
 
 import cmeta
 from cmeta import CycleRecord
+from cmeta.format.block import encode_block
 from cmeta.format.encoder import Encoder
 from cmeta.format.grammar import grammar_of
 from cmeta.records.convert import ChunkMaker
@@ -182,7 +183,7 @@ class Crafted:
         """Return the file."""
         at, crc, running, rows, parts, total = GRAMMAR.header.size, None, 0, [], [], 0
         for name, body in self.blocks:
-            block = body if name == "raw" else GRAMMAR.block(name, body)
+            block = body if name == "raw" else encode_block(name, body, GRAMMAR)[0]
             row = (0, 0, 0)
             if name == "BATCH" and len(body) >= GRAMMAR.batch_head.size:
                 head = GRAMMAR.batch_head.parse(body[: GRAMMAR.batch_head.size])
@@ -202,7 +203,9 @@ class Crafted:
         if change := changes.pop("entries", None):
             fields["entries"] = change(table.copy())
             fields["num_blocks"] = len(fields["entries"])
-        parts.append(GRAMMAR.block("INDEX", GRAMMAR.bodies["INDEX"].build(fields | changes)))
+        parts.append(
+            encode_block("INDEX", GRAMMAR.bodies["INDEX"].build(fields | changes), GRAMMAR)[0]
+        )
         payload = b"".join(parts)
         trailer = GRAMMAR.trailer.build({"checksum": GRAMMAR.checksum(payload)})
         return GRAMMAR.header.build(header) + payload + trailer

@@ -96,7 +96,7 @@ BATCHES = {
     ),
     "bytes behind a column": (
         column(LOSS, "00" "0c00" "06" "00"), CorruptError, f"{B}.loss_value",
-        "1 bytes behind the last quotient",
+        "1 bytes after the last quotient",
     ),
     "a column that is cut off": (
         column(LOSS, "00" "0c00"), TruncatedError, f"{B}.loss_value", "a run header is cut off",

@@ -188,8 +188,3 @@ class BitFields:
     def unpack(self, word: int) -> dict[str, int]:
         """Return the fields of the integer."""
         return {name: word >> shift & mask for name, shift, mask in self._fields}
-
-    def names_beyond(self, word: int) -> bool:
-        """Tell whether bits are set that belong to no field."""
-        last = self._fields[-1]
-        return word >> last[1] > last[2]

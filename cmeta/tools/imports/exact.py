@@ -16,7 +16,7 @@ import numpy as np
 
 from cmeta.aliases import Array, Mask
 from cmeta.errors import counted
-from cmeta.format.journal_rows import stored as stored_column
+from cmeta.format.column import stored as stored_column
 from cmeta.records.chunk import Column
 from cmeta.records.convert import as_array
 from cmeta.schema.schema import Schema

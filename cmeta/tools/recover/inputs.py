@@ -14,7 +14,7 @@ from cmeta.errors import (
     UnsupportedVersionError,
     error_context,
 )
-from cmeta.format.block import Header, read_header
+from cmeta.format.block import Header, encode_block, read_header
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
 from cmeta.format.journal import Journal, read_journal
@@ -179,9 +179,9 @@ def _is_confirmed(inputs: Inputs, schema: Schema) -> bool:
             pass
         else:
             return True
-    block, size = grammar.block("SCHEMA", schema.embedded), grammar.frame_tail.size
-    at = grammar.header.size + len(block) - size
-    return at + size <= inputs.main.size and inputs.main.read(at, size) == block[-size:]
+    block, masked_crc = encode_block("SCHEMA", schema.embedded, grammar)
+    end = grammar.header.size + len(block)
+    return end <= inputs.main.size and last_masked_crc(inputs.main, grammar, end) == masked_crc
 
 
 # ------------------------------------------------------------------------------------- journal

@@ -21,8 +21,7 @@ import numpy as np
 from cmeta.errors import DecodeError
 from cmeta.format.block import Block, parse_config, parse_name
 from cmeta.format.grammar import Grammar
-from cmeta.format.journal import Entry, Framer, Journal, read_journal
-from cmeta.format.journal_rows import RowLayout, Tables
+from cmeta.format.journal import Entry, Framer, Journal, RowLayout, Tables, read_journal
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.tools.recover.recovery_report import Lost

@@ -13,8 +13,7 @@ from typing import BinaryIO
 from cmeta.aliases import Progress
 from cmeta.errors import CorruptError, EncodeError, ExistsError, RecoveryError
 from cmeta.format.encoder import Encoder
-from cmeta.format.journal import Journal
-from cmeta.format.journal_rows import Tables
+from cmeta.format.journal import Journal, Tables
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema

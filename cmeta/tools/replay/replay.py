@@ -15,7 +15,7 @@ import numpy as np
 
 from cmeta.aliases import Progress
 from cmeta.errors import CmetaError, EncodeError
-from cmeta.format.journal_rows import stored
+from cmeta.format.column import stored
 from cmeta.reader.reader import Reader
 from cmeta.records.chunk import Column
 from cmeta.records.convert import as_array
