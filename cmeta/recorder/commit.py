@@ -137,8 +137,8 @@ class Committer:
     def _journal_header(self, framer: Framer) -> bytes:
         progress = self._encoder.progress
         header = JournalHeader(
-            version=self._schema.format.version,
-            schema_digest=self._grammar.checksum(self._schema.embedded),
+            version=self._encoder.schema.format.version,
+            schema_digest=self._grammar.checksum(self._encoder.schema.embedded),
             salt=framer.salt,
             base_records=progress.num_records,
             base_length=progress.offset,
