@@ -151,7 +151,7 @@ def test_a_journal_of_another_schema(rescue, running):
     main, journal, _ = running
     report, found = rescue(None, journal)
     assert (report.verdict, found) == ("nothing", None)
-    assert "it belongs to a file of another schema" in str(report)
+    assert "belongs to a file of another schema" in str(report)
     other = Forger(schema_digest=1).row(timestamp=1).data
     report, _ = rescue(main, other)
     assert (report.num_records, report.num_from_journal) == (48, 0)
