@@ -155,7 +155,7 @@ def test_a_journal_of_another_schema(rescue, running):
     other = Forger(schema_digest=1).row(timestamp=1).data
     report, _ = rescue(main, other)
     assert (report.num_records, report.num_from_journal) == (48, 0)
-    assert "the journal beside it cannot be used: its schema's digest" in str(report)
+    assert "the journal beside it cannot be used: found schema digest" in str(report)
 
 
 def test_a_journal_of_another_file(rescue, running):
