@@ -24,7 +24,7 @@ from cmeta.format.journal import RowLayout, Tables
 from cmeta.recorder.options import Options
 from cmeta.records import seeds
 from cmeta.records.chunk import Chunk
-from cmeta.schema import canonical_json
+from cmeta.records.config import config_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import default_schema
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
@@ -150,9 +150,7 @@ class _Resumption:
         limits = self._schema.format.limits
         with self._resumable():
             self._names = self._file.names  # from here on, batches know their undeclared metrics
-            self._configs = tuple(
-                canonical_json.dumps(config, limits, "config") for config in self._file.configs
-            )
+            self._configs = tuple(config_json(config, limits) for config in self._file.configs)
 
     @contextmanager
     def _resumable(self) -> Iterator[None]:

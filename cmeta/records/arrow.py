@@ -24,6 +24,7 @@ import numpy.typing as npt
 from cmeta.aliases import Array, Mask
 from cmeta.errors import CorruptError, DecodeError, EncodeError
 from cmeta.extras import require
+from cmeta.records.config import config_json
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -78,7 +79,7 @@ class ArrowForm:
         """Return the form of some fields, by dotted name."""
         fields = tuple(schema.field(path) for path in paths)
         limits = schema.format.limits
-        texts = [canonical_json.dumps(config, limits, "config").decode() for config in configs]
+        texts = [config_json(config, limits).decode() for config in configs]
         distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         dictionaries = {
             field: pa.array(field.labels or list(distinct), pa.string())

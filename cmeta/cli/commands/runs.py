@@ -68,7 +68,7 @@ Names for --where, --sort and --fields:
   FIELD            its last value; the group of a metric may be omitted
   FIELD.min .max   its smallest and largest value, without NaN. Also .min_timestamp,
                    .max_timestamp, .num_values, .num_nan. min:FIELD and max:FIELD mean the same
-  loss             the course of the loss, as a sparkline (--fields only)
+  loss             with --fields its course, as a sparkline; otherwise its last value
 
 \b
 States and exit codes (the highest of the runs that are shown):
