@@ -1,4 +1,4 @@
-"""Asking an audit, and picking from its findings."""
+"""Helpers to audit a file and to pick from its findings."""
 
 from cmeta.tools.audit.audit import audit
 

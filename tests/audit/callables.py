@@ -1,31 +1,31 @@
-"""What runs are replayed with; importable by other processes, too."""
+"""Callables for replays, which other processes can import."""
 
 import os
 
 
 def exact(state):
-    """Draw what was drawn."""
+    """Draw the recorded number again."""
     return {"loss": state.rng.random()}
 
 
 def other_at_50(state):
-    """Draw something else in one cycle."""
+    """Draw another number in one cycle."""
     return {"loss": state.rng.random() + (state.ordinal == 50)}
 
 
 def raising(state):
-    """Go wrong."""
+    """Raise an error."""
     if state.ordinal == 3:
         raise ValueError("no such weights")
 
 
 class Counting:
-    """Training that is stateful, and notes in which process it ran."""
+    """Stateful training that notes its process."""
 
     def __init__(self, state):
         with open(os.environ["AUDIT_PIDS"], "a", encoding="ascii") as file:
             file.write(f"{os.getpid()}\n")
 
     def __call__(self, state):
-        """Draw what was drawn."""
+        """Draw the recorded number again."""
         return {"loss": state.rng.random()}

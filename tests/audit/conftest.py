@@ -73,7 +73,7 @@ def flip():
 
 @pytest.fixture
 def killed(recorded, tmp_path):
-    """An open file whose writer died: its lock and its journal are left."""
+    """An open file whose writer died, with its lock and its journal."""
 
     def make(name="killed.cmeta"):
         if (pid := os.fork()) == 0:
@@ -90,7 +90,7 @@ def killed(recorded, tmp_path):
 
 @pytest.fixture
 def callables(monkeypatch):
-    """What runs are replayed with, as a module that other processes can import."""
+    """Callables for replays, in a module that other processes can import."""
     monkeypatch.syspath_prepend(str(HERE))
     monkeypatch.setenv("PYTHONPATH", f"{REPOSITORY}{os.pathsep}{HERE}")
     import callables

@@ -1,4 +1,4 @@
-"""`audit`: what it finds of a file, and what it makes of it."""
+"""`audit` of one file: its findings and its verdict."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def test_records_by_phase(written):
     assert one(written()).phases == {"train": 90, "validate": 10}
 
 
-def test_all_that_validate_finds(written, flip):
+def test_all_findings_of_validate(written, flip):
     path = flip(written(), 2)
     report = one(path)
     expected = sorted(cmeta.validate(path).findings, key=lambda finding: finding.offset)
@@ -49,11 +49,11 @@ def test_all_that_validate_finds(written, flip):
     ]
     assert messages(report, "corrupt")[0][1] == f"offset {expected[0].offset:,}, {expected[0].path}"
     assert (report.verdict, report.state) == ("corrupt", "closed")
-    assert report.phases == {"train": 29, "validate": 3}  # of what comes before
+    assert report.phases == {"train": 29, "validate": 3}  # of the batches before it
     assert report.sha256 is not None
 
 
-def test_what_is_no_chronicle(tmp_path):
+def test_a_file_that_is_not_a_chronicle(tmp_path):
     path = tmp_path / "notes.cmeta"
     path.write_bytes(b"These are not the records that you are looking for.")
     report = one(path)
@@ -65,16 +65,16 @@ def test_a_truncated_file(written):
     path.write_bytes(path.read_bytes()[:-30])
     report = one(path)
     assert (report.verdict, report.state) == ("corrupt", "damaged")
-    assert report.num_records == 100  # all batches are whole
+    assert report.num_records == 100  # all batches are intact
 
 
-def test_what_is_missing_is_a_finding(tmp_path):
+def test_a_missing_file_is_a_finding(tmp_path):
     report = one(tmp_path / "none.cmeta")
     assert (report.verdict, report.state, report.sha256) == ("unreadable", "missing", None)
     assert messages(report, "unreadable") == [("No such file or directory", "")]
 
 
-def test_a_folder_without_chronicles_and_what_is_no_file(tmp_path):
+def test_a_folder_without_chronicles_and_a_pipe(tmp_path):
     report = one(tmp_path)
     assert (report.verdict, report.name) == ("unreadable", str(tmp_path))
     assert "a folder without a chronicle" in report.findings[0].message
@@ -221,7 +221,7 @@ def test_seeds_of_few_records(written):
 # --------------------------------------------------------------------- losses, configuration
 
 
-def test_losses_that_are_no_numbers(written):
+def test_losses_that_are_not_finite(written):
     loss = np.arange(100.0)
     loss[40:43], loss[60] = np.nan, -np.inf
     report = one(written(loss_value=loss))
@@ -244,7 +244,7 @@ def test_a_configuration_without_environment(written):
     assert "no-configuration" in codes(one(written(configs=())))
 
 
-# ---------------------------------------------------------------------------------- beside the file
+# ---------------------------------------------------------------------------------- leftovers
 
 
 def test_an_open_file_with_its_journal_whose_writer_died(killed):
@@ -287,7 +287,7 @@ def test_leftovers(recorded, tmp_path):
     assert sorted(os.listdir(tmp_path)) == before  # an audit touches nothing
 
 
-def test_what_a_resumption_has_set_aside(recorded, tmp_path):
+def test_records_that_a_resumption_has_set_aside(recorded, tmp_path):
     path = recorded()
     cmeta.Recorder(path, mode="resume", resume_at=59).close()
     report = one(path)

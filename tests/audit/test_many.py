@@ -1,4 +1,4 @@
-"""`audit`: replaying and comparing what it looks at, and many files at once."""
+"""`audit` of many files at once, with a replay and a comparison of each."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def test_another_run_to_compare_with(recorded, written):
     assert "100 of 100 records differ" in messages(report, "differs")[0][0]
 
 
-def test_what_is_corrupt_is_not_compared(written, flip, callables):
+def test_a_corrupt_file_is_not_compared(written, flip, callables):
     good, bad = written("good.cmeta"), flip(written("bad.cmeta"))
     report = one(bad, replay=callables.exact, against=good)
     assert codes(report, "info") == ["not-compared"] * 2
@@ -79,7 +79,7 @@ def test_many_files_in_many_processes(recorded, flip, callables, tmp_path, monke
     assert str(os.getpid()) in pids.read_text()
 
 
-def test_a_callable_that_cannot_travel_is_run_here(recorded):
+def test_a_callable_that_cannot_be_imported_is_run_here(recorded):
     seen = []
 
     def here(state):
@@ -112,7 +112,7 @@ def test_jobs_must_be_a_number_of_processes(tmp_path):
         audit(tmp_path, jobs=0)
 
 
-def test_no_process_is_begun_for_one_file(recorded):
+def test_one_file_needs_no_process(recorded):
     code = (
         "import sys; from cmeta.tools.audit import audit; "
         "assert audit(sys.argv[1])[0].ok; print('multiprocessing' in sys.modules)"

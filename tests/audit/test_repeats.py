@@ -1,4 +1,4 @@
-"""Seeds that come again, against a plain count; in one pass and in many."""
+"""Repeated seeds, checked against a plain count; in one pass and in many."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_one_seed_throughout(per_pass):
 
 
 def test_a_pass_takes_only_its_share():
-    """What is held at once stays near to the size of a pass."""
+    """The number of seeds held at once stays close to the size of a pass."""
     values = np.random.default_rng(0).integers(0, 2**64, 20_000, np.uint64)
     seeds = chunks(values, 100)
     num_passes = []

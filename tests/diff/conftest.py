@@ -10,13 +10,13 @@ NUM_RECORDS = 200
 
 @pytest.fixture
 def schema():
-    """A schema of small batches, in which whole numbers of 1/1000 are exact."""
+    """A schema of small batches, in which multiples of 1/1000 are exact."""
     return cmeta.default_schema().with_batch_records(16)
 
 
 @pytest.fixture
 def base():
-    """What a run logs: floats that a quantum of 1e-6 holds exactly."""
+    """The records of a run: floats that a quantum of 1e-6 stores exactly."""
     place = np.arange(NUM_RECORDS)
     return {
         "timestamp": 100 + place,

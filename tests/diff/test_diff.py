@@ -1,4 +1,4 @@
-"""`diff`: what is the same, what differs first, most and where; ranges, sizes, damage."""
+"""`diff`: equal files, the first and the worst difference, ranges, batch sizes, damage."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_nan_equals_nan_but_no_number(chronicle):
     assert found.worst is None
 
 
-def test_an_absent_value_is_no_zero(chronicle):
+def test_an_absent_value_is_not_zero(chronicle):
     def change(columns):
         columns["metrics.entropy"] = np.ma.MaskedArray(columns["metrics.entropy"].data, False)
         columns["metrics.entropy"][::3] = 0
@@ -179,10 +179,10 @@ def test_lossless_values_differ_by_floats(chronicle):
     found = diff(chronicle(), chronicle(change))
     top = found.fields["metrics.top5"]
     assert (top.num_records, top.first.quanta) == (2, 1)
-    assert top.worst.quanta > 2**63  # from minus to plus: beyond what an int64 holds
+    assert top.worst.quanta > 2**63  # from negative to positive: more than an int64 holds
 
 
-def test_undeclared_metrics_meet_by_name(chronicle):
+def test_undeclared_metrics_are_paired_by_name(chronicle):
     def another(columns):
         columns["metrics.before"] = np.arange(200) / 9
 

@@ -93,7 +93,7 @@ def test_enumerations_are_compared_by_label():
     assert same_codes.differ.tolist() == [True, True, True]
 
 
-def test_what_cannot_be_compared_differs_wherever_one_has_it():
+def test_fields_that_do_not_compare_differ_where_either_is_present():
     a, b = Field("x", "f32", num_components=3), Field("x", "f32")
     present = np.array([True, False])
     found = FieldComparison(a, b, NO_CONFIGS).compare(
@@ -102,7 +102,7 @@ def test_what_cannot_be_compared_differs_wherever_one_has_it():
     assert found.differ.tolist() == [True, False]
 
 
-def test_what_stands_in_an_absent_cell_does_not_count():
+def test_the_value_of_an_absent_cell_does_not_count():
     field = FIELDS[0]
     mask = np.array([True, False])
     a, b = np.float32([1, 7]), np.float32([1, 8])
@@ -112,7 +112,7 @@ def test_what_stands_in_an_absent_cell_does_not_count():
     )
 
 
-def test_an_absent_value_is_not_the_zero_that_stands_in_its_place():
+def test_an_absent_value_is_not_the_zero_in_its_place():
     cells = [Column(np.zeros(2, np.float32), mask) for mask in (np.array([True, False]), None)]
     found = FieldComparison(FIELDS[0], FIELDS[0], NO_CONFIGS).compare(*cells, 2)
     assert found.differ.tolist() == [False, True]
@@ -135,7 +135,7 @@ def test_keys_of_configurations():
     ]  # fmt: skip
 
 
-def test_a_schema_of_ones_own(tmp_path):
+def test_a_declared_and_an_undeclared_metric(tmp_path):
     schema = cmeta.default_schema().with_metrics("top1").with_batch_records(16)
     paths = [tmp_path / "a.cmeta", tmp_path / "b.cmeta"]
     rows = {"phase": ["train"] * 40, "metrics.top1": np.arange(40) / 8}

@@ -18,11 +18,11 @@ BASE = np.arange(6, dtype=np.float32).reshape(2, 3)
         [np.nextafter(BASE, 9, dtype=np.float32)],
     ],
 )  # fmt: skip
-def test_what_differs(other):
+def test_arrays_of_other_digests(other):
     assert digest(*other) != digest(BASE)
 
 
-def test_what_does_not_differ():
+def test_arrays_of_the_same_digest():
     assert digest(BASE) == digest(np.asfortranarray(BASE))
     assert digest(BASE) == digest(BASE.astype(">f4"))
     assert digest(BASE) == digest(np.stack([BASE, BASE], axis=2)[:, :, 0])
@@ -44,7 +44,7 @@ def test_the_value_is_fixed():
 
 
 class Tensor:
-    """What torch gives: on another device, with a gradient, of a type that numpy lacks."""
+    """A stand-in for a torch tensor: on a device, with a gradient, of a type that numpy lacks."""
 
     def __init__(self, values, dtype):
         self.values, self.dtype, self.moved = values, dtype, []
@@ -72,6 +72,6 @@ def test_tensors():
 
 
 @pytest.mark.parametrize("value", ["text", [None], object(), [b"x"]])
-def test_what_is_no_array_of_numbers(value):
+def test_something_that_is_not_an_array_of_numbers(value):
     with pytest.raises(EncodeError, match=r"arrays\[1\]: found"):
         digest(BASE, value)

@@ -1,4 +1,4 @@
-"""`environment`: what may change a result, and nothing that names a person or a place."""
+"""`environment`: facts that may change a result; none names a person or a place."""
 
 import getpass
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import cmeta
 
 
-def test_what_it_says(tmp_path):
+def test_its_facts(tmp_path):
     found = cmeta.environment()
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["packages"]["numpy"] == np.__version__

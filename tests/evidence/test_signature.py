@@ -58,7 +58,7 @@ def test_integers_and_booleans():
     assert signature(large) == (float(2**63 - 1),) * 3
 
 
-def test_what_is_not_finite():
+def test_values_that_are_not_finite():
     inf, nan = np.inf, np.nan
     found = signature([[inf, inf, nan], [1.0, -inf, 0.0]])
     assert found[0] == inf
@@ -76,7 +76,7 @@ def test_what_is_not_finite():
         (np.array([1j, 0, 0]), "complex128, expected numbers"),
     ],
 )
-def test_what_is_refused(value, words):
+def test_tensors_that_are_refused(value, words):
     with pytest.raises(EncodeError, match=words):
         signature(value)
 

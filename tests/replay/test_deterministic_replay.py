@@ -68,7 +68,7 @@ def test_deterministic_replay_from_a_checkpoint(original):
 
 
 def test_without_the_checkpoint_the_middle_cannot_be_replayed(original):
-    with pytest.raises(ValueError, match="takes a checkpoint") as caught:
+    with pytest.raises(ValueError, match="requires a checkpoint") as caught:
         cmeta.replay(original[0], digits_mlp.Replay, start=CHECKPOINT)
     assert caught.value.__notes__ == [f"while record {CHECKPOINT} was replayed"]
 

@@ -1,4 +1,4 @@
-"""Verdicts, what a callable may return, and what a report says."""
+"""`replay`: verdicts, results that a callable may return, and the report."""
 
 import json
 import math
@@ -76,14 +76,14 @@ def test_within_one_quantum(path):
 
 
 def test_less_than_half_a_quantum_is_exact_as_stored(path):
-    """What is compared is what a file would hold."""
+    """Values are compared as a file stores them."""
     with cmeta.open(path) as run:
         losses = run.read(["loss_value"])["loss_value"]
     assert replay(path, lambda s: {"loss": float(losses[s.ordinal])}).verdict == "exact"
 
 
 def test_the_first_divergence_is_not_the_first_difference(path):
-    """Rounding shows earlier; what is told is where the run really goes another way."""
+    """Rounding shows earlier; the report names the record where the runs really part."""
     report = replay(path, shifted(at_3=1e-6, at_9=5e-6, at_20=0.25))
     assert report.verdict == "diverged"
     assert (report.first.ordinal, report.first.quanta) == (9, 5)
@@ -175,7 +175,7 @@ RETURNS = {
 
 
 @pytest.mark.parametrize(("found", "num", "verdict"), RETURNS.values(), ids=RETURNS)
-def test_what_may_be_returned(path, found, num, verdict):
+def test_results_that_a_callable_may_return(path, found, num, verdict):
     report = replay(path, lambda state: found)
     assert (report.num_values, report.verdict) == (num, verdict)
 
@@ -196,12 +196,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("found", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_may_not_be_returned(path, found, words):
+def test_results_that_are_refused(path, found, words):
     with pytest.raises(EncodeError, match=words):
         replay(path, lambda state: found)
 
 
-def test_what_the_callable_raises_passes_with_a_note(path):
+def test_an_error_of_the_callable_gets_a_note(path):
     def cycle(state):
         if state.ordinal == 3:
             raise ZeroDivisionError("oh")
@@ -211,7 +211,7 @@ def test_what_the_callable_raises_passes_with_a_note(path):
     assert caught.value.__notes__ == ["while record 3 was replayed"]
 
 
-def test_no_callable(path):
+def test_something_that_is_not_callable(path):
     with pytest.raises(EncodeError, match="cycle: found a str, expected a callable"):
         replay(path, "cycle")
 

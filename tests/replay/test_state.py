@@ -48,7 +48,7 @@ def test_a_record_without_a_seed_or_configuration():
 
 
 def test_generators_of_libraries_get_the_whole_seed(monkeypatch):
-    """Neither library need be installed: what they are asked for counts."""
+    """The calls are checked, so that neither library needs to be installed."""
     state = replay_cycle(CycleRecord(phase="train", seed_state=2**40 + 3))
     seeds = []
     torch = SimpleNamespace(

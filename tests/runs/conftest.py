@@ -1,4 +1,4 @@
-"""Runs to list, a catalogue of their own, and a witness of what has been read."""
+"""Runs to scan, a catalogue of their own, and a record of the files that were read."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ LONG_AGO = 10_000_000_000  # nanoseconds before now: well before any granularity
 
 
 def age(path, ago=LONG_AGO):
-    """Say that a file was changed a while ago."""
+    """Set the time of change of a file to a while ago."""
     now = time.time_ns() - ago
     os.utime(path, ns=(now, now))
 

@@ -1,4 +1,4 @@
-"""What is said of one file."""
+"""The description of one file."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from cmeta.tools.runs.describe import NUM_BINS, describe, loss_field_of
 NAN, INF = math.nan, math.inf
 
 
-def test_all_that_is_known_of_a_run(write):
+def test_the_whole_description_of_a_run(write):
     path = write(
         loss=(0.5, NAN, -INF, 0.125),
         phase=["train", "validate", "train", "train"],
@@ -75,17 +75,17 @@ def test_over_several_batches_it_is_as_over_one(tmp_path):
     assert (known.min_timestamp, known.max_timestamp) == (10, 11)
 
 
-def test_the_course_of_the_loss_is_its_means(write):
+def test_the_curve_of_the_loss_is_its_means(write):
     run = describe(str(write(loss=np.repeat(np.arange(NUM_BINS) / 4, 3))))
     assert run.loss == tuple(np.arange(NUM_BINS) / 4)
 
 
-def test_the_course_of_a_loss_that_is_seldom_there_has_no_gaps(write):
+def test_the_curve_of_a_loss_that_is_seldom_logged_has_no_gaps(write):
     loss = np.ma.MaskedArray(np.full(400, 0.5), np.arange(400) % 100 != 0)
     assert describe(str(write(loss=loss))).loss == (0.5,) * 4
 
 
-def test_a_course_of_huge_values_does_not_overflow(tmp_path):
+def test_a_curve_of_huge_values_does_not_overflow(tmp_path):
     schema = cmeta.default_schema().with_options("loss_value", type="f64", exact=True)
     values = [1.7e308] * 100
     cmeta.write(tmp_path / "a", {"phase": ["train"] * 100, "loss_value": values}, schema)
@@ -146,7 +146,7 @@ def test_an_open_run_is_listed_with_its_journal(tmp_path):
     assert run.config["lr"] == 0.1
 
 
-def test_what_is_intact_of_a_damaged_run_is_listed(tmp_path):
+def test_the_intact_records_of_a_damaged_run_are_described(tmp_path):
     path = tmp_path / "a.cmeta"
     columns = {"phase": ["train"] * 64, "loss_value": np.arange(64.0)}
     cmeta.write(path, columns, cmeta.default_schema().with_batch_records(16))
@@ -164,7 +164,7 @@ def test_what_is_intact_of_a_damaged_run_is_listed(tmp_path):
     assert (run.state, run.num_records) == ("damaged", 16)
 
 
-def test_what_is_no_chronicle_is_said(tmp_path):
+def test_a_file_that_is_not_a_chronicle(tmp_path):
     (tmp_path / "text").write_text("no chronicle")
     (tmp_path / "nothing").write_bytes(b"")
     found = {name: describe(str(tmp_path / name)) for name in ("text", "nothing", "missing", "")}
@@ -180,7 +180,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     assert describe(str(tmp_path / "a.cmeta")).problem.startswith("not a regular file")
 
 
-def test_memory_that_is_not_there_is_this_files_problem(write, monkeypatch):
+def test_a_lack_of_memory_is_the_problem_of_one_file(write, monkeypatch):
     def fail(self, ordinal):
         raise MemoryError
 

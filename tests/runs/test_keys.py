@@ -69,12 +69,12 @@ def test_names_that_no_run_has(name):
         Keys(RUNS).key(name)
 
 
-def test_what_is_alike_is_suggested():
+def test_similar_names_are_suggested():
     with pytest.raises(KeyError, match="did you mean loss_value"):
         Keys(RUNS).key("max:los_value")
 
 
-def test_a_short_name_that_two_groups_have_is_none():
+def test_a_short_name_of_two_groups_is_refused():
     runs = [RunInfo("a", "closed", fields={"x.n": LOSS, "y.n": LOSS})]
     with pytest.raises(KeyError, match="no run here has 'n'"):
         Keys(runs).key("n")
@@ -99,7 +99,7 @@ def test_conditions(condition, selected):
     assert "".join(run.path for run, there in zip(RUNS, mask, strict=True) if there) == selected
 
 
-def test_numbers_then_texts_then_nan_then_nothing():
+def test_numbers_then_strings_then_nan_then_none():
     values = [None, "b", NAN, 2, "a", -math.inf, [1], True, None]
     assert in_order(values) == [5, 7, 3, 4, 1, 6, 2, 0, 8]
     assert in_order(values, reverse=True) == [6, 1, 4, 3, 7, 5, 2, 0, 8]

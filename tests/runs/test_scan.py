@@ -1,4 +1,4 @@
-"""Scanning: what is remembered, and what is read again."""
+"""`scan`: runs that come from the catalogue, and runs that are read again."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.runs.conftest import age
 scan_module = sys.modules["cmeta.tools.runs.scan"]
 
 
-def test_what_has_not_changed_is_not_read_again(write, was_read, tmp_path):
+def test_an_unchanged_run_is_not_read_again(write, was_read, tmp_path):
     write("runs/a.cmeta"), write("runs/ü/b.cmeta", loss=(float("nan"), 2.0))
     first = cmeta.scan(tmp_path / "runs")
     assert was_read == ["a.cmeta", "b.cmeta"]
@@ -25,7 +25,7 @@ def test_what_has_not_changed_is_not_read_again(write, was_read, tmp_path):
     assert [run.state for run in again] == ["closed", "closed"]
 
 
-def test_the_path_is_the_one_that_was_found_now(write, was_read, tmp_path, monkeypatch):
+def test_the_path_is_the_one_of_this_scan(write, was_read, tmp_path, monkeypatch):
     path = write("runs/a.cmeta")
     cmeta.scan(path)
     monkeypatch.chdir(tmp_path)
@@ -70,7 +70,7 @@ def test_another_file_of_the_same_content_is_read(write, was_read):
     assert len(was_read) == 2
 
 
-def test_what_was_changed_a_moment_ago_is_not_remembered(write, was_read):
+def test_a_run_that_was_just_changed_is_not_remembered(write, was_read):
     path = write()
     age(path, store.GRANULARITY // 2)
     cmeta.scan(path), cmeta.scan(path)
@@ -79,7 +79,7 @@ def test_what_was_changed_a_moment_ago_is_not_remembered(write, was_read):
     assert len(was_read) == 4
 
 
-def test_a_file_that_is_another_while_it_is_read_is_not_remembered(write, monkeypatch):
+def test_a_file_that_is_replaced_while_it_is_read_is_not_remembered(write, monkeypatch):
     path, other = write(), write("other.cmeta", loss=(1, 2, 3))
     aside = path.with_suffix(".aside")
 
@@ -92,7 +92,7 @@ def test_a_file_that_is_another_while_it_is_read_is_not_remembered(write, monkey
     monkeypatch.setattr(scan_module, "describe", describe)
     assert cmeta.scan(path)[0].num_records == 3
     monkeypatch.setattr(scan_module, "describe", original)
-    aside.rename(path)  # the very file that it was before
+    aside.rename(path)  # the same file as before
     assert cmeta.scan(path)[0].num_records == 2
 
 
@@ -129,14 +129,14 @@ def test_one_bad_file_among_good_ones(write, was_read, tmp_path):
     age(damaged)
     (tmp_path / "runs/c.cmeta").touch()
     os.symlink("nowhere", tmp_path / "runs/d.cmeta")
-    for _ in range(2):  # what is not well may have become so unseen: it is looked at again
+    for _ in range(2):  # a bad file may have been repaired without a trace: it is read again
         found = cmeta.scan(tmp_path / "runs")
         assert [run.state for run in found] == ["closed", "damaged", "damaged", "unreadable"]
         assert all(run.problem for run in found[1:])
     assert was_read == ["a.cmeta", "b.cmeta", "c.cmeta", "d.cmeta", "b.cmeta", "c.cmeta", "d.cmeta"]
 
 
-def test_in_processes_it_is_the_same(write, tmp_path, monkeypatch):
+def test_several_processes_give_the_same(write, tmp_path, monkeypatch):
     monkeypatch.setattr(scan_module, "_FILES_PER_TASK", 2)
     for i in range(7):
         write(f"runs/{i}.cmeta", loss=(i,))
@@ -149,7 +149,7 @@ def test_in_processes_it_is_the_same(write, tmp_path, monkeypatch):
     assert cmeta.scan(tmp_path / "runs", jobs=2)[:-1] == in_two[:-1]
 
 
-def test_processes_are_for_what_takes_long(write):
+def test_processes_are_started_only_for_much_work(write):
     path = str(write())
     assert scan_module._num_processes([path] * 10) <= 1
     assert scan_module._num_processes([path] * 10_000) == (os.cpu_count() or 1)

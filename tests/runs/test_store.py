@@ -1,4 +1,4 @@
-"""The catalogue on disk: what it forgets, and that nothing wrong with it is an error."""
+"""The catalogue on disk: the entries that it forgets; nothing wrong with it is an error."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ def execute(cache, statement, *values):
         return db.execute(statement, values).fetchall()
 
 
-def test_where_it_is(cache, monkeypatch):
+def test_its_path(cache, monkeypatch):
     assert catalogue_path() == cache / store.FILE_NAME
     monkeypatch.delenv("CMETA_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
@@ -42,7 +42,7 @@ def test_files_that_are_gone_are_forgotten(write, cache, tmp_path):
     cmeta.scan([tmp_path / "runs", tmp_path / "runs-2"])
     b.unlink(), other.unlink()
     cmeta.scan(a)
-    assert len(rows(cache)) == 3  # a file tells nothing about its neighbours
+    assert len(rows(cache)) == 3  # scanning a file says nothing about its neighbours
     cmeta.scan(tmp_path / "runs")
     assert rows(cache) == [str(other), str(a)]  # "runs-2" is not below "runs"
     cmeta.scan(tmp_path)
@@ -52,11 +52,11 @@ def test_files_that_are_gone_are_forgotten(write, cache, tmp_path):
 def test_files_below_a_folder_that_were_not_found_stay(write, cache, tmp_path):
     a, text = write("runs/a.cmeta"), write("runs/b.bin")
     cmeta.scan([a, text])
-    cmeta.scan(tmp_path / "runs")  # which does not look for .bin
+    cmeta.scan(tmp_path / "runs")  # which does not search for .bin
     assert rows(cache) == [str(a), str(text)]
 
 
-def test_entries_that_nobody_asks_for_are_forgotten(write, cache):
+def test_unused_entries_are_forgotten(write, cache):
     a, b = write("a.cmeta"), write("b.cmeta")
     cmeta.scan([a, b])
     execute(cache, "UPDATE runs SET day = day - 100")
@@ -66,7 +66,7 @@ def test_entries_that_nobody_asks_for_are_forgotten(write, cache):
     assert rows(cache) == [str(a)]
 
 
-def test_another_version_of_cmeta_is_replaced(write, was_read, cache, monkeypatch):
+def test_entries_of_another_version_of_cmeta_are_replaced(write, was_read, cache, monkeypatch):
     a, b = write("a.cmeta"), write("b.cmeta")
     cmeta.scan([a, b])
     monkeypatch.setattr(cmeta, "__version__", "0.0.0")
@@ -97,12 +97,12 @@ def test_a_damaged_catalogue_is_replaced(write, was_read, cache, content):
     assert len(was_read) == 1 and rows(cache) == [str(path)]
 
 
-def test_damage_that_shows_late_is_replaced(write, was_read, cache, tmp_path):
+def test_a_catalogue_whose_damage_shows_late_is_replaced(write, was_read, cache, tmp_path):
     for i in range(50):
         write(f"runs/{i}.cmeta")
     cmeta.scan(tmp_path / "runs")
     data = bytearray((cache / store.FILE_NAME).read_bytes())
-    data[4096:] = b"\xa5" * (len(data) - 4096)  # behind the page with the table's definition
+    data[4096:] = b"\xa5" * (len(data) - 4096)  # after the page with the table's definition
     (cache / store.FILE_NAME).write_bytes(data)
     was_read.clear()
     for _ in range(2):
@@ -124,7 +124,7 @@ def test_a_damaged_entry_is_read_again(write, was_read, cache, info):
     assert len(was_read) == 2
 
 
-def test_without_a_place_for_it_there_is_none(write, was_read, cache, monkeypatch):
+def test_scan_does_without_a_catalogue_that_cannot_be_created(write, was_read, cache, monkeypatch):
     path = write()
     cache.write_text("a file, not a folder")
     for _ in range(2):
@@ -150,14 +150,14 @@ def test_a_catalogue_that_cannot_be_written_is_read(write, was_read, cache, monk
     assert was_read == ["a.cmeta", "b.cmeta", "b.cmeta"] and rows(cache) == [str(a)]
 
 
-def test_a_catalogue_that_another_process_keeps_is_not_waited_for(
+def test_a_catalogue_that_another_process_locks_is_not_waited_for(
     write, was_read, cache, monkeypatch
 ):
     monkeypatch.setattr(store, "_LOCK_TIMEOUT", 0.05)
     a, b = write("a.cmeta"), write("b.cmeta")
     cmeta.scan(a)
     with closing(sqlite3.connect(cache / store.FILE_NAME, isolation_level=None)) as db:
-        db.execute("BEGIN IMMEDIATE")  # a writer: what is there can be read
+        db.execute("BEGIN IMMEDIATE")  # a writer: entries can still be read
         assert len(cmeta.scan([a, b])) == 2
         assert was_read == ["a.cmeta", "b.cmeta"]
         db.execute("ROLLBACK")
@@ -199,7 +199,7 @@ def test_a_stamp_is_of_regular_files(write, tmp_path):
         assert stamp_of(str(tmp_path / "pipe")) is None
 
 
-def test_many_files_are_asked_for_in_parts(cache):
+def test_many_files_take_several_statements(cache):
     keys = [key_of(f"{i}.cmeta") for i in range(1201)]
     with Catalogue(catalogue_path()) as catalogue:
         catalogue.store((key, b"stamp", b"info") for key in keys)

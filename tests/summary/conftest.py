@@ -1,4 +1,4 @@
-"""Runs to sum up."""
+"""Runs to summarise."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ BATCH_RECORDS = 16
 
 @pytest.fixture
 def schema():
-    """Small batches, and fields of every type, none of which rounds."""
+    """Small batches, and fields of every type, without rounding."""
     return (
         cmeta.default_schema()
         .with_batch_records(BATCH_RECORDS)

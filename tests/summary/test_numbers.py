@@ -1,4 +1,4 @@
-"""The numbers of a summary, held against numpy, pandas and exact fractions."""
+"""The numbers of a summary, checked against numpy, pandas and exact fractions."""
 
 import math
 from fractions import Fraction
@@ -249,7 +249,7 @@ def test_moments_of_nothing():
     assert one.merge(nothing) == nothing.merge(one) == one
 
 
-def test_what_is_not_finite_keeps_its_place(of_wide):
+def test_values_that_are_not_finite_keep_their_place(of_wide):
     values = [math.nan, 5.0, math.inf, 1.0, -1.0, math.nan]
     found = of_wide(values, timestamp=[10, 11, 12, 13, 14, 15])
     assert (found.first_at, found.max_at, found.min_at, found.last_at) == (10, 11, 14, 15)

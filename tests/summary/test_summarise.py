@@ -1,4 +1,4 @@
-"""What a summary covers: phases, fields, components, ranges, open and damaged files."""
+"""The scope of a summary: phases, fields, components, ranges, open and damaged files."""
 
 import gc
 import json
@@ -81,7 +81,7 @@ def test_of_some_fields_phases_and_timestamps(path):
     assert cmeta.summarise(path, ["metrics.wide"] * 2, 1001, 1001).fields[0].num_values == 1
 
 
-def test_what_cannot_be_asked_for(path):
+def test_requests_that_are_refused(path):
     with pytest.raises(KeyError, match=r"no field 'nothing' in .*; there are: timestamp, phase"):
         cmeta.summarise(path, ["nothing"])
     for name in ("phase", "config", "metrics.state"):
@@ -124,7 +124,7 @@ def test_of_nothing_and_of_one_record(write, of_wide):
     assert np.isnan(nan.last)
 
 
-def test_a_reader_stays_open_and_bytes_will_do(path):
+def test_a_reader_stays_open_and_bytes_are_accepted(path):
     whole = cmeta.summarise(path)
     with cmeta.open(path) as run:
         assert cmeta.summarise(run) == whole
@@ -248,7 +248,7 @@ def test_memory_is_flat(tmp_path, schema):
                            "metrics.wide": np.sin(np.arange(num_records))}, schema_)  # fmt: skip
         with cmeta.open(path) as run:
             cmeta.summarise(run)
-            gc.freeze()  # what is there already takes long to look through
+            gc.freeze()  # otherwise collecting takes long
             tracemalloc.start()
             cmeta.summarise(run, progress=lambda *_: gc.collect())
             found = tracemalloc.get_traced_memory()[1]
