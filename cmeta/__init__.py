@@ -1,8 +1,8 @@
 """cmeta: the flight recorder of machine-learning experiments.
 
-`Recorder` records a run; `write` and `open` a chronicle, `validate` one; `Schema` says what it
-holds. The names in `__all__` are the public API, together with `cmeta.testing`; everything else is
-internal.
+`Recorder` records a run, `open` reads one, `write` writes one at once, `validate` checks one, and
+`Schema` describes its fields. The names in `__all__` and in `cmeta.testing` are the public API;
+everything else is internal.
 """
 
 from importlib import import_module
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from cmeta.tools.runs.scan import scan
     from cmeta.tools.summary import FieldSummary, Missing, Summary, summarise
 
-# What a training does not need while it records is imported when it is first asked for.
+# Parts that a training does not need while it records are imported at first use.
 _LATER = {
     name: module
     for module, names in {
@@ -112,7 +112,7 @@ __all__ = [
     "load_chronicle",
     "query_range",
     "compress_records",
-    # what a run can state about itself, and running it again
+    # replay, and what it compares
     "signature",
     "digest",
     "environment",
@@ -132,7 +132,7 @@ __all__ = [
     "DiagnosticsSnapshot",
     "Report",
     "Finding",
-    # trusting, comparing, rescuing them
+    # validate, compare, recover
     "audit",
     "AuditReport",
     "AuditFinding",
@@ -149,10 +149,10 @@ __all__ = [
     "recover",
     "RecoveryReport",
     "Lost",
-    # bringing them over from other tools
+    # imports from other tools
     "import_run",
     "ImportReport",
-    # finding them again
+    # the runs below a folder
     "scan",
     "RunInfo",
     "RunField",
