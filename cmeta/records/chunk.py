@@ -41,6 +41,15 @@ class Column(NamedTuple):
         """Return the values that are present."""
         return self.values if self.present is None else self.values[self.present]
 
+    def masked(self) -> Array:
+        """Return the values, as a masked array if any are absent."""
+        if self.present is None or self.present.all():
+            return self.values
+        absent = ~self.present
+        width = self.values.shape[1:]
+        mask = np.repeat(absent[:, None], width[0], 1) if width else absent
+        return np.ma.MaskedArray(self.values, mask)
+
     def components(self) -> Iterator[Column]:
         """Yield the columns of a vector's components, contiguous; of a scalar, itself."""
         for part in self.values.T if self.values.ndim == 2 else (self.values,):

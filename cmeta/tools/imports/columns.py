@@ -1,4 +1,4 @@
-"""Columns and tables as a source has them, before their fields are known; and as a field's values.
+"""Tables as a source has them, before their fields are known; and columns as values of a field.
 
 Rows arrive in blocks and become arrays at once, so that a source of many records takes the memory
 of arrays and not that of Python objects. No integer is rounded to a float here: blocks of different
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Array, Mask
+from cmeta.records.chunk import Column
 from cmeta.schema.types import Field
 from cmeta.tools.imports.formats import NON_FINITE
 
@@ -27,29 +28,6 @@ FLOAT_SAFE = 2**53  # up to here every integer is a float64
 ROWS_AT_ONCE = 4096
 _I64, _U64 = np.iinfo(np.int64), np.iinfo(np.uint64)
 _HEX = re.compile(r"-?0x[0-9A-Fa-f]{1,16}")
-
-
-@dataclass(frozen=True)
-class SourceColumn:
-    """A column of a source.
-
-    Attributes
-    ----------
-    values : array, (n_records,) or (n_records, k)
-        Booleans, integers, floats, or objects: strings, lists, mappings, large integers.
-    present : bool array, (n_records,)
-    """
-
-    values: Array
-    present: Mask
-
-    def masked(self, values: Any) -> Any:
-        """Return other values for these records, masked where this column is absent."""
-        if self.present.all():
-            return values
-        absent = ~self.present
-        mask = absent if values.ndim == 1 else np.repeat(absent[:, None], values.shape[1], 1)
-        return np.ma.MaskedArray(values, mask)
 
 
 @dataclass
@@ -61,7 +39,8 @@ class SourceTable:
     name : str
         The source, for errors.
     num_records : int
-    columns : mapping of str to SourceColumn
+    columns : mapping of str to Column
+        Booleans, integers, floats, or objects: strings, lists, mappings, large integers.
     where : callable
         Takes the index of a record and returns its place in the source, such as ``line 7``.
     is_text : bool
@@ -72,7 +51,7 @@ class SourceTable:
 
     name: str
     num_records: int
-    columns: Mapping[str, SourceColumn]
+    columns: Mapping[str, Column]
     where: Callable[[int], str]
     is_text: bool = False
     lost: list[str] = field(default_factory=list)
@@ -86,7 +65,7 @@ class TableBuilder:
     def __init__(self) -> None:
         self.num_records = 0
         self._rows: list[Mapping[str, Any]] = []
-        self._parts: dict[str, list[tuple[int, SourceColumn]]] = {}
+        self._parts: dict[str, list[tuple[int, Column]]] = {}
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Take a row; None is absent."""
@@ -99,11 +78,11 @@ class TableBuilder:
         for name, values in columns.items():
             parts = self._parts.setdefault(name, [])
             column = column_of(values)
-            if column.present.any():
+            if column.mask().any():
                 parts.append((self.num_records, column))
         self.num_records += num_records
 
-    def finish(self) -> dict[str, SourceColumn]:
+    def finish(self) -> dict[str, Column]:
         """Return the columns, in the order in which their names first occurred."""
         self._flush()
         return {name: _joined(self._parts.pop(name), self.num_records) for name in [*self._parts]}
@@ -114,7 +93,7 @@ class TableBuilder:
         self.add_block({name: [row.get(name) for row in rows] for name in names}, len(rows))
 
 
-def column_of(values: Sequence[Any]) -> SourceColumn:
+def column_of(values: Sequence[Any]) -> Column:
     """Return Python values as an array of the simplest type that holds them exactly.
 
     Examples
@@ -129,10 +108,10 @@ def column_of(values: Sequence[Any]) -> SourceColumn:
         types.discard(type(None))
     dtype = _dtype_of(types, values)
     if dtype is None:
-        return SourceColumn(np.fromiter(values, object, len(values)), present)
+        return Column(np.fromiter(values, object, len(values)), present)
     if not present.all():
         values = [0 if value is None else value for value in values]
-    return SourceColumn(np.array(values, dtype), present)
+    return Column(np.array(values, dtype), present)
 
 
 def _dtype_of(types: set[type], values: Sequence[Any]) -> Any:
@@ -152,15 +131,15 @@ def _dtype_of(types: set[type], values: Sequence[Any]) -> Any:
     return np.uint64 if low >= 0 and high <= _U64.max else None
 
 
-def _joined(parts: list[tuple[int, SourceColumn]], num_records: int) -> SourceColumn:
+def _joined(parts: list[tuple[int, Column]], num_records: int) -> Column:
     dtype = _common_dtype([column for _, column in parts])
     values = np.full(num_records, None) if dtype.kind == "O" else np.zeros(num_records, dtype)
     present = np.zeros(num_records, bool)
     for start, column in parts:
         rows = slice(start, start + len(column.values))
         values[rows] = _objects(column.values) if dtype.kind == "O" else column.values
-        present[rows] = column.present
-    return SourceColumn(values, present)
+        present[rows] = column.mask()
+    return Column(values, present)
 
 
 def _objects(values: Array) -> Array:
@@ -168,7 +147,7 @@ def _objects(values: Array) -> Array:
     return values if values.dtype == object else np.fromiter(values.tolist(), object, len(values))
 
 
-def _common_dtype(columns: list[SourceColumn]) -> Any:
+def _common_dtype(columns: list[Column]) -> Any:
     dtypes = {column.values.dtype for column in columns}
     if len(dtypes) < 2:
         return next(iter(dtypes), np.dtype(np.float64))
@@ -203,12 +182,12 @@ class Mismatch(Exception):  # noqa: N818  (always caught by an importer)
         self.row, self.value = row, value
 
 
-def values_of(column: SourceColumn, field: Field) -> Array:
+def values_of(column: Column, field: Field) -> Array:
     """Return the values of a column as those of a field; floats as float64; 0 where absent.
 
     Parameters
     ----------
-    column : SourceColumn
+    column : Column
     field : Field
         A field of configurations takes their numbers.
 
@@ -223,7 +202,7 @@ def values_of(column: SourceColumn, field: Field) -> Array:
     if field.num_components:
         return _vectors(column, field)
     if column.values.ndim != 1:
-        raise _mismatch(column, column.present)
+        raise _mismatch(column, column.mask())
     if field.labels:
         return _codes(column, field)
     column = parsed_numbers(column)
@@ -232,7 +211,7 @@ def values_of(column: SourceColumn, field: Field) -> Array:
     return _integers(column, *field.limits).astype(field.dtype.newbyteorder("="))
 
 
-def parsed_numbers(column: SourceColumn) -> SourceColumn:
+def parsed_numbers(column: Column) -> Column:
     """Return a column with the strings that mean numbers replaced.
 
     Examples
@@ -246,7 +225,7 @@ def parsed_numbers(column: SourceColumn) -> SourceColumn:
         return column
     parsed = [
         (_number(value) if isinstance(value, str) else value) if is_present else None
-        for value, is_present in zip(column.values, column.present.tolist(), strict=True)
+        for value, is_present in zip(column.values, column.mask().tolist(), strict=True)
     ]
     return column_of(parsed)
 
@@ -257,17 +236,17 @@ def _number(text: str) -> Any:
     return int(text, 16) if _HEX.fullmatch(text) else text
 
 
-def _mismatch(column: SourceColumn, bad: Mask) -> Mismatch:
+def _mismatch(column: Column, bad: Mask) -> Mismatch:
     """Return a mismatch of the first bad record."""
     row = int(np.argmax(bad))
     value = column.values[row]
     return Mismatch(row, value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
 
 
-def _codes(column: SourceColumn, field: Field) -> Array:
+def _codes(column: Column, field: Field) -> Array:
     code_of = {label: code for code, label in enumerate(field.labels)}
     codes = np.zeros(len(column.values), np.uint8)
-    for row in np.flatnonzero(column.present).tolist():
+    for row in np.flatnonzero(column.mask()).tolist():
         value = column.values[row]
         code = code_of.get(value) if isinstance(value, str) else None
         if code is None:
@@ -276,19 +255,19 @@ def _codes(column: SourceColumn, field: Field) -> Array:
     return codes
 
 
-def _floats(column: SourceColumn) -> Array:
+def _floats(column: Column) -> Array:
     values = column.values
     if values.dtype.kind == "f":
         return values.astype(np.float64)
     if values.dtype.kind == "b":
-        raise _mismatch(column, column.present)
+        raise _mismatch(column, column.mask())
     if values.dtype.kind not in "iu":
         return _each(column, _float)
     floats = values.astype(np.float64)
     if not _is_float_safe(values):
         is_exact = (floats.astype(object) == values.astype(object)).astype(bool)
         if not is_exact.all():
-            raise _mismatch(column, ~is_exact & column.present)
+            raise _mismatch(column, ~is_exact & column.mask())
     return floats
 
 
@@ -298,9 +277,9 @@ def _float(value: Any) -> float:
     return float(value)
 
 
-def _integers(column: SourceColumn, low: int, high: int) -> Array:
+def _integers(column: Column, low: int, high: int) -> Array:
     """Return integers within bounds; a float counts if it is whole."""
-    values, present = column.values, column.present
+    values, present = column.values, column.mask()
     if values.dtype.kind == "b":
         bad = present & (high != 1)
         values = values.astype(np.int64)
@@ -326,10 +305,10 @@ def _integer(value: Any, low: int, high: int) -> int:
     return value
 
 
-def _each(column: SourceColumn, convert: Callable[[Any], Any]) -> Array:
+def _each(column: Column, convert: Callable[[Any], Any]) -> Array:
     """Convert objects one by one."""
     converted: list[Any] = [0] * len(column.values)
-    for row in np.flatnonzero(column.present).tolist():
+    for row in np.flatnonzero(column.mask()).tolist():
         try:
             converted[row] = convert(column.values[row])
         except (ValueError, OverflowError):
@@ -337,23 +316,22 @@ def _each(column: SourceColumn, convert: Callable[[Any], Any]) -> Array:
     return column_of(converted).values
 
 
-def _vectors(column: SourceColumn, field: Field) -> Array:
+def _vectors(column: Column, field: Field) -> Array:
     """Return vectors, each component converted as a column of its own."""
     width, num_records = field.num_components, len(column.values)
     if column.values.ndim == 2:
         if column.values.shape[1] != width:
-            raise _mismatch(column, column.present)
-        parts = [SourceColumn(part, column.present) for part in column.values.T]
+            raise _mismatch(column, column.mask())
+        parts = [Column(part, column.mask()) for part in column.values.T]
     else:
-        for row in np.flatnonzero(column.present).tolist():
+        for row in np.flatnonzero(column.mask()).tolist():
             value = column.values[row]
             if not isinstance(value, list) or len(value) != width or None in value:
                 raise Mismatch(row, value)
-        cells = zip(column.values, column.present.tolist(), strict=True)
+        cells = zip(column.values, column.mask().tolist(), strict=True)
         rows = [value if is_present else [0] * width for value, is_present in cells]
         parts = [
-            SourceColumn(column_of([row[i] for row in rows]).values, column.present)
-            for i in range(width)
+            Column(column_of([row[i] for row in rows]).values, column.mask()) for i in range(width)
         ]
     scalar = Field(field.name, field.type, labels=field.labels)
     stacked: Array = np.stack([values_of(part, scalar) for part in parts], axis=1)

@@ -24,6 +24,7 @@ import numpy as np
 
 from cmeta.aliases import Array, Mask
 from cmeta.errors import EncodeError, counted
+from cmeta.records.chunk import Column
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
@@ -31,7 +32,6 @@ from cmeta.schema.types import Field
 from cmeta.tools.imports.columns import (
     FLOAT_SAFE,
     Mismatch,
-    SourceColumn,
     SourceTable,
     column_of,
     parsed_numbers,
@@ -93,14 +93,14 @@ class _Inference:
         name = next((name for name in PHASE_COLUMNS if self._is_phase(name)), None)
         column = self._left.pop(name) if name else None
         default = self._options.default_phase
-        words = [] if column is None else [str(word) for word in column.values[column.present]]
-        is_incomplete = column is None or not column.present.all()
+        words = [] if column is None else [str(word) for word in column.recorded()]
+        is_incomplete = column is None or not column.mask().all()
         phases = phases_named([*words, *([default] if is_incomplete else [])], self._schema.phases)
         self._append_phases(phases)
         codes = {word: self._schema.phases.index(phase) for word, phase in phases.items()}
         values = np.full(self._table.num_records, codes.get(default, 0), np.uint8)
         if column is not None:
-            values[column.present] = [codes[word] for word in words]
+            values[column.mask()] = [codes[word] for word in words]
         self._notes += [f"{word} is the phase {p}" for word, p in phases.items() if word != p]
         self._columns[PHASE] = values
 
@@ -108,7 +108,7 @@ class _Inference:
         column = self._left.get(name)
         if column is None or column.values.dtype != object:
             return False
-        values = column.values[column.present]
+        values = column.recorded()
         if not all(isinstance(value, str) and value for value in values):
             return False
         return name == PHASE or 0 < len(set(values)) <= _PHASE_WORDS_MAX
@@ -138,17 +138,17 @@ class _Inference:
         column = self._left.get(field.path) if field else None
         if field is None or column is None:
             return
-        if all(isinstance(value, Mapping) for value in column.values[column.present]):
+        if all(isinstance(value, Mapping) for value in column.recorded()):
             del self._left[field.path]
             indices: dict[bytes, int] = {}
             values = np.zeros(len(column.values), np.uint32)
-            for row in np.flatnonzero(column.present).tolist():
+            for row in np.flatnonzero(column.mask()).tolist():
                 where = f"{self._table.name}, {self._table.where(row)}, {field.path}"
                 body = canonical_json.dumps(column.values[row], self._schema.format.limits, where)
                 values[row] = indices.setdefault(body, len(indices))
                 if values[row] == len(self._configs):
                     self._configs = (*self._configs, column.values[row])
-            self._columns[field.path] = column.masked(values)
+            self._columns[field.path] = Column(values, column.present).masked()
         elif column.values.dtype.kind in "iuf":
             del self._left[field.path]
             self._lost.append(
@@ -163,11 +163,11 @@ class _Inference:
             if not names or not all(name in self._left for name in names):
                 continue
             parts = [self._left[name] for name in names]
-            is_same = all((part.present == parts[0].present).all() for part in parts)
+            is_same = all((part.mask() == parts[0].mask()).all() for part in parts)
             if is_same and all(part.values.dtype.kind in "iuf" for part in parts):
                 stacked = np.stack([part.values for part in parts], axis=1)
                 self._left = {n: c for n, c in self._left.items() if n not in names}
-                self._left[field.path] = SourceColumn(stacked, parts[0].present)
+                self._left[field.path] = Column(stacked, parts[0].present)
 
     # --------------------------------------------------------------------------------- time
 
@@ -180,7 +180,7 @@ class _Inference:
         except Mismatch:
             return  # a wall time
         del self._left[TIMESTAMP]
-        self._columns[TIMESTAMP] = self._filled(TIMESTAMP, values, column.present)
+        self._columns[TIMESTAMP] = self._filled(TIMESTAMP, values, column.mask())
 
     def _take_step_as_timestamp(self) -> None:
         """Take the steps as timestamps if there are no others; without steps they are counted."""
@@ -197,7 +197,7 @@ class _Inference:
             )
         return forward_filled(values.astype(np.uint64), present)
 
-    def _take_time(self, name: str, column: SourceColumn) -> bool:
+    def _take_time(self, name: str, column: Column) -> bool:
         is_clock = name in _CLOCKS or (name in _DATES and column.values.dtype.kind == "O")
         seconds = as_seconds(column) if is_clock else None
         path = f"{self._schema.open_group}.{WALL_TIME}"
@@ -205,19 +205,19 @@ class _Inference:
             return False
         if name != WALL_TIME:
             self._notes.append(f"{name} is the metric {WALL_TIME}, in seconds")
-        self._columns[path] = column.masked(seconds)
+        self._columns[path] = Column(seconds, column.present).masked()
         return True
 
     # --------------------------------------------------------------------- fields and metrics
 
-    def _take(self, name: str, column: SourceColumn) -> None:
+    def _take(self, name: str, column: Column) -> None:
         field = inferred_field(name, self._schema, {*self._columns, TIMESTAMP})
         if field is not None and self._take_field(name, column, field):
             return
         if not self._take_time(name, column):
             self._take_metric(name, column)
 
-    def _take_field(self, name: str, column: SourceColumn, field: Field) -> bool:
+    def _take_field(self, name: str, column: Column, field: Field) -> bool:
         try:
             values = values_of(column, field)
         except Mismatch as err:
@@ -228,11 +228,11 @@ class _Inference:
             )
             return False
         if self._is_own_text:
-            values = as_printed(values, column.present, field)
-        self._columns[field.path] = column.masked(values)
+            values = as_printed(values, column.mask(), field)
+        self._columns[field.path] = Column(values, column.present).masked()
         return True
 
-    def _take_metric(self, name: str, column: SourceColumn) -> None:
+    def _take_metric(self, name: str, column: Column) -> None:
         group = self._schema.open_group
         name = name.removeprefix(f"{group}.") or name
         if reason := _why_no_metric(name, self._schema):
@@ -250,8 +250,7 @@ class _Inference:
             return
         if metric.type != "f64":
             self._schema = self._schema.with_metrics(**{name: {"type": metric.type}})
-        kept = SourceColumn(metric.values, metric.present)
-        self._columns[f"{group}.{name}"] = kept.masked(metric.values)
+        self._columns[f"{group}.{name}"] = Column(metric.values, metric.present).masked()
 
 
 def _has_own_names(table: SourceTable, schema: Schema) -> bool:
@@ -296,7 +295,7 @@ def _why_no_metric(name: str, schema: Schema) -> str:
 # -------------------------------------------------------------------------------------- times
 
 
-def as_seconds(column: SourceColumn) -> Array | None:
+def as_seconds(column: Column) -> Array | None:
     """Return wall times as seconds since 1970, or None if a value is no time.
 
     Numbers are taken as they are; text must be dates of ISO 8601, in UTC unless it has an offset.
@@ -312,7 +311,7 @@ def as_seconds(column: SourceColumn) -> Array | None:
         except Mismatch:
             return None
     times = np.zeros(len(column.values))
-    for row in np.flatnonzero(column.present).tolist():
+    for row in np.flatnonzero(column.mask()).tolist():
         seconds = _seconds_of_date(column.values[row])
         if seconds is None:
             return None
@@ -370,7 +369,7 @@ class Metric:
     notes: tuple[str, ...] = ()
 
 
-def as_metric(name: str, column: SourceColumn, where: Callable[[int], str]) -> Metric:
+def as_metric(name: str, column: Column, where: Callable[[int], str]) -> Metric:
     """Return a column as a metric, every number exact.
 
     Examples
@@ -380,7 +379,7 @@ def as_metric(name: str, column: SourceColumn, where: Callable[[int], str]) -> M
     ([0.0, 1.5], ("note: text of 1 record is not kept, such as 'warm-up' (line 0)",))
     """
     column = parsed_numbers(column)
-    values, present = column.values, column.present
+    values, present = column.values, column.mask()
     if values.ndim == 2:
         sentence = [_not_kept(name, values, present, "list", where)] if present.any() else []
         return Metric(None, present, lost=tuple(sentence))
@@ -400,12 +399,12 @@ def as_metric(name: str, column: SourceColumn, where: Callable[[int], str]) -> M
     return Metric(values.astype(type_.replace("64", "8")), present, type_, (), notes)
 
 
-def _numbers_among(name: str, column: SourceColumn, where: Callable[[int], str]) -> Metric:
+def _numbers_among(name: str, column: Column, where: Callable[[int], str]) -> Metric:
     """Keep the numbers among other objects."""
     lost: list[str] = []
-    left = column.present.copy()
+    left = column.mask().copy()
     for type_, kind in _KINDS.items():
-        mask = np.array([type(value) is type_ for value in column.values], bool) & column.present
+        mask = np.array([type(value) is type_ for value in column.values], bool) & column.mask()
         if type_ is not bool and mask.any():
             lost.append(_not_kept(name, column.values, mask, kind, where))
             left &= ~mask

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from cmeta.errors import CmetaError, DecodeError, EncodeError
+from cmeta.records.chunk import Column
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.tools.imports.columns import Mismatch, SourceColumn, SourceTable, values_of
+from cmeta.tools.imports.columns import Mismatch, SourceTable, values_of
 from cmeta.tools.imports.exact import as_printed
 from cmeta.tools.imports.formats import Imported, ImportOptions
 
@@ -131,7 +132,7 @@ def import_native(table: SourceTable, preamble: Preamble, options: ImportOptions
     schema = options.schema or preamble.schema
     fields = {name: _known_field(name, schema, table) for name in table.columns}
     columns = {
-        name: column.masked(_values(table, column, fields[name], len(preamble.configs)))
+        name: _values(table, column, fields[name], len(preamble.configs)).masked()
         for name, column in table.columns.items()
     }
     if not table.num_records:
@@ -140,12 +141,14 @@ def import_native(table: SourceTable, preamble: Preamble, options: ImportOptions
     return Imported(columns, schema, preamble.configs, tuple(table.lost), notes, (), True)
 
 
-def _values(table: SourceTable, column: SourceColumn, field: Field, num_configs: int) -> Any:
+def _values(table: SourceTable, column: Column, field: Field, num_configs: int) -> Column:
     try:
         values = values_of(column, field)
         if field.type == "config":
             _require_configs(values, column, num_configs)
-        return as_printed(values, column.present, field) if table.is_text else values
+        if table.is_text:
+            values = as_printed(values, column.mask(), field)
+        return Column(values, column.present)
     except Mismatch as err:
         expected = "one of: " + ", ".join(field.labels) if field.labels else field.type_name
         raise EncodeError(
@@ -154,8 +157,8 @@ def _values(table: SourceTable, column: SourceColumn, field: Field, num_configs:
         ) from None
 
 
-def _require_configs(values: Any, column: SourceColumn, num_configs: int) -> None:
-    bad = column.present & (values >= num_configs)
+def _require_configs(values: Any, column: Column, num_configs: int) -> None:
+    bad = column.mask() & (values >= num_configs)
     if bad.any():
         row = int(np.argmax(bad))
         raise Mismatch(row, f"configuration {values[row]} of {num_configs}")

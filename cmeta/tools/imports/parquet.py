@@ -16,8 +16,9 @@ import numpy as np
 from cmeta.aliases import Array
 from cmeta.errors import EncodeError
 from cmeta.extras import require
+from cmeta.records.chunk import Column
 from cmeta.records.columns import Columns
-from cmeta.tools.imports.columns import SourceColumn, SourceTable, column_of
+from cmeta.tools.imports.columns import SourceTable, column_of
 from cmeta.tools.imports.formats import Imported, ImportOptions
 from cmeta.tools.imports.infer import infer
 
@@ -66,7 +67,7 @@ def _read_native(table: Any, source: Path, options: ImportOptions) -> Imported:
 
 
 def _source_table(table: Any, source: Path) -> SourceTable:
-    columns: dict[str, SourceColumn] = {}
+    columns: dict[str, Column] = {}
     lost = []
     for name, chunked in zip(table.column_names, table.columns, strict=True):
         for path, array in _flattened(name, chunked.combine_chunks()):
@@ -88,18 +89,18 @@ def _flattened(name: str, array: Any) -> Iterator[tuple[str, Any]]:
         yield from _flattened(f"{name}/{member}", inner)
 
 
-def _column(array: Any) -> SourceColumn:
+def _column(array: Any) -> Column:
     types = require("pyarrow.types", "arrow")
     present: Array = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
     kind = array.type
     if types.is_dictionary(kind):
         return _column(array.cast(kind.value_type))
     if types.is_timestamp(kind) or types.is_date(kind):
-        return SourceColumn(_seconds(array), present)
+        return Column(_seconds(array), present)
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
         filled = array.fill_null(False if types.is_boolean(kind) else 0)
-        return SourceColumn(_widest(filled.to_numpy(zero_copy_only=False)), present)
-    return SourceColumn(column_of(array.to_pylist()).values, present)
+        return Column(_widest(filled.to_numpy(zero_copy_only=False)), present)
+    return Column(column_of(array.to_pylist()).values, present)
 
 
 def _widest(values: Array) -> Array:
