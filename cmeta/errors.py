@@ -168,12 +168,12 @@ class PrecisionWarning(CmetaWarning):
     """A declared field lost more than 0.1% of a value, or all of it."""
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun.
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun; `plural` is the plural that is not formed with an s.
 
     Examples
     --------
-    >>> counted(1, "value"), counted(2000, "value")
-    ('1 value', '2,000 values')
+    >>> counted(1, "value"), counted(2000, "value"), counted(2, "batch", "batches")
+    ('1 value', '2,000 values', '2 batches')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cmeta.errors import counted
 from cmeta.tools.diff.diff_report import DiffReport
 from cmeta.tools.replay.replay_report import ReplayReport
 
@@ -152,13 +153,12 @@ class AuditReport:
         yield f"{self.name}: {self.verdict}"
         if self.state not in ("missing", "unreadable"):
             by_phase = ", ".join(f"{count:,} {name}" for name, count in self.phases.items())
-            yield f"  state    {self.state}, {self.len_file:,} bytes"
+            yield f"  state    {self.state}, {counted(self.len_file, 'byte')}"
             yield f"  records  {self.num_records:,}{f' ({by_phase})' if by_phase else ''}"
         if self.sha256 is not None:
             yield f"  sha256   {self.sha256}"
         if self.replay is not None:
-            plural = "" if self.replay.num_cycles == 1 else "s"
-            yield f"  replay   {self.replay.verdict}, {self.replay.num_cycles:,} cycle{plural}"
+            yield f"  replay   {self.replay.verdict}, {counted(self.replay.num_cycles, 'cycle')}"
         if self.against is not None:
             yield f"  against  {self.against.b}"
         width = max((len(finding.code) for finding in self.findings), default=0)

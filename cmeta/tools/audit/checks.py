@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Array
-from cmeta.errors import DecodeError
+from cmeta.errors import DecodeError, counted
 from cmeta.reader.reader import Reader
 from cmeta.records import seeds
 from cmeta.schema.load import shipped_format
@@ -67,7 +67,7 @@ class GapCheck:
             message = "timestamps have no regular step, so gaps cannot be detected"
             report.add("info", "irregular", message)
             return
-        gaps = _count(self._num_gaps, "gap", "gaps")
+        gaps = counted(self._num_gaps, "gap")
         message = f"{gaps} in timestamps, {self._num_missing:,} missing; the step is {self._step:,}"
         report.add("warning", "gaps", message)
         for ordinal, before, after in self._first_gaps:
@@ -75,7 +75,7 @@ class GapCheck:
             message = f"{after} comes after {before}: {missing:,} missing"
             report.add("warning", "gap", message, f"record {ordinal:,}")
         if more := self._num_gaps - len(self._first_gaps):
-            report.add("warning", "gaps", f"and {_count(more, 'more gap', 'more gaps')}")
+            report.add("warning", "gaps", f"and {counted(more, 'more gap')}")
 
 
 class LossCheck:
@@ -105,7 +105,7 @@ class LossCheck:
         counts = {"NaN": self._num_nan, "infinite": self._num_infinite}
         kinds = " and ".join(f"{name} in {n:,}" for name, n in counts.items() if n)
         if kinds:
-            records = _count(report.num_records, "record", "records")
+            records = counted(report.num_records, "record")
             message = f"{self._path} is {kinds} of {records}"
             report.add("warning", "loss-not-finite", message, f"from record {self._first:,} on")
 
@@ -161,14 +161,14 @@ class SeedCheck:
     def report_to(self, report: AuditReport) -> None:
         """Report seeds that contradict the root, and seeds that repeat."""
         if self._num_foreign:
-            count = _count(self._num_foreign, "seed is", "seeds are")
+            count = counted(self._num_foreign, "seed is", "seeds are")
             message = f"{count} not derived from the root that the configuration states"
             report.add("error", "seed-contradicts", message)
         for ordinal, seed in self._first_foreign:
             message = f"{seed:#018x} is not the seed of any cycle"
             report.add("error", "seed-contradicts", message, f"record {ordinal:,}")
         if self._num_without_root:
-            count = _count(self._num_without_root, "record has a seed", "records have seeds")
+            count = counted(self._num_without_root, "record has a seed", "records have seeds")
             report.add("info", "seed-without-root", f"{count}, but no root to check against")
         if not self._ascending:
             self._report_repeats(report)
@@ -179,7 +179,7 @@ class SeedCheck:
         except DecodeError:
             return  # already a finding
         if repeats.num_repeated:
-            count = _count(repeats.num_repeated, "record has", "records have")
+            count = counted(repeats.num_repeated, "record has", "records have")
             message = f"{count} the seed of an earlier one: their random numbers repeat"
             report.add("warning", "seed-repeated", message)
         for ordinal, earlier, seed in repeats.examples:
@@ -215,10 +215,6 @@ class SeedCheck:
         if self._root is None:
             self._root = root
         return bool(self._root == root)
-
-
-def _count(number: int, singular: str, plural: str) -> str:
-    return f"{number:,} {singular if number == 1 else plural}"
 
 
 # ---------------------------------------------------------------------------------- repeated seeds

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cmeta.errors import counted
 from cmeta.tools.replay.replay_report import text_of
 
 Verdict = Literal["identical", "equal", "differs"]
@@ -181,18 +182,18 @@ class DiffReport:
 
     def lines(self) -> Iterator[str]:
         """Yield the report as lines of text."""
-        names = zip(("a:", "b:"), (self.a, self.b), map(_count, self.num_records), strict=True)
+        names = zip(("a:", "b:"), (self.a, self.b), map(_records, self.num_records), strict=True)
         yield from _aligned(list(names), "", "llr")
         yield self.headline()
         yield from self._first_difference()
         yield from self._differing_fields()
         for name, counts in zip("ab", self.only_in, strict=True):
-            rows = [(path, _count(count)) for path, count in counts.items()]
+            rows = [(path, _records(count)) for path, count in counts.items()]
             yield from _section(f"only in {name}", rows, "lr")
         keys = [(c.key, *_sides(c.a, c.b), f"from record {c.ordinal:,}") for c in self.configs]
         yield from _section("configuration", keys, "llll")
         if more := self.num_config_keys - len(self.configs):
-            yield f"  and {more:,} more key{'' if more == 1 else 's'}"
+            yield f"  and {counted(more, 'more key')}"
         properties = [(s.where, *_sides(s.a, s.b)) for s in self.schema]
         yield from _section("schema", properties, "lll")
 
@@ -205,7 +206,7 @@ class DiffReport:
             for name, count in zip("ab", self.num_behind, strict=True)
             if count
         ]
-        both = _count(self.num_compared)
+        both = _records(self.num_compared)
         if self.num_differing:
             summary = f"{self.num_differing:,} of {both} differ"
         elif not self.num_compared:
@@ -259,8 +260,8 @@ def _section(title: str, rows: Sequence[Sequence[str]], sides: str) -> Iterator[
         yield from _aligned(rows, "  ", sides)
 
 
-def _count(number: int) -> str:
-    return f"{number:,} record{'' if number == 1 else 's'}"
+def _records(count: int) -> str:
+    return counted(count, "record")
 
 
 def _sides(a: Any, b: Any) -> tuple[str, str]:

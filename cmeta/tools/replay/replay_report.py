@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cmeta.errors import counted
+
 _FIELDS_SHOWN_MAX = 10
 Verdict = Literal["exact", "within one quantum", "diverged", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "within one quantum", "diverged", "inconclusive")
@@ -39,8 +41,8 @@ class Difference:
     quanta: int | None
 
     def __str__(self) -> str:
-        noun = "quantum" if self.quanta == 1 else "quanta"
-        apart = "" if self.quanta is None else f", {self.quanta:,} {noun} apart"
+        quanta = self.quanta
+        apart = "" if quanta is None else f", {counted(quanta, 'quantum', 'quanta')} apart"
         return (
             f"record {self.ordinal} (timestamp {self.timestamp}, {self.phase}), {self.field}: "
             f"recorded {text_of(self.recorded)}, replayed {text_of(self.replayed)}{apart}"
@@ -110,9 +112,8 @@ class ReplayReport:
         }
 
     def __str__(self) -> str:
-        cycles = f"{self.num_cycles:,} cycle{'' if self.num_cycles == 1 else 's'}"
-        values = f"{self.num_values:,} value{'' if self.num_values == 1 else 's'} compared"
-        lines = [f"{self.name}: {self.verdict}: {cycles}, {values}"]
+        cycles, values = counted(self.num_cycles, "cycle"), counted(self.num_values, "value")
+        lines = [f"{self.name}: {self.verdict}: {cycles}, {values} compared"]
         if not self.num_values:
             lines.append("  nothing was compared: the callable returned no field")
         by_verdict = [f"{self.counts[v]:,} {v}" for v in VERDICTS if self.counts[v]]
@@ -137,7 +138,7 @@ def _lines_by_field(fields: Mapping[str, int]) -> list[str]:
     width = max((len(name) for name in fields), default=0)
     lines += [f"    {name:{width}} {count:>9,}" for name, count in ordered[:_FIELDS_SHOWN_MAX]]
     if len(ordered) > _FIELDS_SHOWN_MAX:
-        lines.append(f"    and {len(ordered) - _FIELDS_SHOWN_MAX} more fields")
+        lines.append(f"    and {counted(len(ordered) - _FIELDS_SHOWN_MAX, 'more field')}")
     return lines
 
 
