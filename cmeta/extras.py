@@ -1,4 +1,4 @@
-"""Libraries that only some functions need, imported when one is called."""
+"""Optional libraries, imported when a function needs one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def require(module: str, extra: str) -> ModuleType:
     Parameters
     ----------
     module : str
-        Its dotted name.
+        Dotted name.
     extra : str
-        The extra of this distribution that installs it.
+        The extra of this distribution that installs the library.
 
     Raises
     ------
     MissingExtraError
-        It is not installed; names the extra. A library that is there but fails to import keeps
-        its own error.
+        It is not installed; the message names the extra. An installed library that fails to
+        import raises its own error.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Fuzzers. Importing this package instruments cmeta, where atheris is there to be guided by it."""
+"""Fuzzers. If atheris is installed, importing this package instruments cmeta for it."""
 
 try:
     import atheris

@@ -1,8 +1,8 @@
-"""Fuzz the reader with spoilt files.
+"""Fuzz the reader with mutated files.
 
-Invariant: whatever the bytes are, opening them, reading, iterating and validating ends, and raises
-nothing but `DecodeError`, with an offset within the file and a path; and a file that validates is
-the very file that a writer makes of what is read from it.
+Invariant: for any bytes, opening, reading, iterating and validating end, and raise nothing but
+`DecodeError` with a path and an offset within the file. A file that is valid is identical to the
+file that a writer makes from the values read from it.
 
     python -m fuzz.fuzz_reader --seconds 60 --seed 1
 """
@@ -31,8 +31,8 @@ def check(data: bytes) -> None:
 
 
 def corpus(number: int) -> list[bytes]:
-    """Return valid files to begin with, the same ones for the same seed."""
-    found: list[bytes] = []
+    """Return valid files to start from, the same for the same seed."""
+    valid: list[bytes] = []
 
     @seed(number)
     @settings(
@@ -44,73 +44,75 @@ def corpus(number: int) -> list[bytes]:
     )
     @given(files(max_records=40))
     def collect(data: bytes) -> None:
-        found.append(data)
+        valid.append(data)
 
     collect()
-    return found
+    return valid
 
 
 def begin(number: int) -> Callable[[random.Random], bytes]:
-    """Return what makes a spoilt file of one of the corpus."""
+    """Return a function that makes a mutated file from one of the corpus."""
     valid = corpus(number)
 
     def make(rng: random.Random) -> bytes:
         data = rng.choice(valid)
-        way = rng.random()
-        if way < 0.25:
-            return spoil(rng, data, valid)
+        choice = rng.random()
+        if choice < 0.25:
+            return mutated(rng, data, valid)
         file = take_apart(data)
-        if way < 0.85:
-            place = rng.randrange(len(file.blocks))
-            body = spoil(rng, file.blocks[place].body, [b.body for b in file.blocks])
-            return file.with_body(place, body).build()
+        if choice < 0.85:
+            ordinal = rng.randrange(len(file.blocks))
+            body = mutated(rng, file.blocks[ordinal].body, [b.body for b in file.blocks])
+            return file.with_body(ordinal, body).build()
         return file.with_blocks(
-            shuffle(rng, file.blocks, take_apart(rng.choice(valid)).blocks)
+            shuffled(rng, file.blocks, take_apart(rng.choice(valid)).blocks)
         ).build()
 
     return make
 
 
-def spoil(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
-    """Return bytes after some mutations."""
+def mutated(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Return bytes after a few random mutations."""
     for _ in range(rng.choice([1, 1, 1, 2, 4, 8])):
-        at = rng.randrange(len(data) + 1)
-        end = min(len(data), at + rng.choice([0, 1, 1, 4, 8, 64]))
-        way = rng.randrange(6)
-        if way == 0 and at < len(data):
-            middle = bytes([data[at] ^ 1 << rng.randrange(8)])
-            end = at + 1
-        elif way == 1:
-            middle = rng.randbytes(end - at)
-        elif way == 2:
+        start = rng.randrange(len(data) + 1)
+        end = min(len(data), start + rng.choice([0, 1, 1, 4, 8, 64]))
+        mutation = rng.randrange(6)
+        if mutation == 0 and start < len(data):
+            middle = bytes([data[start] ^ 1 << rng.randrange(8)])
+            end = start + 1
+        elif mutation == 1:
+            middle = rng.randbytes(end - start)
+        elif mutation == 2:
             middle = rng.choice(_INTERESTING)
-            end = max(end, min(len(data), at + len(middle)))
-        elif way == 3:
+            end = max(end, min(len(data), start + len(middle)))
+        elif mutation == 3:
             middle = b""
-        elif way == 4:
+        elif mutation == 4:
             other = rng.choice(others)
-            start = rng.randrange(len(other) + 1)
-            middle = other[start : start + rng.choice([1, 8, 64])]
+            offset = rng.randrange(len(other) + 1)
+            middle = other[offset : offset + rng.choice([1, 8, 64])]
         else:
-            middle = data[at:end] * 2
-        data = data[:at] + middle + data[end:]
+            middle = data[start:end] * 2
+        data = data[:start] + middle + data[end:]
     return data[: rng.randrange(len(data) + 1)] if rng.random() < 0.05 else data
 
 
-def shuffle(rng: random.Random, blocks: Sequence[object], others: Sequence[object]) -> list[object]:
-    """Return blocks moved, repeated, removed, or taken from another file."""
-    moved = list(blocks)
+def shuffled(
+    rng: random.Random, blocks: Sequence[object], others: Sequence[object]
+) -> list[object]:
+    """Return the blocks with some moved, repeated, or taken from another file."""
+    result = list(blocks)
     for _ in range(rng.choice([1, 1, 2])):
-        at, to = rng.randrange(len(moved) + 1), rng.randrange(len(moved) + 1)
-        way = rng.randrange(3)
-        if way == 0 and at < len(moved):
-            moved.insert(to, moved[at])
-        elif way == 1 and at < len(moved):
-            moved.insert(min(to, len(moved) - 1), moved.pop(at))
+        source, target = rng.randrange(len(result) + 1), rng.randrange(len(result) + 1)
+        mutation = rng.randrange(3)
+        if mutation == 0 and source < len(result):
+            result.insert(target, result[source])
+        elif mutation == 1 and source < len(result):
+            result.insert(min(target, len(result) - 1), result.pop(source))
         else:
-            moved.insert(at, rng.choice(others))
-    return moved
+            result.insert(source, rng.choice(others))
+    return result
 
 
 if __name__ == "__main__":
-    sys.exit(main("fuzz.fuzz_reader", "Fuzz the reader with spoilt files.", check, begin))
+    sys.exit(main("fuzz.fuzz_reader", "Fuzz the reader with mutated files.", check, begin))

@@ -1,9 +1,9 @@
 """Fuzz the writer with any legal run of any legal schema.
 
-Invariant: what is written validates, and is read as its schema promises, bit by bit; written in
+Invariant: the written file is valid and reads as its schema promises, bit by bit. Written in
 chunks, or read and written again, it has the same bytes.
 
-An input is a string of choices from which Hypothesis draws the run.
+An input is a byte string of choices from which Hypothesis draws the run.
 
     python -m fuzz.fuzz_roundtrip --seconds 60 --seed 1
 """
@@ -22,12 +22,12 @@ from cmeta.testing.forms import to_bytes, to_records
 from fuzz.loop import main
 from tests.properties.runs import Run, assert_same, from_arrays, from_records, promised, runs
 
-_LEN_LEAST, _LEN_MOST = 1000, 8192  # shorter ones are mostly too short for a run
+_LEN_MIN, _LEN_MAX = 1000, 8192  # shorter inputs are mostly too short for a run
 
 
 @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(runs(), st.integers(0, 2**16))
-def property_of_a_run(run: Run, cut: int) -> None:
+def check_run(run: Run, cut: int) -> None:
     """Raise if the invariant does not hold for a run."""
     data = to_bytes(run.columns, run.schema)
     report = cmeta.validate(data)
@@ -49,13 +49,13 @@ def property_of_a_run(run: Run, cut: int) -> None:
 
 
 def check(data: bytes) -> None:
-    """Raise if the invariant does not hold for the run that these choices draw, if they do."""
-    property_of_a_run.hypothesis.fuzz_one_input(data)
+    """Raise if these choices draw a run for which the invariant does not hold."""
+    check_run.hypothesis.fuzz_one_input(data)
 
 
 def begin(number: int) -> Callable[[random.Random], bytes]:
-    """Return what makes a string of choices."""
-    return lambda rng: rng.randbytes(rng.randrange(_LEN_LEAST, _LEN_MOST))
+    """Return a function that makes a byte string of choices."""
+    return lambda rng: rng.randbytes(rng.randrange(_LEN_MIN, _LEN_MAX))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What the fuzzers share: arguments, the loop, and what is done about a crash.
+"""The command line and the loop of the fuzzers, and how a crash is saved.
 
-With atheris installed the inputs are guided by coverage; without it they are drawn at random,
-always the same ones for a seed.
+If atheris is installed, coverage guides the inputs; otherwise they are random, and the same for the
+same seed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def main(module: str, summary: str, check: Check, begin: Callable[[int], Make]) 
     Parameters
     ----------
     module : str
-        How to run it again, such as ``fuzz.fuzz_reader``.
+        The fuzzer's module, such as ``fuzz.fuzz_reader``.
     summary : str
-        The invariant.
+        A line for the help.
     check : callable
         Raises if the invariant does not hold for some bytes.
     begin : callable
-        Takes the seed, and returns what makes an input.
+        Takes the seed, and returns a function that makes an input.
     """
     arguments = _arguments(module, summary)
     if arguments.replay:
@@ -49,29 +49,30 @@ def main(module: str, summary: str, check: Check, begin: Callable[[int], Make]) 
 
 def _arguments(module: str, summary: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=summary)
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
-    parser.add_argument("--seed", type=int, default=1, help="of the inputs (default: 1)")
-    parser.add_argument("--crashes", default="out/crashes", help="where to save what breaks it")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration (default: 60)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the inputs (default: 1)")
+    parser.add_argument("--crashes", default="out/crashes", help="folder for failing inputs")
     parser.add_argument("--replay", metavar="FILE", help="check one saved input")
-    parser.add_argument("--plain", action="store_true", help="do without atheris")
+    parser.add_argument("--plain", action="store_true", help="do not use atheris")
     return parser.parse_args()
 
 
 def _plain(module: str, check: Check, make: Make, arguments: argparse.Namespace) -> int:
     rng = random.Random(arguments.seed)
-    start, runs = time.monotonic(), 0
+    start, num_runs = time.monotonic(), 0
     while time.monotonic() - start < arguments.seconds:
         data = make(rng)
-        runs += 1
+        num_runs += 1
         try:
             check(data)
         except Exception:
             traceback.print_exc()
-            print(f"\nThe invariant broke in run {runs}. To reproduce it:")
+            print(f"\nThe invariant failed in run {num_runs:,}. To reproduce it:")
             print(f"    python -m {module} --replay {_save(data, module, arguments.crashes)}")
             return 1
     seconds = time.monotonic() - start
-    print(f"{module}: {runs} runs in {seconds:.0f} s, seed {arguments.seed}: the invariant holds")
+    effort = f"{num_runs:,} runs in {seconds:.0f} s, seed {arguments.seed}"
+    print(f"{module}: {effort}: the invariant holds")
     return 0
 
 
@@ -86,7 +87,7 @@ def _save(data: bytes, module: str, folder: str) -> Path:
 
 
 def _guided(check: Check, make: Make, arguments: argparse.Namespace) -> int:
-    """Let libFuzzer choose: its mutations and ours, from a corpus of ours."""
+    """Let libFuzzer choose between its mutations and ours, from a corpus of ours."""
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         rng = random.Random(seed)

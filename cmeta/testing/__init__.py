@@ -1,7 +1,7 @@
-"""Hypothesis strategies for chronicles, and what a chronicle promises to give back.
+"""Hypothesis strategies for chronicles, and an oracle for the values that reading returns.
 
-`schemas`, `records`, `columns` and `files` draw anything that is legal; `expected` says, value by
-value and without the codecs, what reading must return, and `identical` compares bit by bit.
+`schemas`, `records`, `columns` and `files` draw any legal input. `expected` returns the value that
+reading must give, computed without the codecs; `identical` compares values bit by bit.
 
 Needs Hypothesis: ``pip install "cmeta-format[testing]"``.
 
@@ -12,9 +12,9 @@ Examples
 >>> from cmeta.testing import files
 >>> @settings(max_examples=3, database=None, derandomize=True, deadline=None)
 ... @given(files())
-... def every_file_is_valid(data):
+... def check(data):
 ...     assert cmeta.validate(data).ok
->>> every_file_is_valid()
+>>> check()
 """
 
 try:

@@ -1,4 +1,4 @@
-"""The forms of a run: columns as a user gives them, records, plain Python values, bytes."""
+"""A run in its forms: columns as a user gives them, records, plain Python values, and bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cmeta.schema.schema import Schema
 
 
 def plain_values(column: Any) -> list[Any]:
-    """Return a column, in any form, as Python values: None where absent, a vector as a tuple.
+    """Return a column in any form as Python values: None where absent, a vector as a tuple.
 
     Examples
     --------
@@ -25,41 +25,41 @@ def plain_values(column: Any) -> list[Any]:
     [(1, 2), None]
     """
     if isinstance(column, np.ma.MaskedArray):
-        absent: Any = np.ma.getmaskarray(column)
-        gone: Any = absent.all(axis=1) if absent.ndim == 2 else absent
-        plain = np.asarray(column.data).tolist()
-        column = [None if g else value for g, value in zip(gone.tolist(), plain, strict=True)]
+        mask: Any = np.ma.getmaskarray(column)
+        absent: Any = mask.all(axis=1) if mask.ndim == 2 else mask
+        values = np.asarray(column.data).tolist()
+        column = [None if a else value for a, value in zip(absent.tolist(), values, strict=True)]
     elif isinstance(column, np.ndarray):
         column = column.tolist()
     return [tuple(value) if isinstance(value, list) else value for value in column]
 
 
-def to_records(found: Mapping[str, Any], schema: Schema) -> list[CycleRecord]:
+def to_records(columns: Mapping[str, Any], schema: Schema) -> list[CycleRecord]:
     """Return columns as records, with plain Python values.
 
     Examples
     --------
     >>> import cmeta
-    >>> found = {"phase": ["train"], "metrics.lr": np.ma.array([0.5], mask=[False])}
-    >>> to_records(found, cmeta.default_schema())[0].metrics.lr
+    >>> columns = {"phase": ["train"], "metrics.lr": np.ma.array([0.5], mask=[False])}
+    >>> to_records(columns, cmeta.default_schema())[0].metrics.lr
     0.5
     """
-    cells = zip(*map(plain_values, found.values()), strict=True)
-    return [_record(dict(zip(found, row, strict=True)), schema) for row in cells]
+    rows = zip(*map(plain_values, columns.values()), strict=True)
+    return [_record(dict(zip(columns, row, strict=True)), schema) for row in rows]
 
 
 def to_bytes(
-    found: Mapping[str, Any] | Sequence[Mapping[str, Any] | Sequence[CycleRecord]],
+    run: Mapping[str, Any] | Sequence[Mapping[str, Any] | Sequence[CycleRecord]],
     schema: Schema,
     config: Any = None,
     present: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Return the bytes that `cmeta.write` puts on disk.
+    """Return the bytes that `cmeta.write` writes to disk.
 
     Parameters
     ----------
-    found : mapping of columns, or sequence of such mappings and of lists of records
-        Taken as chunks, one by one.
+    run : mapping of columns, or sequence of such mappings and of lists of records
+        A sequence is encoded chunk by chunk.
     schema, config, present
         As `cmeta.write` takes them.
 
@@ -69,14 +69,14 @@ def to_bytes(
     >>> len(cmeta.open(to_bytes({"phase": ["dream", "train"]}, cmeta.default_schema())))
     2
     """
-    if isinstance(found, Columns):
-        config = config or found.configs or None
+    if isinstance(run, Columns):
+        config = config or run.configs or None
     encoder = Encoder(schema)
     maker = ChunkMaker(schema, config)
     payload = encoder.begin()[len(encoder.header()) :]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PrecisionWarning)
-        for part in [found] if isinstance(found, Mapping) else found:
+        for part in [run] if isinstance(run, Mapping) else run:
             start = encoder.next_timestamp
             chunk = (
                 maker.make(part, present, start)
@@ -89,7 +89,7 @@ def to_bytes(
 
 
 def _record(row: Mapping[str, Any], schema: Schema) -> CycleRecord:
-    """Return the record of values by dotted name."""
+    """Return the record with these values, given by dotted name."""
     nested: dict[str, Any] = {}
     for path, value in row.items():
         group, _, name = path.partition(".")

@@ -1,7 +1,7 @@
-"""What the format promises: the value that comes back for a value that was given.
+"""An oracle for the format: the value that reading returns for a value that was written.
 
-Stated value by value, in plain Python floats, `struct` and `fractions`, from the text of the
-specification. Nothing here calls a codec, so that a codec can be held against it.
+It follows the text of the specification value by value, with plain Python floats, `struct` and
+`fractions`. It calls no codec, so that codecs can be tested against it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SAFE_INTEGER = 2**53 - 1
 
 
 def expected(value: Any, field: Field) -> Any:
-    """Return what reading gives for a value that was written.
+    """Return the value that reading gives for a value that was written.
 
     Parameters
     ----------
@@ -29,23 +29,23 @@ def expected(value: Any, field: Field) -> Any:
         A Python or numpy scalar, a sequence of them for a vector, a mapping for a configuration;
         None for an absent value.
     field : Field
-        The field that it belongs to, such as ``schema["metrics.entropy"]``.
+        Its field, such as ``schema["metrics.entropy"]``.
 
     Returns
     -------
     None, bool, int, float, str, tuple or mapping
-        As `CycleRecord` has it. Compare with `identical`, for which NaN equals NaN.
+        In the form of `CycleRecord`. Compare with `identical`, for which NaN equals NaN.
 
     Examples
     --------
-    A declared float is fixed point below a threshold, and exact from there on:
+    A declared float is stored as fixed point below a threshold, and exactly from there on:
 
     >>> import cmeta
     >>> loss = cmeta.default_schema()["loss_value"]
     >>> expected(-0.0000004, loss), expected(0.1234567, loss), expected(1e30, loss)
     (0.0, 0.12345699965953827, 1.0000000150474662e+30)
 
-    An exact one comes back as it was:
+    An exact float comes back unchanged:
 
     >>> rate = cmeta.default_schema().with_metrics(lr={"exact": True})["metrics.lr"]
     >>> expected(1e-300, rate)
@@ -61,7 +61,7 @@ def expected(value: Any, field: Field) -> Any:
 
 
 def identical(found: Any, wanted: Any) -> bool:
-    """Tell whether two values are of one type and of the same bits; all NaNs are one.
+    """Return whether two values have the same type and the same bits; all NaNs are equal.
 
     Examples
     --------
@@ -82,20 +82,21 @@ def identical(found: Any, wanted: Any) -> bool:
 
 @cache
 def threshold(quanta_per_unit: int, type_: str) -> int:
-    """Return T, from which on a fixed-point field stores every float as it is.
+    """Return T, the magnitude from which a fixed-point field stores every float exactly.
 
-    The smallest power of two with ``ulp(T) * quanta_per_unit >= 1`` or ``2 T * quanta_per_unit``
-    beyond the bits of a product.
+    The smallest power of two for which ``ulp(T) * quanta_per_unit >= 1``, or for which
+    ``2 T * quanta_per_unit`` exceeds the bits of a product.
 
     Examples
     --------
     >>> threshold(1000000, "f32"), threshold(1000000, "f64")
     (16, 1073741824)
     """
-    most = 2 ** shipped_format().codecs.quantise.product_bits
+    product_max = 2 ** shipped_format().codecs.quantise.product_bits
     t = Fraction(1)
     while not (
-        t / 2 ** _MANTISSA_BITS[type_] * quanta_per_unit >= 1 or 2 * t * quanta_per_unit > most
+        t / 2 ** _MANTISSA_BITS[type_] * quanta_per_unit >= 1
+        or 2 * t * quanta_per_unit > product_max
     ):
         t *= 2
     return int(t)
@@ -117,7 +118,7 @@ def _component(value: Any, field: Field) -> Any:
 def _fixed_point(x: float, field: Field) -> float:
     if abs(x) >= threshold(field.quanta_per_unit, field.type):
         return x
-    quanta = round(x * field.quanta_per_unit)  # to an integer; a half goes to the even one
+    quanta = round(x * field.quanta_per_unit)  # to an integer, halves to even
     return _round_to_type(quanta / field.quanta_per_unit, field.type)
 
 
@@ -132,7 +133,7 @@ def _round_to_type(x: float, type_: str) -> float:
 
 
 def _as_json(value: Any) -> Any:
-    """Return what JSON keeps of a value: no tuples, one kind of number, strings for the rest."""
+    """Return a value as JSON stores it: no tuples, one kind of number, strings for other values."""
     match value:
         case bool() | str() | None:
             return value
@@ -141,8 +142,8 @@ def _as_json(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
         case float():
-            whole = value.is_integer() and abs(value) <= _SAFE_INTEGER
-            return int(value) if whole else value
+            is_integer = value.is_integer() and abs(value) <= _SAFE_INTEGER
+            return int(value) if is_integer else value
         case Mapping():
             return {key: _as_json(inner) for key, inner in value.items()}
         case Sequence():

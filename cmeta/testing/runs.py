@@ -1,4 +1,4 @@
-"""Runs: columns for `cmeta.write`, the same as records, and whole files."""
+"""Strategies for runs: columns for `cmeta.write`, records, and whole files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from cmeta.aliases import Array
+from cmeta.aliases import U64_MAX, Array
 from cmeta.records.record import CycleRecord
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
@@ -27,8 +27,8 @@ _LOGGED = (
     "\N{GREEK SMALL LETTER ETA}",
     "x" * 255,
 )
-_MOST_RECORDS = 100
-_MOSTLY = st.sampled_from([True, True, True, False])
+_RECORDS_MAX = 100
+_USUALLY = st.sampled_from([True, True, True, False])
 _SHARES = st.integers(1, 4)
 _UNDECLARED = st.lists(st.sampled_from(_LOGGED) | names(), max_size=3, unique=True)
 _TABLES = st.lists(values.CONFIGURATIONS, min_size=1, max_size=4)
@@ -47,38 +47,39 @@ def columns(
     ----------
     schema : Schema
     min_records, max_records : int
-        How many records; by default at most two batches and a half, and at most 100.
+        Number of records; by default up to two and a half batches, but at most 100.
 
     Returns
     -------
     SearchStrategy of dict of str to array
-        By dotted name, in any order: arrays of ``(n_records,)`` or ``(n_records, k)``, masked ones
-        where a value is absent; or lists with None. Enumerations as names or codes, configurations
-        as mappings. The timestamps may be missing; then the writer assigns them.
+        By dotted name, in any order: arrays of ``(n_records,)`` or ``(n_records, k)``, masked
+        where values are absent, or lists with None. Enumerations are names or codes, and
+        configurations are mappings. Without timestamps, the writer assigns them.
 
     Examples
     --------
     >>> import cmeta
-    >>> from hypothesis import find, settings
-    >>> quiet = settings(database=None, deadline=None, derandomize=True)
-    >>> drawn = columns(cmeta.default_schema(), min_records=1)
-    >>> "phase" in find(drawn, lambda found: "loss_value" in found, settings=quiet)
-    True
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=3, database=None, derandomize=True, deadline=None)
+    ... @given(columns(cmeta.default_schema(), max_records=4))
+    ... def check(columns):
+    ...     assert len(columns["phase"]) <= 4
+    >>> check()
     """
     if max_records is None:
-        max_records = max(min_records, min(schema.batch_records * 5 // 2, _MOST_RECORDS))
+        max_records = max(min_records, min(schema.batch_records * 5 // 2, _RECORDS_MAX))
     num_records = draw(st.integers(min_records, max_records))
     phases = values.codes(draw, num_records, len(schema.phases))
-    found: dict[str, Any] = {}
-    if draw(_MOSTLY):
-        found[TIMESTAMP], phases = _in_order(_timestamps(draw, num_records), phases)
-    found[PHASE] = _as_given(draw, phases, None, schema[PHASE])
+    columns: dict[str, Any] = {}
+    if draw(_USUALLY):
+        columns[TIMESTAMP], phases = _in_order(_timestamps(draw, num_records), phases)
+    columns[PHASE] = _as_given(draw, phases, None, schema[PHASE])
     for field in _others(draw, schema):
         present = values.mask(draw, num_records)
         mask = None if present.all() else present
-        found[field.path] = _as_given(draw, _values(draw, num_records, field), mask, field)
-    order = np.argsort(values.raw(draw, len(found), "u1"), kind="stable")
-    return {path: found[path] for path in np.array(sorted(found), object)[order]}
+        columns[field.path] = _as_given(draw, _values(draw, num_records, field), mask, field)
+    order = np.argsort(values.raw(draw, len(columns), "u1"), kind="stable")
+    return {path: columns[path] for path in np.array(sorted(columns), object)[order]}
 
 
 def records(
@@ -99,13 +100,15 @@ def records(
     Examples
     --------
     >>> import cmeta
-    >>> from hypothesis import find, settings
-    >>> quiet = settings(database=None, deadline=None, derandomize=True)
-    >>> len(find(records(cmeta.default_schema()), lambda run: len(run) > 1, settings=quiet))
-    2
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=3, database=None, derandomize=True, deadline=None)
+    ... @given(records(cmeta.default_schema(), max_records=4))
+    ... def check(records):
+    ...     assert len(records) <= 4
+    >>> check()
     """
-    drawn = columns(schema, min_records=min_records, max_records=max_records)
-    return drawn.map(lambda found: to_records(found, schema))
+    strategy = columns(schema, min_records=min_records, max_records=max_records)
+    return strategy.map(lambda drawn: to_records(drawn, schema))
 
 
 @st.composite
@@ -115,7 +118,7 @@ def files(draw: Draw, schema: Schema | None = None, *, max_records: int | None =
     Parameters
     ----------
     schema : Schema, optional
-        Default: any.
+        Default: any legal one.
     max_records : int
         As in `columns`.
 
@@ -126,25 +129,23 @@ def files(draw: Draw, schema: Schema | None = None, *, max_records: int | None =
     Examples
     --------
     >>> import cmeta
-    >>> from hypothesis import find, settings
-    >>> quiet = settings(database=None, deadline=None, derandomize=True)
-    >>> data = find(files(), lambda data: len(cmeta.open(data)) > 0, settings=quiet)
-    >>> cmeta.validate(data).ok
-    True
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=3, database=None, derandomize=True, deadline=None)
+    ... @given(files(max_records=4))
+    ... def check(data):
+    ...     assert cmeta.validate(data).ok
+    >>> check()
     """
     schema = schema or draw(schemas())
     return to_bytes(draw(columns(schema, max_records=max_records)), schema)
 
 
-# ------------------------------------------------------------------------------------- internals
-
-
 def _others(draw: Draw, schema: Schema) -> list[Field]:
-    """Return some declared fields, and undeclared metrics where they are welcome."""
+    """Return some declared fields, and some undeclared metrics if there is an open group."""
     declared = [f for f in schema.fields if f.path not in (TIMESTAMP, PHASE)]
     share = draw(_SHARES)
-    taken = (values.raw(draw, len(declared), "u1") % 4 < share).tolist()
-    chosen = [field for field, take in zip(declared, taken, strict=True) if take]
+    is_chosen = (values.raw(draw, len(declared), "u1") % 4 < share).tolist()
+    chosen = [field for field, is_in in zip(declared, is_chosen, strict=True) if is_in]
     group = schema.open_group
     if group is None:
         return chosen
@@ -153,31 +154,30 @@ def _others(draw: Draw, schema: Schema) -> list[Field]:
 
 
 def _timestamps(draw: Draw, num_records: int) -> Array:
-    """Return ascending timestamps: evenly spaced, close together with equal ones, or far apart."""
-    way = draw(_SPACINGS)
-    top = 2**64 - 1
-    if way == "any":
+    """Return ascending timestamps: evenly spaced, close (some equal), all equal, or arbitrary."""
+    spacing = draw(_SPACINGS)
+    if spacing == "any":
         return np.sort(values.raw(draw, num_records, "<u8"))
     start = draw(_STARTS)
-    if way == "equal":
+    if spacing == "equal":
         return np.full(num_records, start, np.uint64)
-    most = max((top - start) // max(num_records, 1), 0)
-    step = draw(st.integers(0, min(most, 2000)) | st.integers(0, most))
+    step_max = max((U64_MAX - start) // max(num_records, 1), 0)
+    step = draw(st.integers(0, min(step_max, 2000)) | st.integers(0, step_max))
     steps = [step] * num_records
-    if way == "close":
+    if spacing == "close":
         steps = [min(step, int(i)) for i in values.raw(draw, num_records, "u1") % 4]
-    gone = np.cumsum(np.array([0, *steps[:-1]][:num_records], np.uint64), dtype=np.uint64)
-    return np.uint64(start) + gone
+    offsets = np.cumsum(np.array([0, *steps[:-1]][:num_records], np.uint64), dtype=np.uint64)
+    return np.uint64(start) + offsets
 
 
 def _in_order(timestamps: Array, phases: Array) -> tuple[Array, Array]:
-    """Put records into the order of (timestamp, phase), which a file demands."""
+    """Sort records by timestamp and phase, as a file requires."""
     order = np.lexsort((phases, timestamps))
     return timestamps[order], phases[order]
 
 
 def _values(draw: Draw, num_records: int, field: Field) -> Any:
-    """Return one array for a field, `(n_records,)` or `(n_records, k)`, or a list of mappings."""
+    """Return an array of ``(n_records,)`` or ``(n_records, k)``, or a list of mappings."""
     if field.type == "config":
         table = draw(_TABLES)
         return [table[i] for i in values.raw(draw, num_records, "u1") % len(table)]
@@ -190,21 +190,21 @@ def _component(draw: Draw, num_records: int, field: Field) -> Array:
         return values.codes(draw, num_records, len(field.labels))
     if field.type == "bool":
         return values.mask(draw, num_records)
-    drawn = values.floats if field.is_float else values.integers
-    return drawn(draw, num_records, field)
+    strategy = values.floats if field.is_float else values.integers
+    return strategy(draw, num_records, field)
 
 
-def _as_given(draw: Draw, found: Any, present: Array | None, field: Field) -> Any:
-    """Return a column in one of the forms that a user may give it in."""
+def _as_given(draw: Draw, column: Any, present: Array | None, field: Field) -> Any:
+    """Return a column in one of the forms that `cmeta.write` accepts."""
     form = draw(_FORMS)
     if field.labels and form % 2:
-        found = np.array(field.labels)[found] if len(found) else np.zeros(0, "U1")
+        column = np.array(field.labels)[column] if len(column) else np.zeros(0, "U1")
     if field.type != "config" and form < 4:
         if present is None:
-            return found
+            return column
         absent = ~present if not field.num_components else np.repeat(
             ~present[:, None], field.num_components, axis=1)  # fmt: skip
-        return np.ma.MaskedArray(found, absent)
-    plain = found if isinstance(found, list) else found.tolist()
-    there = np.ones(len(plain), bool) if present is None else present
-    return [value if here else None for value, here in zip(plain, there.tolist(), strict=True)]
+        return np.ma.MaskedArray(column, absent)
+    cells = column if isinstance(column, list) else column.tolist()
+    mask = np.ones(len(cells), bool) if present is None else present
+    return [cell if p else None for cell, p in zip(cells, mask.tolist(), strict=True)]

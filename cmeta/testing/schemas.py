@@ -1,4 +1,4 @@
-"""Any legal schema: types, vectors, groups, enumerations, quanta, chains, sizes of a batch."""
+"""Strategies for schemas, with every legal type, group, enumeration, codec and batch size."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _OPTIONAL_STAGES = ("palette", "split")
 
 
 def names(*, dots: bool = True, max_size: int = 12) -> st.SearchStrategy[str]:
-    """Draw a name of a field, a group, a metric or a label: any UTF-8 that is not too long."""
-    most = shipped_format().limits.name_bytes_max
+    """Draw a name for a field, a group, a metric or a label: any UTF-8 text of legal length."""
+    len_max = shipped_format().limits.name_bytes_max
     alphabet = st.characters(codec="utf-8", exclude_characters="" if dots else ".")
     text = st.text(alphabet, min_size=1, max_size=max_size)
-    return text.filter(lambda name: len(name.encode()) <= most)
+    return text.filter(lambda name: len(name.encode()) <= len_max)
 
 
 @st.composite
@@ -37,16 +37,16 @@ def schemas(
     max_fields: int = 5,
     max_components: int = 3,
 ) -> Schema:
-    """Draw a legal schema: the default one in variations, or one of arbitrary fields.
+    """Draw a legal schema: a variation of the default one, or arbitrary fields.
 
     Parameters
     ----------
     max_batch_records : int
-        At most so many records a batch, from 16 up to 65,536.
+        Largest batch size, from 16 to 65,536.
     max_fields : int
-        At most so many fields besides timestamp and phase.
+        Maximum number of fields besides timestamp and phase.
     max_components : int
-        At most so many components of a vector.
+        Maximum number of components of a vector.
 
     Returns
     -------
@@ -54,10 +54,12 @@ def schemas(
 
     Examples
     --------
-    >>> from hypothesis import find, settings
-    >>> quiet = settings(database=None, deadline=None, derandomize=True)
-    >>> find(schemas(), lambda schema: schema.open_group is not None, settings=quiet).batch_records
-    16
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=3, database=None, derandomize=True, deadline=None)
+    ... @given(schemas(max_fields=2))
+    ... def check(schema):
+    ...     assert 16 <= schema.batch_records <= 64
+    >>> check()
     """
     limits = shipped_format().limits
     low = limits.batch_records_min
@@ -65,14 +67,14 @@ def schemas(
                          | st.integers(low, max_batch_records))  # fmt: skip
     if draw(st.sampled_from([False, False, False, True])):
         return _variation(draw, batch_records)
-    phases = draw(_labels(most=draw(st.sampled_from([3, 3, limits.enumeration_max]))))
+    phases = draw(_labels(max_size=draw(st.sampled_from([3, 3, limits.enumeration_max]))))
     enumerations = {PHASE: {"values": phases}}
     for name in draw(st.lists(names(), max_size=2, unique=True)):
-        enumerations.setdefault(name, {"values": draw(_labels(most=6))})
+        enumerations.setdefault(name, {"values": draw(_labels(max_size=6))})
     groups = draw(st.lists(names(dots=False) | st.just("metrics"), max_size=2, unique=True))
     groups = [g for g in groups if g not in (TIMESTAMP, PHASE)]
-    opened = draw(st.sampled_from([None, *groups, *groups]))
-    taken = {TIMESTAMP, PHASE, *groups}
+    open_group = draw(st.sampled_from([None, *groups, *groups]))
+    paths = {TIMESTAMP, PHASE, *groups}
     fields = _leading_fields(draw)
     num_columns = len(fields)
     for _ in range(draw(st.integers(0, max_fields))):
@@ -82,14 +84,14 @@ def schemas(
         _, _, size = field["type"].rstrip("]").partition("[")
         num_columns += int(size or 1)
         too_large = num_columns * batch_records > limits.cells_max
-        if path not in taken and not second_config and not too_large:
-            taken.add(path)
+        if path not in paths and not second_config and not too_large:
+            paths.add(path)
             fields.append(field)
     plain = {
         "enumerations": enumerations,
         "record": {
             "batch_records": batch_records,
-            "groups": [{"name": g, "open": g == opened} for g in groups],
+            "groups": [{"name": g, "open": g == open_group} for g in groups],
             "fields": fields,
         },
     }
@@ -97,23 +99,23 @@ def schemas(
 
 
 def _variation(draw: Draw, batch_records: int) -> Schema:
-    """Return the default schema with further metrics and phases."""
+    """Return the default schema with more metrics and phases."""
     schema = default_schema().with_batch_records(batch_records)
     for name in draw(st.lists(names(), max_size=2, unique=True)):
         if f"{schema.open_group}.{name}" not in schema:
             options = draw(_float_options(draw(st.sampled_from(_FLOATS))))
             schema = schema.with_metrics(**{name: options})
-    further = draw(_labels(most=2))
-    return schema.with_phases(*(name for name in further if name not in schema.phases))
+    phases = draw(_labels(max_size=2))
+    return schema.with_phases(*(name for name in phases if name not in schema.phases))
 
 
-def _labels(*, most: int) -> st.SearchStrategy[list[str]]:
-    """Draw the values of an enumeration; a long one has plain names."""
-    if most <= 6:
-        # numpy's strings end before trailing NULs, so such labels cannot be told apart in arrays.
-        plain = names().filter(lambda name: not name.endswith("\0"))
-        return st.lists(plain, min_size=1, max_size=most, unique=True)
-    return st.integers(1, most).map(lambda count: [f"value{i}" for i in range(count)])
+def _labels(*, max_size: int) -> st.SearchStrategy[list[str]]:
+    """Draw the labels of an enumeration; many labels have simple names."""
+    if max_size <= 6:
+        # numpy strips trailing NULs from strings, so arrays cannot tell such labels apart.
+        labels = names().filter(lambda name: not name.endswith("\0"))
+        return st.lists(labels, min_size=1, max_size=max_size, unique=True)
+    return st.integers(1, max_size).map(lambda count: [f"value{i}" for i in range(count)])
 
 
 def _leading_fields(draw: Draw) -> list[dict[str, Any]]:
@@ -128,7 +130,7 @@ def _leading_fields(draw: Draw) -> list[dict[str, Any]]:
 def _fields(
     draw: Draw, groups: list[str], enumerations: list[str], max_components: int
 ) -> dict[str, Any]:
-    """Draw a field as a schema file states it."""
+    """Draw a field in the form of a schema file."""
     group = draw(st.sampled_from(["", *groups]))
     name = draw(names(dots=bool(group)) | st.sampled_from(_FAMILIAR))
     scalar = draw(st.sampled_from([*_FLOATS, *_INTEGERS, *_FLOATS, "enum", "config"]))
@@ -145,9 +147,9 @@ def _fields(
     if scalar in _FLOATS:
         field |= draw(_float_options(scalar))
     chain = shipped_format().codecs.defaults.of(scalar)
-    left_out = draw(st.sets(st.sampled_from(_OPTIONAL_STAGES)))
-    if left_out or draw(st.booleans()):
-        field["codec"] = [stage for stage in chain if stage not in left_out]
+    omitted = draw(st.sets(st.sampled_from(_OPTIONAL_STAGES)))
+    if omitted or draw(st.booleans()):
+        field["codec"] = [stage for stage in chain if stage not in omitted]
     if draw(st.booleans()):
         field["unit"] = draw(names())
     return field
@@ -155,15 +157,15 @@ def _fields(
 
 @st.composite
 def _float_options(draw: Draw, scalar: str) -> dict[str, Any]:
-    """Draw how a float is quantised."""
+    """Draw how a float is stored: exactly, or with a number of quanta per unit."""
     limits = shipped_format().limits
-    most = getattr(limits, f"quanta_per_unit_max_{scalar}")
-    way = draw(st.sampled_from(["default", "exact", "quanta", "power"]))
+    quanta_max = getattr(limits, f"quanta_per_unit_max_{scalar}")
+    storage = draw(st.sampled_from(["default", "exact", "quanta", "power"]))
     options: dict[str, Any] = {"type": scalar}
-    if way == "exact":
+    if storage == "exact":
         options["exact"] = True
-    elif way == "quanta":
-        options["quanta_per_unit"] = draw(st.integers(1, most))
-    elif way == "power":
-        options["quanta_per_unit"] = 10 ** draw(st.integers(0, len(str(most)) - 1))
+    elif storage == "quanta":
+        options["quanta_per_unit"] = draw(st.integers(1, quanta_max))
+    elif storage == "power":
+        options["quanta_per_unit"] = 10 ** draw(st.integers(0, len(str(quanta_max)) - 1))
     return options

@@ -1,8 +1,8 @@
-"""Adversarial values for a field: everything that its type can hold, and what telemetry looks like.
+"""Adversarial values for a field: every value of its type, and typical telemetry.
 
-An array is drawn as one string of bytes and a way to read it, because a draw for each value would
-take most of a test's time; it still shrinks, towards zeros. Every way is a function, and every
-strategy that does not depend on the field is made once, for the same reason.
+An array is drawn as one byte string and a pattern that interprets it, because a draw for each value
+would take most of a test's time; it still shrinks towards zeros. Patterns are functions, and
+strategies that do not depend on the field are created once, for the same reason.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from cmeta.testing.oracle import threshold
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 _WEYL = 0x9E3779B97F4A7C15
-_NUM_LEVELS = 1797  # the digits of scikit-learn: an accuracy on them is a multiple of 1/1797
+_NUM_LEVELS = 1797  # size of scikit-learn's digits data: an accuracy is a multiple of 1/1797
 _BYTE = st.integers(0, 255)
 
 
 def raw(draw: Draw, num_values: int, dtype: str) -> Array:
-    """Return an array of any bits."""
+    """Return an array of arbitrary bits."""
     size = num_values * np.dtype(dtype).itemsize
     return np.frombuffer(draw(_bytes(size)), dtype)
 
@@ -43,16 +43,16 @@ _PRESENCES = st.sampled_from(["all", "all", "some", "late", "few", "early", "non
 
 
 def mask(draw: Draw, num_values: int) -> Mask:
-    """Return which records have a field: all, some, those from a late one on, or none."""
-    way = draw(_PRESENCES)
-    if way in ("some", "few"):
-        few = 2 if way == "some" else 8
-        some: Mask = raw(draw, num_values, "u1") % few == 1
+    """Return which records have a field: all, some, only early or late ones, or none."""
+    pattern = draw(_PRESENCES)
+    if pattern in ("some", "few"):
+        period = 2 if pattern == "some" else 8
+        some: Mask = raw(draw, num_values, "u1") % period == 1
         return some
-    if way in ("late", "early"):
+    if pattern in ("late", "early"):
         late: Mask = np.arange(num_values) * 256 >= draw(_BYTE) * num_values
-        return late if way == "late" else ~late
-    return np.full(num_values, way == "all")
+        return late if pattern == "late" else ~late
+    return np.full(num_values, pattern == "all")
 
 
 # -------------------------------------------------------------------------------------- integers
@@ -62,9 +62,9 @@ def integers(draw: Draw, num_values: int, field: Field) -> Array:
     """Return an array of an integer type; its differences may wrap around."""
     limits: Any = np.iinfo(field.dtype.name)
     low, high = int(limits.min), int(limits.max)
-    found = draw(_INTEGER_WAYS)(draw, num_values, low, high)
+    drawn = draw(_INTEGER_PATTERNS)(draw, num_values, low, high)
     span = high - low + 1
-    wrapped = [(int(value) - low) % span + low for value in found]
+    wrapped = [(int(value) - low) % span + low for value in drawn]
     return np.array(wrapped, field.dtype.newbyteorder("="))
 
 
@@ -107,21 +107,21 @@ def _weyl(draw: Draw, num_values: int, low: int, high: int) -> Any:
     return [root + i * _WEYL for i in range(num_values)]
 
 
-_INTEGER_WAYS = st.sampled_from([_small, _any_bits, _edges, _ramp, _steep, _multiples, _weyl])
+_INTEGER_PATTERNS = st.sampled_from([_small, _any_bits, _edges, _ramp, _steep, _multiples, _weyl])
 
 
 # ---------------------------------------------------------------------------------------- floats
 
 
 def floats(draw: Draw, num_values: int, field: Field) -> Array:
-    """Return an array of float32 or float64 for a float field, wherever its values come from."""
-    way, style = draw(_FLOAT_WAYS), draw(_BYTE)
+    """Return an array of float32 or float64 for a float field of either type."""
+    pattern, choice = draw(_FLOAT_PATTERNS), draw(_BYTE)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.array(way(draw, num_values, field), np.float64)
-        if style % 3 == 1:
-            odd = raw(draw, num_values, "u1") % 8 == 1
-            values[odd] = _special(draw, int(odd.sum()), field)
-        return values.astype(np.float32) if style % 5 == 1 else values
+        values = np.array(pattern(draw, num_values, field), np.float64)
+        if choice % 3 == 1:
+            chosen = raw(draw, num_values, "u1") % 8 == 1
+            values[chosen] = _special(draw, int(chosen.sum()), field)
+        return values.astype(np.float32) if choice % 5 == 1 else values
 
 
 def _float64_bits(draw: Draw, num_values: int, field: Field) -> Any:
@@ -155,7 +155,7 @@ def _decimals(draw: Draw, num_values: int, field: Field) -> Any:
 
 
 def _ordinary(draw: Draw, num_values: int, field: Field) -> Any:
-    """Return values of both signs and moderate magnitudes."""
+    """Return values of both signs and moderate magnitude."""
     bits = raw(draw, num_values, "<u4").astype(np.int64)
     fractions = 1 + (bits & 0xFFFFF) / 2**20
     return np.where(bits >> 31, -fractions, fractions) * 2.0 ** ((bits >> 20) % 64 - 40)
@@ -167,7 +167,7 @@ def _walk(draw: Draw, num_values: int, field: Field) -> Any:
 
 
 def _near_threshold(draw: Draw, num_values: int, field: Field) -> Any:
-    """Return the floats around T, where fixed point goes over into float steps."""
+    """Return the floats around T, where fixed point gives way to exact floats."""
     t = float(threshold(field.quanta_per_unit or 1000000, field.type))
     native = field.dtype.newbyteorder("=").type
     around = [native(t)]
@@ -189,24 +189,24 @@ _SPECIAL = np.array([
 _ANY_FLOAT = st.floats()
 _SMALL_FLOAT = st.floats(-20, 20)
 _LEVELS = st.sampled_from([2, 5, _NUM_LEVELS + 1])
-_FLOAT_WAYS = st.sampled_from([
+_FLOAT_PATTERNS = st.sampled_from([
     _levels, _decimals, _special, _ordinary, _walk, _constant, _float_ramp, _near_threshold,
     _float32_bits, _float64_bits,
 ])  # fmt: skip
 
 
-# ------------------------------------------------------------------------------ any other field
+# ------------------------------------------------------------------------------ other fields
 
-_CODE_WAYS = st.sampled_from(["few", "any", "cycle"])
+_CODE_PATTERNS = st.sampled_from(["few", "any", "cycle"])
 
 
 def codes(draw: Draw, num_values: int, num_labels: int) -> Array:
-    """Return codes of an enumeration: any, few, or a cycle."""
-    way = draw(_CODE_WAYS)
-    if way == "any":
+    """Return codes of an enumeration: any, a few, or a cycle."""
+    pattern = draw(_CODE_PATTERNS)
+    if pattern == "any":
         return (raw(draw, num_values, "<u2") % num_labels).astype(np.uint8)
     few = draw(_between(1, num_labels))
-    if way == "cycle":
+    if pattern == "cycle":
         return np.asarray(np.arange(num_values) % few, np.uint8)
     return np.asarray(raw(draw, num_values, "<u2") % few, np.uint8)
 
@@ -221,4 +221,4 @@ _NESTED = st.recursive(
     lambda node: st.lists(node, max_size=3) | st.dictionaries(_KEYS, node, max_size=3),
     max_leaves=4,
 )
-CONFIGURATIONS = st.dictionaries(_KEYS, _NESTED, max_size=3)  # what JSON can say, and a bit more
+CONFIGURATIONS = st.dictionaries(_KEYS, _NESTED, max_size=3)  # all of JSON, and larger integers
