@@ -90,7 +90,7 @@ def small_schema():
 def test_every_kind_is_drawn(strategy, kinds):
     missing = dict(kinds)
 
-    @settings(max_examples=1500, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=6000, derandomize=True, database=None, phases=[Phase.generate])
     @given(strategy)
     def look(drawn):
         for name in [name for name, is_kind in missing.items() if is_kind(drawn)]:
