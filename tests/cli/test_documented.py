@@ -33,7 +33,9 @@ def documented(place):
     """Return the keys of the first table after a place: {key: inner keys}."""
     _, found, rest = PAGE.read_text("utf-8").partition(f"{place}\n")
     assert found, place
-    table = re.search(r"^\| key \| meaning \|\n\|---\|---\|\n((?:\|.*\|\n)+)", rest, re.MULTILINE)[1]
+    table = re.search(r"^\| key \| meaning \|\n\|---\|---\|\n((?:\|.*\|\n)+)", rest, re.MULTILINE)[
+        1
+    ]
     rows = re.findall(r"^\| `([^`]+)` \| ?(.*?) ?\|$", table, re.MULTILINE)
     assert len(rows) == table.count("\n")
     return {key: set(re.findall(r"`(\w+)`", what)) for key, what in rows}
