@@ -1,15 +1,18 @@
-"""A finding: one thing that is wrong with a file, which reading raises and validating collects."""
+"""`validate`: a file against every rule of the format; all findings, not only the first.
+
+Blocks are checked one after another, as reading does. What has been decoded is encoded again and
+compared with the bytes of the file: there is one way to write a run.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from cmeta.aliases import Buffer, Progress
+from cmeta.aliases import Buffer, PathLike, Progress
 from cmeta.errors import CanonicalError, ChecksumError, CorruptError, DecodeError, EncodeError
 from cmeta.format.batch import Batch, BatchContext
 from cmeta.format.block import Block, numbered, parse_config, parse_name, read_block
@@ -20,7 +23,7 @@ from cmeta.format.source import Source
 from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
-from cmeta.storage.file_state import file_state, read_beside
+from cmeta.storage.open import FileState, file_state, read_journal_of
 from cmeta.storage.source import open_source
 
 
@@ -47,7 +50,7 @@ class Finding:
 
     @classmethod
     def of(cls, error: DecodeError) -> Finding:
-        """Return the finding that an error stands for."""
+        """Return an error as a finding."""
         return cls(error.offset, error.path, type(error).__name__, error.message)
 
     def __str__(self) -> str:
@@ -56,20 +59,20 @@ class Finding:
 
 @dataclass
 class Report:
-    """What validating found.
+    """The findings on a file, and what of it is intact.
 
     Attributes
     ----------
     name : str
-        The file.
+        Path of the file.
     state : str
         "closed", "open", "damaged", or "unreadable" if not even header and SCHEMA could be read.
     has_journal : bool
         Whether the file is open, and its journal gives the records since the last batch.
     num_records, num_batches, len_file : int
-        What is intact, and the file's length in bytes.
+        What is intact, and the length of the file in bytes.
     findings : list of Finding
-        In the order of their discovery; a closed file with none is valid.
+        In order of discovery; a closed file without one is valid.
     """
 
     name: str
@@ -86,28 +89,33 @@ class Report:
         return self.state == "closed" and not self.findings
 
     def __str__(self) -> str:
-        verdict = "valid" if self.ok else f"{len(self.findings)} findings"
-        counts = f"{self.num_records} records in {self.num_batches} batches"
-        lines = [f"{self.name}: {self.state}, {counts}, {self.len_file} bytes: {verdict}"]
+        verdict = "valid" if self.ok else _plural(len(self.findings), "finding")
+        batches = _plural(self.num_batches, "batch", "batches")
+        counts = f"{_plural(self.num_records, 'record')} in {batches}"
+        lines = [f"{self.name}: {self.state}, {counts}, {self.len_file:,} bytes: {verdict}"]
         return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
 
 
-_CHUNK = 1 << 20
+def _plural(count: int, noun: str, nouns: str = "") -> str:
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+_LEN_READ = 1 << 20  # bytes of the payload in memory
 
 
 def validate(
-    path: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    path: PathLike | Buffer,
     *,
     canonical: bool = True,
     progress: Progress | None = None,
 ) -> Report:
-    """Hold a file against every rule of the format.
+    """Check a file against every rule of the format.
 
     Parameters
     ----------
     path : path or bytes
     canonical : bool
-        Also check that the bytes are the ones that a writer must choose (about as slow as writing).
+        Also check that the bytes are those that a writer must choose; takes as long as writing.
     progress : callable, optional
         Called with bytes done and bytes in all.
 
@@ -118,19 +126,20 @@ def validate(
     Raises
     ------
     OSError
-        The file cannot be opened; anything that is wrong with its bytes is a finding.
+        The file cannot be opened; whatever is wrong with its bytes is a finding.
 
     Examples
     --------
     >>> print(validate(b"not a chronicle").findings[0])
-    offset 0, header.signature: CorruptError: found 0x20746f6e, expected 0xc0da55e
+    offset 0, header.signature: CorruptError: not a .cmeta file: begins with b'not '
     """
-    journal = None if isinstance(path, Buffer) else read_beside(path)
+    journal = None if isinstance(path, Buffer) else read_journal_of(path)
     source = open_source(path)
     try:
         report = Report(source.name, len_file=source.size)
-        tell = progress or (lambda done, size: None)
-        for error in _problems(source, journal, report, canonical, tell):
+        report_to = progress or (lambda done, size: None)
+        state = file_state(source, journal, grammar_of(shipped_format()))
+        for error in _problems(source, state, report, canonical, report_to):
             report.findings.append(Finding.of(error))
         return report
     finally:
@@ -138,44 +147,46 @@ def validate(
 
 
 def _problems(
-    source: Source, journal: bytes | None, report: Report, canonical: bool, progress: Progress
+    source: Source, state: FileState, report: Report, canonical: bool, report_to: Progress
 ) -> Iterator[DecodeError]:
+    """Yield what is wrong, and fill in what is intact."""
     grammar = grammar_of(shipped_format())
-    standing = file_state(source, journal, grammar)
-    if standing.problem is not None:
-        yield standing.problem
-    if (found := standing.map) is None:
+    if state.problem is not None:
+        yield state.problem
+    blocks = state.map
+    if blocks is None:
         return
-    report.state = "damaged" if standing.kind == "damaged" else found.state
-    sums = list(_checksum_problems(source, grammar, found)) if found.state == "closed" else []
-    yield from sums
-    examiner = _Examiner(source, grammar, found, canonical)
-    for row in range(len(found.table)):
-        yield from examiner.examine(row)
-        progress(examiner.end, source.size)
-    if found.state == "closed" and not sums:
-        yield from examiner.finish()
-    report.num_batches, report.num_records = examiner.num_batches, examiner.num_records
-    if standing.journal is not None:
+    report.state = state.state
+    is_closed = blocks.state == "closed"
+    wrong_sums = list(_checksum_problems(source, grammar, blocks)) if is_closed else []
+    yield from wrong_sums
+    checker = _BlockChecker(source, grammar, blocks, canonical)
+    for row in range(len(blocks.table)):
+        yield from checker.check(row)
+        report_to(checker.end, source.size)
+    if is_closed and not wrong_sums:
+        yield from checker.finish()
+    report.num_batches, report.num_records = checker.num_batches, checker.num_records
+    if state.journal is not None:
         report.has_journal = True
-        report.num_records += len(standing.journal.bodies)
+        report.num_records += len(state.journal.bodies)
 
 
-def _checksum_problems(source: Source, grammar: Grammar, found: FileMap) -> Iterator[DecodeError]:
-    """Check the trailer's CRC over the whole payload, and the INDEX's running one."""
+def _checksum_problems(source: Source, grammar: Grammar, blocks: FileMap) -> Iterator[DecodeError]:
+    """Check the CRC over the whole payload in the trailer, and the running one in the INDEX."""
     at, end = grammar.header.size, source.size - grammar.trailer.size
-    stop = _end_of_full_batches(found, grammar)
+    stop = _end_of_full_batches(blocks, grammar)
     crc = running = None
     while at < end:
         next_stop = stop if at < stop else end
-        data = source.read(at, min(_CHUNK, next_stop - at))
+        data = source.read(at, min(_LEN_READ, next_stop - at))
         crc = grammar.checksum(data, crc)
         at += len(data)
         if at == stop:
             running = crc
-    if running != found.running_crc:
+    if running != blocks.running_crc:
         yield ChecksumError(
-            f"the payload gives {running or 0:#018x}, stored is {found.running_crc:#018x}",
+            f"the payload gives {running or 0:#018x}, stored is {blocks.running_crc:#018x}",
             offset=end - grammar.frame_tail.size - grammar.index_tail.size,
             path="INDEX.running_crc",
         )
@@ -188,22 +199,22 @@ def _checksum_problems(source: Source, grammar: Grammar, found: FileMap) -> Iter
         )
 
 
-def _end_of_full_batches(found: FileMap, grammar: Grammar) -> int:
+def _end_of_full_batches(blocks: FileMap, grammar: Grammar) -> int:
     """Return where the last full batch ends, or the SCHEMA block if none is full."""
-    table = found.table
+    table = blocks.table
     full = np.flatnonzero(
         (table["kind"] == grammar.kinds["BATCH"])
-        & (table["records_count"] == found.schema.batch_records)
+        & (table["records_count"] == blocks.schema.batch_records)
     )
-    return int(found.ends[full[-1] if len(full) else 0])
+    return int(blocks.ends[full[-1] if len(full) else 0])
 
 
-class _Examiner:
-    """Examines block after block, and encodes again what it has decoded."""
+class _BlockChecker:
+    """Checks one block after another, and encodes again what it has decoded."""
 
-    def __init__(self, source: Source, grammar: Grammar, found: FileMap, canonical: bool) -> None:
-        self._source, self._grammar, self._found = source, grammar, found
-        self._ends = found.ends
+    def __init__(self, source: Source, grammar: Grammar, blocks: FileMap, canonical: bool) -> None:
+        self._source, self._grammar, self._blocks = source, grammar, blocks
+        self._ends = blocks.ends
         self._names: list[str] = []
         self._configs: list[bytes] = []
         self._group = b""
@@ -212,17 +223,17 @@ class _Examiner:
         self._last = (0, 0)
         self.end = grammar.header.size
         self._encoder: Encoder | None = None
-        if canonical and not found.header.is_newer:
-            self._encoder = Encoder(found.schema)
+        if canonical and not blocks.header.is_newer:
+            self._encoder = Encoder(blocks.schema)
             self._encoder.begin()
 
-    def examine(self, row: int) -> Iterator[DecodeError]:
+    def check(self, row: int) -> Iterator[DecodeError]:
         """Check the block of a row of the table."""
-        offset, self.end = int(self._found.table["offset"][row]), int(self._ends[row])
-        newer = self._found.header.is_newer
-        listed = self._grammar.names.get(int(self._found.table["kind"][row]), "block")
+        offset, self.end = int(self._blocks.table["offset"][row]), int(self._ends[row])
+        newer = self._blocks.header.is_newer
+        listed = self._grammar.names.get(int(self._blocks.table["kind"][row]), "block")
         try:
-            with numbered(listed, lambda: self._found.number_of(row)):
+            with numbered(listed, lambda: self._blocks.number_of(row)):
                 block = read_block(self._source, self._grammar, offset, self.end, newer=newer)
                 self._check_row(block, row)
             self._check_block(block, row)
@@ -239,28 +250,28 @@ class _Examiner:
                 yield from self._compare_group()
 
     def finish(self) -> Iterator[DecodeError]:
-        """Compare what stands behind the last full batch with what a writer puts there."""
+        """Compare what follows the last full batch with what a writer puts there."""
         if self._encoder is None:
             return
         expected = self._encoder.finish()
         end = self._source.size
-        rest = self._group + self._source.read(self._found.end, end - self._found.end)
+        rest = self._group + self._source.read(self._blocks.end, end - self._blocks.end)
         yield from self._difference(expected, rest)
 
     def _keep_place(self, row: int) -> None:
-        """Count a block that cannot be read, so that what follows is not called wrong for it."""
-        name = self._grammar.names.get(int(self._found.table["kind"][row]))
+        """Count a block that cannot be read, so that no later block is found wrong for it."""
+        name = self._grammar.names.get(int(self._blocks.table["kind"][row]))
         if name == "CONFIG" and len(self._configs) == self._num_before("CONFIG", row):
             self._configs.append(b"")
         elif name == "NAME" and len(self._names) == self._num_before("NAME", row):
             self._names.append("")
 
     def _num_before(self, name: str, row: int) -> int:
-        kinds = self._found.table["kind"][:row]
+        kinds = self._blocks.table["kind"][:row]
         return int(np.count_nonzero(kinds == self._grammar.kinds[name]))
 
     def _check_row(self, block: Block, row: int) -> None:
-        expected = self._found.table[row]
+        expected = self._blocks.table[row]
         if block.kind != expected["kind"] or block.flags != expected["flags"]:
             message = f"kind {block.kind}, flags {block.flags:#x}, but the INDEX says otherwise"
             raise CorruptError(message, offset=block.offset, path=block.name)
@@ -269,7 +280,7 @@ class _Examiner:
             raise CorruptError(message, offset=block.offset, path=block.name)
 
     def _check_block(self, block: Block, row: int) -> None:
-        schema = self._found.schema
+        schema = self._blocks.schema
         if block.name == "CONFIG":
             parse_config(block, schema)
             self._configs.append(block.body)
@@ -281,10 +292,10 @@ class _Examiner:
             self._names.append(name)
         elif block.name == "BATCH":
             ordinal = self._num_before("BATCH", row)
-            around = BatchContext(
-                ordinal, self._found.table[row], tuple(self._names), len(self._configs)
+            context = BatchContext(
+                ordinal, self._blocks.table[row], tuple(self._names), len(self._configs)
             )
-            batch = Batch(block, schema, self._grammar, around)
+            batch = Batch(block, schema, self._grammar, context)
             self._check_order(batch, block)
             columns = _DecodedColumns(batch)
             self._feed(Chunk(batch.num_records, columns, tuple(self._configs)), block)
@@ -292,12 +303,12 @@ class _Examiner:
             self.num_records += batch.num_records
 
     def _check_order(self, batch: Batch, block: Block) -> None:
-        """Hold a batch against the one before it; within it, decoding has looked."""
+        """Check that a batch follows the one before it; decoding has checked the order within."""
         codes = batch.phases.codes
         first = (int(batch.timestamps[0]), int(codes[0]))
         last, self._last = self._last, (int(batch.timestamps[-1]), int(codes[-1]))
         if first < last:
-            labels = self._found.schema.phases
+            labels = self._blocks.schema.phases
             message = (
                 f"(timestamp {first[0]}, {labels[first[1]]}) comes after "
                 f"(timestamp {last[0]}, {labels[last[1]]}), where the batch before ends"
@@ -305,10 +316,10 @@ class _Examiner:
             raise CorruptError(message, offset=block.body_offset, path=batch.path)
 
     def _feed(self, chunk: Chunk, block: Block) -> None:
-        """Decode a batch, and encode it again where that is wanted."""
+        """Decode a batch, and encode it again if asked to."""
         self._expected = b""
-        if self._encoder is None or chunk.num_records < self._found.schema.batch_records:
-            for _ in chunk.columns.values():  # the encoder looks at a short batch when it finishes
+        if self._encoder is None or chunk.num_records < self._blocks.schema.batch_records:
+            for _ in chunk.columns.values():  # the encoder reads a short batch when it finishes
                 pass
         if self._encoder is None:
             return
@@ -321,31 +332,31 @@ class _Examiner:
         """Compare a batch and the CONFIG and NAME blocks before it with the writer's choice."""
         if not self._expected:
             return  # a short batch: compared at the end, with INDEX and trailer
-        found, self._group = self._group, b""
+        group, self._group = self._group, b""
         offset, self._group_offset = self._group_offset, self.end
-        yield from self._difference(self._expected, found, offset)
+        yield from self._difference(self._expected, group, offset)
 
     def _difference(
-        self, expected: bytes, found: bytes, offset: int | None = None
+        self, expected: bytes, stored: bytes, offset: int | None = None
     ) -> Iterator[DecodeError]:
-        if expected == found:
+        if expected == stored:
             return
         self._encoder = None
         start = self._group_offset if offset is None else offset
-        pairs = enumerate(zip(expected, found, strict=False))
-        same = min(len(expected), len(found))
+        pairs = enumerate(zip(expected, stored, strict=False))
+        same = min(len(expected), len(stored))
         at = next((i for i, (a, b) in pairs if a != b), same)
         yield CanonicalError(
-            f"found {found[at : at + 8].hex(' ') or 'nothing'}, where a writer must put "
+            f"found {stored[at : at + 8].hex(' ') or 'nothing'}, where a writer must put "
             f"{expected[at : at + 8].hex(' ') or 'nothing'}",
             offset=start + at,
             path=self._path_at(start + at),
         )
 
     def _path_at(self, offset: int) -> str:
-        table = self._found.table
+        table = self._blocks.table
         row = int(np.searchsorted(table["offset"], np.uint64(offset), side="right")) - 1
-        if offset >= self._found.end:
+        if offset >= self._blocks.end:
             return "INDEX"
         name = self._grammar.names.get(int(table["kind"][row]), "block")
         same_kind = table["kind"][:row] == table["kind"][row]
@@ -370,7 +381,7 @@ class _DecodedColumns(Mapping[Field, Column]):
         return Column.of_components(parts, field)
 
     def __contains__(self, field: object) -> bool:
-        return field in self._batch.fields
+        return isinstance(field, Field) and self._batch.has(field)
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._batch.fields)

@@ -6,6 +6,8 @@ Recorder, reader, query, replay, import, runs and command line all ask here.
 - Otherwise a phase may be named by a synonym, in any case: ``val`` and ``eval`` are validate.
 - ``test`` is a phase of its own: data kept for the end are not validation data.
 - ``loss`` is the field ``loss_value``.
+
+A name that does not exist is answered with similar ones (`no_such`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ _PHASES = {word: phase for phase, words in _PHASE_WORDS.items() for word in word
 PHASES = tuple(_PHASE_WORDS)  # the phases that have synonyms
 _FIELDS = {"loss": "loss_value"}
 _LOSS = "loss"
+_SIMILAR_MAX, _KNOWN_MAX = 3, 40  # names in a message
 _FIRST_WORD = re.compile(r"([^/_.\-\s]+)[/_.\-\s]+(.*)", re.DOTALL)
 
 
@@ -145,3 +148,37 @@ def best_loss_name(names: Iterable[str]) -> str | None:
         if exact in every:
             return exact
     return next((n for n in every if _LOSS in n.lower().split("/")[-1].split("_")), None)
+
+
+def similar(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that are spelt or begin like a name, with or without their group.
+
+    Examples
+    --------
+    >>> similar("entrpy", ["loss_value", "metrics.entropy"]), similar("losss", ["loss_value"])
+    (['metrics.entropy'], ['loss_value'])
+    """
+    from difflib import get_close_matches  # needed only where something has gone wrong
+
+    every = list(known)
+    spellings = {word: meant for word, meant in (_PHASES | _FIELDS).items() if meant in every}
+    spellings |= {path.rpartition(".")[2].lower(): path for path in every}
+    spellings |= {path.lower(): path for path in every}
+    close = get_close_matches(name.lower(), spellings)
+    close += [spelling for spelling in spellings if spelling.startswith(name.lower())]
+    return list(dict.fromkeys(spellings[spelling] for spelling in close))[:_SIMILAR_MAX]
+
+
+def no_such(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for a name that does not exist: similar ones, and those that do.
+
+    Examples
+    --------
+    >>> no_such("phase", "trian", ["dream", "train"])
+    "no phase 'trian' (did you mean train?); there are: dream, train"
+    """
+    every = list(known)
+    guesses = similar(name, every)
+    hint = f" (did you mean {' or '.join(guesses)}?)" if guesses else ""
+    more = f" and {len(every) - _KNOWN_MAX} more" if len(every) > _KNOWN_MAX else ""
+    return f"no {kind} {name!r}{hint}; there are: {', '.join(every[:_KNOWN_MAX])}{more}"

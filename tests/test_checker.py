@@ -7,7 +7,7 @@ import cmeta
 from cmeta import Report
 from cmeta.format.encoder import Encoder
 from cmeta.format.grammar import grammar_of
-from cmeta.records.convert import ChunkMaker
+from cmeta.records.convert import Converter
 from cmeta.schema.load import shipped_format
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
@@ -53,7 +53,7 @@ def test_a_valid_file(data, tmp_path):
     report = cmeta.validate(path)
     assert report == Report(str(path), "closed", False, 50, 4, len(data), [])
     assert report.ok
-    assert str(report) == f"{path}: closed, 50 records in 4 batches, {len(data)} bytes: valid"
+    assert str(report) == f"{path}: closed, 50 records in 4 batches, {len(data):,} bytes: valid"
     path.unlink()  # the file has been closed
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_chronicle_is_unreadable(content):
     assert finding.path.startswith("header.")
     assert str(report) == (
         f"<{len(content)} bytes>: unreadable, 0 records in 0 batches, {len(content)} bytes: "
-        f"1 findings\n  {finding}"
+        f"1 finding\n  {finding}"
     )
 
 
@@ -107,9 +107,9 @@ def test_a_damaged_file_is_examined_as_far_as_it_is_intact(data, blocks):
 
 
 def test_an_open_file_is_not_valid_but_nothing_is_wrong(data, blocks):
-    encoder, maker = Encoder(SCHEMA), ChunkMaker(SCHEMA)
+    encoder, converter = Encoder(SCHEMA), Converter(SCHEMA)
     content = encoder.begin()
-    content += encoder.feed(maker.make({"phase": ["train"] * 40}, None, 0))
+    content += encoder.feed(converter.convert({"phase": ["train"] * 40}, None, 0))
     report = cmeta.validate(content)
     assert (report.state, report.num_records, report.findings) == ("open", 32, [])
     assert not report.ok
@@ -150,7 +150,7 @@ def body_of(columns):
     """Return the body of the only BATCH that columns give, and what stands before it."""
     encoder = Encoder(SCHEMA)
     encoder.begin()
-    content = encoder.feed(ChunkMaker(SCHEMA).make(columns, None, 0)) + encoder.finish()
+    content = encoder.feed(Converter(SCHEMA).convert(columns, None, 0)) + encoder.finish()
     at, found = 0, []
     while at < len(content) - GRAMMAR.trailer.size:
         head = GRAMMAR.frame_head.parse(content[at : at + GRAMMAR.frame_head.size])

@@ -25,11 +25,12 @@ from typing import Any, BinaryIO
 
 from cmeta.cli.console import is_terminal, print_data, print_note, print_text, printable
 from cmeta.cli.errors import reading
-from cmeta.cli.rows import RowBlock, RowStream
+from cmeta.cli.rows import RowStream
 from cmeta.cli.table import Cells, Column, Table
 from cmeta.cli.values import EXACT, JSON, ROUNDED, Style, json_line, json_string, value_texts
 from cmeta.extras import require
 from cmeta.reader.reader import Reader
+from cmeta.records.chunk import Chunk
 from cmeta.schema.types import Field
 from cmeta.tools.imports.native import preamble_of
 
@@ -83,9 +84,9 @@ def short_names(fields: Sequence[Field]) -> list[str]:
     return [printable(field.name if counts[field.name] == 1 else field.path) for field in fields]
 
 
-def _cells(field: Field, block: RowBlock) -> list[str]:
+def _cells(field: Field, block: Chunk) -> list[str]:
     if field not in block.columns:
-        return [""] * block.num_rows
+        return [""] * block.num_records
     values, present = block.columns[field]
     if field.num_components:
         num_shown = min(field.num_components, _COMPONENTS_MAX)
@@ -109,8 +110,8 @@ def write_jsonl(stream: RowStream, write: Write = print_data) -> None:
     for block in stream:
         members = _members(block)
         if stream.heading:
-            members = [[f'"file":{json_string(stream.heading)}'] * block.num_rows, *members]
-        write("".join(f"{line}\n" for line in _objects(members, block.num_rows)))
+            members = [[f'"file":{json_string(stream.heading)}'] * block.num_records, *members]
+        write("".join(f"{line}\n" for line in _objects(members, block.num_records)))
 
 
 def write_preamble(reader: Reader, num_records: int | None, write: Write = print_data) -> None:
@@ -126,19 +127,19 @@ def write_preamble(reader: Reader, num_records: int | None, write: Write = print
     write(json_line(preamble))
 
 
-def _members(block: RowBlock) -> list[Members]:
+def _members(block: Chunk) -> list[Members]:
     """Return the members of the outer objects: each field without a group, and each group."""
     by_group: dict[tuple[str, str], list[Members]] = {}
     for field in block.columns:
         key = ("", field.name) if not field.group else (field.group, "")
         by_group.setdefault(key, []).append(_field_members(field, block))
     return [
-        _nested(group, members, block.num_rows) if group else members[0]
+        _nested(group, members, block.num_records) if group else members[0]
         for (group, _), members in by_group.items()
     ]
 
 
-def _field_members(field: Field, block: RowBlock) -> Members:
+def _field_members(field: Field, block: Chunk) -> Members:
     values, present = block.columns[field]
     if field.num_components:
         components = [value_texts(field, values[:, i], JSON) for i in range(field.num_components)]
@@ -202,9 +203,9 @@ def _csv_names(field: Field) -> list[str]:
     return [f"{field.path}[{i}]" for i in range(field.num_components)]
 
 
-def _csv_columns(field: Field, block: RowBlock, style: Style) -> list[list[str]]:
+def _csv_columns(field: Field, block: Chunk, style: Style) -> list[list[str]]:
     if field not in block.columns:
-        return [[""] * block.num_rows] * field.num_columns
+        return [[""] * block.num_records] * field.num_columns
     values, present = block.columns[field]
     components = [values[:, i] for i in range(field.num_components)] or [values]
     columns = [value_texts(field, component, style) for component in components]

@@ -6,48 +6,31 @@ that iterates to the end checks `problems` before it reports success.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from cmeta.aliases import Progress, Rows
+from cmeta.aliases import Progress
 from cmeta.cli.console import plural
 from cmeta.cli.errors import describe, lost_records, reading
 from cmeta.errors import DecodeError
 from cmeta.reader.reader import Reader
-from cmeta.reader.selection import Selection, num_rows
-from cmeta.records.chunk import Column
+from cmeta.reader.selection import (
+    Selection,
+    fields_with_values,
+    first_rows,
+    num_rows,
+    take,
+)
+from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
-from cmeta.storage.open import AnyBatch, BatchInfo
+from cmeta.storage.open import BatchInfo
 from cmeta.validate import Finding
 
 _CELLS_AT_ONCE = 1 << 17  # bounds the text of a block of rows, however wide it is
-
-
-@dataclass(frozen=True)
-class RowBlock:
-    """Some records, as columns.
-
-    Attributes
-    ----------
-    num_rows : int
-    columns : mapping of Field to Column
-        Enumerations as codes. A field without values in this block may be missing.
-    """
-
-    num_rows: int
-    columns: Mapping[Field, Column]
-
-    def slice(self, rows: slice) -> RowBlock:
-        """Return some of the rows."""
-        length = len(range(*rows.indices(self.num_rows)))
-        columns = {field: column.rows(rows) for field, column in self.columns.items()}
-        return RowBlock(length, columns)
 
 
 class RowStream:
@@ -83,27 +66,27 @@ class RowStream:
         first: int = 0, limit: int | None = None, heading: str = "",
         progress: Progress | None = None,
     ) -> None:  # fmt: skip
-        self._reader, self._selection, self._fields = reader, selection, fields
-        self._first, self._limit, self.heading = first, limit, heading
+        self._reader, self._selection = reader, replace(selection, first=first)
+        self._fields, self._limit, self.heading = fields, limit, heading
         self._progress = progress
         self._path = Path(reader.name)
         self.problems: list[str] = []
         self.num_rows = 0
         self._known = self._known_fields() if fields is None else fields
 
-    def __iter__(self) -> Iterator[RowBlock]:
-        for info in self._infos():
+    def __iter__(self) -> Iterator[Chunk]:
+        for info in self._selection.infos(self._reader):
             if self._is_full:
                 return
             block = self._read_or_report(info)
             if block is None:
                 continue
-            self.num_rows += block.num_rows
+            self.num_rows += block.num_records
             if self._progress is not None:
                 self._progress(self.num_rows, len(self._reader))
             step = max(1, _CELLS_AT_ONCE // max(1, len(block.columns)))
-            for start in range(0, block.num_rows, step):
-                yield block.slice(slice(start, start + step))
+            for start in range(0, block.num_records, step):
+                yield block.slice(start, min(start + step, block.num_records))
         if not self._is_full and self._may_be_cut_off and self._reader.problem is not None:
             problem = describe(Finding.of(self._reader.problem))
             intact = f"intact: {plural(len(self._reader), 'record')}, any others are left out"
@@ -119,25 +102,16 @@ class RowStream:
             return self._fields
         occurring = {field for field in self._known if not field.nullable}
         left = self._limit
-        for info in self._infos():
+        for info in self._selection.infos(self._reader):
             missing = [field for field in self._known if field not in occurring]
             if not missing or left == 0:
                 break
             with reading(self._path), suppress(DecodeError):  # its rows will be left out too
                 batch = self._reader.batch(info.ordinal)
-                rows = _truncated(self._rows(batch, info), left)
-                occurring.update(_occurring_in(batch, rows, missing))
+                rows = first_rows(self._selection.rows(batch, info), left)
+                occurring.update(fields_with_values(batch, rows, missing))
                 left = None if left is None else left - num_rows(rows)
         return tuple(field for field in self._known if field in occurring)
-
-    def _infos(self) -> Iterator[BatchInfo]:
-        """Yield the batches that may hold selected records, from the INDEX alone."""
-        start, end = self._selection.start, self._selection.end
-        for info in self._reader.batches[self._first // self._reader.schema.batch_records :]:
-            if (start is None or info.last_timestamp >= start) and (
-                end is None or info.first_timestamp <= end
-            ):
-                yield info
 
     def _known_fields(self) -> tuple[Field, ...]:
         with reading(self._path):
@@ -148,7 +122,7 @@ class RowStream:
                 self.problems.append(f"{problem}; undeclared metrics are left out")
         return self._reader.schema.fields
 
-    def _read_or_report(self, info: BatchInfo) -> RowBlock | None:
+    def _read_or_report(self, info: BatchInfo) -> Chunk | None:
         with reading(self._path):
             try:
                 return self._read(info)
@@ -157,27 +131,13 @@ class RowStream:
                 self.problems.append(f"{describe(Finding.of(err))}; {lost}")
         return None
 
-    def _read(self, info: BatchInfo) -> RowBlock:
+    def _read(self, info: BatchInfo) -> Chunk:
         batch = self._reader.batch(info.ordinal)
         left = None if self._limit is None else self._limit - self.num_rows
-        rows = _truncated(self._rows(batch, info), left)
-        columns = {}
-        for field in batch.fields if self._fields is None else self._fields:
-            column = batch.column(field, 0)
-            if column is not None:
-                columns[field] = column.rows(rows)
+        rows = first_rows(self._selection.rows(batch, info), left)
+        chunk = take(batch, rows, self._known)
         self._reader.stats.num_columns += batch.num_columns_decoded
-        return RowBlock(num_rows(rows), columns)
-
-    def _rows(self, batch: AnyBatch, info: BatchInfo) -> Rows:
-        """Return the selected rows of a batch, from the first record on."""
-        rows = self._selection.rows(batch)
-        num_skipped = self._first - info.ordinal * self._reader.schema.batch_records
-        if num_skipped <= 0:
-            return rows
-        if isinstance(rows, slice):
-            return slice(min(max(rows.start, num_skipped), rows.stop), rows.stop)
-        return rows[rows >= num_skipped]
+        return chunk
 
     @property
     def _is_full(self) -> bool:
@@ -190,31 +150,6 @@ class RowStream:
             return False
         end, batches = self._selection.end, self._reader.batches
         return end is None or not batches or end >= batches[-1].last_timestamp
-
-
-def _truncated(rows: Rows, limit: int | None) -> Rows:
-    """Return the first of some rows."""
-    if limit is None:
-        return rows
-    if isinstance(rows, slice):
-        return slice(rows.start, min(rows.stop, rows.start + limit))
-    return rows[:limit]
-
-
-def _occurring_in(batch: AnyBatch, rows: Rows, fields: list[Field]) -> list[Field]:
-    candidates = set(batch.fields).intersection(fields)
-    if num_rows(rows) == 0:
-        return []
-    if num_rows(rows) == batch.num_records:
-        return list(candidates)
-    return [field for field in candidates if _has_value(batch, rows, field)]
-
-
-def _has_value(batch: AnyBatch, rows: Rows, field: Field) -> bool:
-    column = batch.column(field, 0)
-    if column is None or column.present is None:
-        return column is not None
-    return bool(np.any(column.present[rows]))
 
 
 def with_required_fields(

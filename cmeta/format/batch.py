@@ -6,7 +6,8 @@ and decoded together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -121,15 +122,16 @@ class BatchContext:
         Which BATCH of the file it is.
     row : structured scalar
         Its row of the table.
-    names : tuple of str
-        Names of the NAME blocks before it; "" for one whose name has not been read.
+    names : sequence of str
+        Names of the NAME blocks before it, looked at only for undeclared metrics; "" for a name
+        that is lost, whose metric is left out.
     num_configs : int
         Number of CONFIG blocks before it.
     """
 
     ordinal: int
     row: Any
-    names: tuple[str, ...]
+    names: Sequence[str]
     num_configs: int
 
 
@@ -200,31 +202,49 @@ class Batch:
             )
         starts = (np.cumsum(lengths) - lengths + len(self._block.body) - lengths.sum()).tolist()
         self._pieces = list(map(Piece, starts, lengths.tolist()))
-        self._places = self._place_fields(numbers.tolist())
+        if len(numbers) and self._schema.open_group is None:
+            raise CorruptError("undeclared metrics without an open group", path="num_undeclared")
+        self._name_numbers: list[int] = numbers.tolist()
         for name in (TIMESTAMP, PHASE):
-            if not self._pieces[self._places[self._schema[name]]].length:
+            if not self.has(self._schema[name]):
                 raise CorruptError("absent, expected in every record", path=name)
 
-    def _place_fields(self, name_numbers: list[int]) -> dict[Field, int]:
-        """Map each field to the place of its first column."""
-        places: dict[Field, int] = {}
-        at = 0
-        for field in self._schema.fields:
-            places[field] = at
-            at += field.num_columns
-        group, codecs = self._schema.open_group, self._grammar.format.codecs
-        if name_numbers and group is None:
-            raise CorruptError("undeclared metrics without an open group", path="num_undeclared")
-        for i, number in enumerate(name_numbers):
-            name = self._context.names[number]
-            if name:
-                places[codecs.undeclared(name, group or "")] = at + i
-        return places
+    @cached_property
+    def _declared(self) -> dict[Field, int]:
+        """The declared fields, and the place of their first column."""
+        fields = self._schema.fields
+        places = itertools.accumulate((field.num_columns for field in fields), initial=0)
+        return dict(zip(fields, places, strict=False))
+
+    @cached_property
+    def _undeclared(self) -> dict[Field, int]:
+        """The undeclared metrics that occur, and the place of their column."""
+        group, codecs = self._schema.open_group or "", self._grammar.format.codecs
+        names = [self._context.names[number] for number in self._name_numbers]
+        places = enumerate(names, self._schema.num_columns)
+        return {codecs.undeclared(name, group): place for place, name in places if name}
+
+    def _places(self, field: Field) -> dict[Field, int]:
+        """Return the places of fields of this kind; only undeclared metrics need their names."""
+        return self._declared if field.declared else self._undeclared
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """Fields that occur in this batch: declared ones, then undeclared by NAME number."""
-        return tuple(filter(self._occurs, self._places))
+        """Fields that occur in this batch: declared ones, then undeclared by NAME number.
+
+        Raises
+        ------
+        DecodeError
+            The name of a metric cannot be read.
+        """
+        return tuple(filter(self.has, (*self._declared, *self._undeclared)))
+
+    def has(self, field: Field) -> bool:
+        """Return whether a record of this batch has a field; decodes nothing."""
+        place = self._places(field).get(field)
+        if place is None:
+            return False
+        return any(piece.length for piece in self._pieces[place : place + field.num_columns])
 
     @cached_property
     def phases(self) -> Phases:
@@ -269,7 +289,7 @@ class Batch:
         ------
         DecodeError
         """
-        if not self._occurs(field):
+        if not self.has(field):
             return None
         if not field.num_components:
             return self._component(field, 0, fill, None)
@@ -285,16 +305,10 @@ class Batch:
         DecodeError
         """
         first: Column | None = None
-        for component in range(field.num_columns if self._occurs(field) else 0):
+        for component in range(field.num_columns if self.has(field) else 0):
             column = self._component(field, component, fill, first)
             first = first or column
             yield column
-
-    def _occurs(self, field: Field) -> bool:
-        place = self._places.get(field)
-        if place is None:
-            return False
-        return any(piece.length for piece in self._pieces[place : place + field.num_columns])
 
     def _component(self, field: Field, component: int, fill: float, first: Column | None) -> Column:
         """Return one column, decoded and checked; `first` is that of the first component."""
@@ -320,12 +334,12 @@ class Batch:
 
     def place_of(self, field: Field, component: int) -> tuple[int, str]:
         """Return where a column begins in the file, and its path."""
-        start = self._pieces[self._places[field] + component].start
+        start = self._pieces[self._places(field)[field] + component].start
         label = f"{field.path}[{component}]" if field.num_components else field.path
         return self._block.body_offset + start, f"{self.path}.{label}"
 
     def _decode(self, field: Field, component: int, phases: Phases | None, fill: float) -> Column:
-        start, length = self._pieces[self._places[field] + component]
+        start, length = self._pieces[self._places(field)[field] + component]
         with error_context(*self.place_of(field, component)):
             if not length:
                 raise CorruptError("a vector that is absent in part")
@@ -378,6 +392,10 @@ class RowBatch:
     def fields(self) -> tuple[Field, ...]:
         """Fields that occur: declared ones, then undeclared ones."""
         return tuple(self._chunk.fields)
+
+    def has(self, field: Field) -> bool:
+        """Return whether a record of this batch has a field."""
+        return field in self._chunk.columns
 
     def columns(self, fields: Iterable[Field], fill: float = 0) -> Iterator[tuple[Field, Column]]:
         """Yield those of some fields that occur, each with its column; see `column`."""

@@ -68,8 +68,15 @@ def read_header(source: Source, grammar: Grammar) -> Header:
     ------
     TruncatedError, CorruptError, UnsupportedVersionError
     """
+    data = source.read(0, min(grammar.header.size, source.size))
     with error_context(0, "header"):
-        fields = grammar.header.parse(source.read(0, min(grammar.header.size, source.size)))
+        try:
+            fields = grammar.header.parse(data)
+        except CorruptError as err:
+            if err.path == "signature":
+                len_signature = grammar.header.upto("version").size
+                err.message = f"not a .cmeta file: begins with {data[:len_signature]!r}"
+            raise
     facts = grammar.format.format
     version = fields["version"]
     if version >> 8 != facts.major:

@@ -1,62 +1,24 @@
-"""What a condition says of the range of a field, so that a file need not be read elsewhere."""
+"""The grammar of conditions: Python expressions, cut down to a list of what is allowed.
+
+Everything else is a `QueryError` that shows the text and points at the place.
+"""
 
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from cmeta.aliases import Mask
 from cmeta.errors import QueryError
 from cmeta.query.evaluate import FUNCTIONS, Evaluation, Lookup, name_of
 
-Range = tuple[int | None, int | None]
-
-_MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq}
-
-
-def range_of(root: ast.expr, name: str) -> Range:
-    """Return the lowest and highest integer that a field can be; None is without bound."""
-    low: int | None = None
-    high: int | None = None
-    for operator, constant in _bounds(root, name):
-        above = constant + 1 if operator is ast.Gt else constant
-        below = constant - 1 if operator is ast.Lt else constant
-        if operator in (ast.Gt, ast.GtE, ast.Eq):
-            low = above if low is None else max(low, above)
-        if operator in (ast.Lt, ast.LtE, ast.Eq):
-            high = below if high is None else min(high, below)
-    return low, high
-
-
-def _bounds(node: ast.expr, name: str) -> Iterator[tuple[type[ast.cmpop], int]]:
-    """Yield what must be true of the field: an operator, and the integer at its right."""
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
-        for part in node.values:
-            yield from _bounds(part, name)
-    if not isinstance(node, ast.Compare):
-        return
-    sides = [node.left, *node.comparators]
-    for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
-        kind = type(operator)
-        if kind not in _MIRRORED:
-            continue
-        if name_of(left) == name and (constant := _integer(right)) is not None:
-            yield kind, constant
-        elif name_of(right) == name and (constant := _integer(left)) is not None:
-            yield _MIRRORED[kind], constant
-
-
-def _integer(node: ast.expr) -> int | None:
-    value = node.value if isinstance(node, ast.Constant) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 LEN_MAX = 4096  # characters
-DEPTH_MAX = 64  # of what stands in what; also operators in a row
+DEPTH_MAX = 64  # of nesting; also operators in a row
 _INTEGER_MAX = 2**64 - 1
 
 _ALLOWED = (
@@ -74,18 +36,21 @@ _INSTEAD = {
 _EXAMPLE = "expected something such as: loss_value < 0.1 and phase == 'validate'"
 
 
+Range = tuple[int | None, int | None]  # both ends included; None: no bound
+
+
 @dataclass(frozen=True)
 class Expression:
-    """A condition that has been parsed.
+    """A parsed condition.
 
     Attributes
     ----------
     text : str
     names : tuple of str
-        Dotted names of the fields that it needs, each once, in their order.
+        Names of the fields that it needs, each once, in order of appearance.
     texts : tuple of (str, str)
-        Names, and the constants that they are held against by ``==``, ``!=`` or ``in``: where the
-        name is an enumeration, a constant that it does not have is a typing error.
+        Names, and the texts that they are compared with by ``==``, ``!=`` or ``in``: for an
+        enumeration, a text that it does not have is a mistake.
     """
 
     text: str
@@ -95,19 +60,18 @@ class Expression:
     _columns: dict[str, int] = field(repr=False, compare=False)
 
     def evaluate(self, lookup: Lookup) -> Mask:
-        """Return which rows it selects.
+        """Return the rows for which the condition is true.
 
         Parameters
         ----------
         lookup : callable
-            Gives ``(values, present)`` by name: an array of ``(n,)`` of bool, integers, floats,
-            text or objects (`column_of`), and a bool array of ``(n,)``, or None if all are there.
+            Returns the column of a name: bool, integers, floats, text, or objects (`column_of`).
             Called once for each name. A KeyError becomes a `QueryError`.
 
         Returns
         -------
         bool array, (n,)
-            True where the condition is known to be true.
+            False where the condition is unknown, too.
 
         Raises
         ------
@@ -125,18 +89,38 @@ class Expression:
         """
         return Evaluation(lookup, self.error).selected(self._root)
 
-    def range_of(self, name: str) -> tuple[int | None, int | None]:
+    def range_of(self, name: str) -> Range:
         """Return the lowest and the highest integer that a field can be where this is true.
 
-        Only plain comparisons with constants count, alone or joined by `and`; None is without
-        bound.
+        Only comparisons with constants count, alone or joined by `and`.
 
         Examples
         --------
         >>> parse("10 <= timestamp < 20 and loss_value > 1").range_of("timestamp")
         (10, 19)
         """
-        return range_of(self._root, name)
+        return _range_of(self._root, name)
+
+    def with_texts(self, texts: Mapping[tuple[str, str], str]) -> Expression:
+        """Return the condition with other texts in its comparisons.
+
+        Parameters
+        ----------
+        texts : mapping of (name, text) to text
+
+        Examples
+        --------
+        >>> condition = parse("phase == 'val' or loss_value < 1")
+        >>> condition.with_texts({("phase", "val"): "validate"}).texts
+        (('phase', 'validate'),)
+        """
+        if not texts:
+            return self
+        root = copy.deepcopy(self._root)
+        for name, constant in _texts(root):
+            key = (name, str(constant.value))
+            constant.value = texts.get(key, constant.value)
+        return replace(self, texts=_named_texts(root), _root=root)
 
     def error(self, name: str | ast.expr, message: str) -> QueryError:
         """Return the error that points at a name, or at a part of the expression."""
@@ -170,7 +154,7 @@ def parse(text: str) -> Expression:
     _require_condition(root, refuse)
     if not columns:
         refuse(root, "found no name of a field")
-    return Expression(text, tuple(columns), tuple(_texts(root)), root, columns)
+    return Expression(text, tuple(columns), _named_texts(root), root, columns)
 
 
 Refuse = Callable[[ast.AST, str], NoReturn]
@@ -223,7 +207,7 @@ def _checked(node: ast.AST, refuse: Refuse) -> Iterator[tuple[str, ast.expr]]:
     elif isinstance(node, ast.Compare):
         _check_comparison(node, refuse)
     elif isinstance(node, ast.Tuple | ast.List | ast.Set):
-        refuse(node, "a list stands only behind `in`")
+        refuse(node, "a list is allowed only after `in`")
     for child in _parts(node, refuse):
         yield from _checked(_placed(child, node), refuse)
 
@@ -262,9 +246,9 @@ def _check_comparison(node: ast.Compare, refuse: Refuse) -> None:
     for operator, right in zip(node.ops, node.comparators, strict=True):
         is_list = isinstance(right, ast.Tuple | ast.List | ast.Set)
         if isinstance(operator, ast.In | ast.NotIn) != is_list:
-            refuse(right, "expected a list behind `in`, and only there: phase in ('train', 'test')")
+            refuse(right, "expected a list after `in`, and only there: phase in ('train', 'test')")
         if isinstance(operator, ast.Is | ast.IsNot) and not _is_none(right):
-            refuse(right, "expected None behind `is`; anything else is compared by `==`")
+            refuse(right, "expected None after `is`; compare anything else by `==`")
     for side in [node.left, *node.comparators]:
         if _is_none(side) and not all(isinstance(op, _NONE_TAKES) for op in node.ops):
             refuse(side, "nothing is less or greater than None")
@@ -292,8 +276,12 @@ def _require_condition(node: ast.expr, refuse: Refuse) -> None:
         refuse(node, f"a number, {_EXAMPLE}")
 
 
-def _texts(root: ast.expr) -> Iterator[tuple[str, str]]:
-    """Yield names, and the texts that they are compared with for equality."""
+def _named_texts(root: ast.expr) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(constant.value)) for name, constant in _texts(root))
+
+
+def _texts(root: ast.expr) -> Iterator[tuple[str, ast.Constant]]:
+    """Yield names, and the text constants that they are compared with for equality."""
     for node in ast.walk(root):
         if not isinstance(node, ast.Compare):
             continue
@@ -304,9 +292,51 @@ def _texts(root: ast.expr) -> Iterator[tuple[str, str]]:
                 yield from _pairs(right, left)
 
 
-def _pairs(named: ast.expr, other: ast.expr) -> Iterator[tuple[str, str]]:
+def _pairs(named: ast.expr, other: ast.expr) -> Iterator[tuple[str, ast.Constant]]:
     name = name_of(named)
     constants = other.elts if isinstance(other, ast.Tuple | ast.List | ast.Set) else [other]
     for constant in constants if name is not None else ():
         if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
-            yield str(name), constant.value
+            yield str(name), constant
+
+
+# ---------------------------------------------------------------------- ranges that it implies
+
+_MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq}
+
+
+def _range_of(root: ast.expr, name: str) -> Range:
+    """Return the lowest and highest integer that a field can be; None: no bound."""
+    low: int | None = None
+    high: int | None = None
+    for operator, constant in _comparisons_with(root, name):
+        above = constant + 1 if operator is ast.Gt else constant
+        below = constant - 1 if operator is ast.Lt else constant
+        if operator in (ast.Gt, ast.GtE, ast.Eq):
+            low = above if low is None else max(low, above)
+        if operator in (ast.Lt, ast.LtE, ast.Eq):
+            high = below if high is None else min(high, below)
+    return low, high
+
+
+def _comparisons_with(node: ast.expr, name: str) -> Iterator[tuple[type[ast.cmpop], int]]:
+    """Yield the comparisons that a field must fulfil: an operator, and an integer right of it."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+        for part in node.values:
+            yield from _comparisons_with(part, name)
+    if not isinstance(node, ast.Compare):
+        return
+    sides = [node.left, *node.comparators]
+    for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
+        kind = type(operator)
+        if kind not in _MIRRORED:
+            continue
+        if name_of(left) == name and (constant := _integer(right)) is not None:
+            yield kind, constant
+        elif name_of(right) == name and (constant := _integer(left)) is not None:
+            yield _MIRRORED[kind], constant
+
+
+def _integer(node: ast.expr) -> int | None:
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

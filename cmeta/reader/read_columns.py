@@ -1,30 +1,30 @@
-"""Gathering: the columns of the selected batches, put into arrays that are sized beforehand."""
+"""The selected records of a file as arrays, whose size is known before anything is decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cmeta.aliases import Array, Rows
+from cmeta.aliases import Array, Mask
 from cmeta.errors import LimitError
-from cmeta.reader.selection import Selection, num_rows
-from cmeta.records.chunk import Column
+from cmeta.reader.selection import Selection, num_rows, take
+from cmeta.records.chunk import Chunk
 from cmeta.records.columns import Columns
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
-from cmeta.storage.open import AnyBatch, BatchInfo, OpenFile
+from cmeta.storage.open import BatchInfo, OpenFile
 
 DEFAULT_MAX_BYTES = 4 << 30
-_LEN_RECORD, _LEN_VALUE = 400, 100  # what Python objects take, in bytes, generously
-Found = tuple[int, dict[Field, Column]]
+_LEN_RECORD, _LEN_VALUE = 400, 100  # upper estimates of Python objects, in bytes
 
 
 def read_columns(
     file: OpenFile,
     selection: Selection,
+    infos: Sequence[BatchInfo],
     fields: Sequence[Field] | None,
     *,
     codes: bool,
@@ -32,137 +32,124 @@ def read_columns(
     max_bytes: int,
     configs: Sequence[Mapping[str, Any]],
 ) -> Columns:
-    """Return the selected records as arrays; see `Reader.read`."""
-    infos = selection.infos(file)
+    """Return the selected records of some batches as arrays; see `Reader.read`.
+
+    Parameters
+    ----------
+    infos : sequence of BatchInfo
+        The batches; their `num_records` are upper bounds.
+    """
     most = sum(info.num_records for info in infos)
-    _bound(most, fields or file.fields, codes, max_bytes)
-    target = _Target(most, codes)
-    for field in fields or ():
-        target.add(field)
-    if fields is None:
-        for name in (TIMESTAMP, PHASE):
-            target.add(file.schema[name])
-    for num_records, found in _decode_all(file, infos, selection, fields, threads):
-        target.put(num_records, found)
+    _require_size(most, fields or file.fields, codes, max_bytes)
+    always = [file.schema[TIMESTAMP], file.schema[PHASE]]
+    arrays = _Arrays(most, always if fields is None else fields)
+
+    def decode(info: BatchInfo) -> Chunk:
+        batch = file.batch(info.ordinal)
+        chunk = take(batch, selection.rows(batch, info), fields)
+        file.stats.num_columns += batch.num_columns_decoded
+        return chunk
+
+    if threads <= 1:
+        for info in infos:
+            arrays.append(decode(info))
+    else:
+        from concurrent.futures import ThreadPoolExecutor  # costs 5 ms that most reads do not need
+
+        ahead = 4 * threads  # bounds what has been decoded and not yet been copied
+        with ThreadPoolExecutor(threads) as pool:
+            for begin in range(0, len(infos), ahead):
+                for chunk in pool.map(decode, infos[begin : begin + ahead]):
+                    arrays.append(chunk)
     only_declared = fields is not None and all(field.declared for field in fields)
     order = file.schema.fields if only_declared else file.fields
-    return target.columns(order, file, configs)
+    return arrays.columns(order, file, codes, configs)
 
 
-class _Target:
-    """The arrays of an answer while they are being filled."""
+class _Arrays:
+    """The arrays of a result while they are being filled."""
 
-    def __init__(self, num_records: int, codes: bool) -> None:
-        self._most, self._codes = num_records, codes
-        self._at = 0
+    def __init__(self, num_records: int, fields: Iterable[Field]) -> None:
+        self._size, self._num_records = num_records, 0
         self._arrays: dict[Field, Array] = {}
-        self._present: dict[Field, npt.NDArray[np.bool_]] = {}
+        self._present: dict[Field, Mask] = {}
+        for field in fields:
+            self._add(field)
 
-    def add(self, field: Field) -> None:
+    def _add(self, field: Field) -> None:
         """Make room for a field, absent so far."""
-        shape = (self._most, field.num_components) if field.num_components else (self._most,)
+        shape = (self._size, field.num_components) if field.num_components else (self._size,)
         dtype = field.dtype.newbyteorder("=")
         self._arrays[field] = np.full(shape, np.nan if field.is_float else 0, dtype)
-        self._present[field] = np.zeros(self._most, bool)
+        self._present[field] = np.zeros(self._size, bool)
 
-    def put(self, num_records: int, found: dict[Field, Column]) -> None:
+    def append(self, chunk: Chunk) -> None:
         """Append the records of a batch."""
-        here = slice(self._at, self._at + num_records)
-        for field, (values, present) in found.items():
+        rows = slice(self._num_records, self._num_records + chunk.num_records)
+        for field, (values, present) in chunk.columns.items():
             if field not in self._arrays:
-                self.add(field)
-            self._arrays[field][here] = values
-            self._present[field][here] = True if present is None else present
-        self._at += num_records
+                self._add(field)
+            self._arrays[field][rows] = values
+            self._present[field][rows] = True if present is None else present
+        self._num_records += chunk.num_records
 
     def columns(
-        self, order: Sequence[Field], file: OpenFile, configs: Sequence[Mapping[str, Any]]
+        self,
+        order: Iterable[Field],
+        file: OpenFile,
+        codes: bool,
+        configs: Sequence[Mapping[str, Any]],
     ) -> Columns:
-        """Return the answer, its fields in this order."""
+        """Return the result, its fields in this order."""
         arrays, masks = {}, {}
         for field in order:
             if field not in self._arrays:
                 continue
-            present = self._present.pop(field)[: self._at]
-            values = self._arrays.pop(field)[: self._at]
-            if field.labels and not self._codes:
-                values = _names(values, present, field.labels)
+            present = self._present.pop(field)[: self._num_records]
+            values = self._arrays.pop(field)[: self._num_records]
+            if field.labels and not codes:
+                labels = np.array([*field.labels, ""])
+                absent = len(field.labels)
+                values = labels[values if present.all() else np.where(present, values, absent)]
             arrays[field.path], masks[field.path] = values, present
         return Columns(arrays, masks, file.schema, configs)
 
 
-def _names(codes: Array, present: npt.NDArray[np.bool_], labels: Sequence[str]) -> Array:
-    table = np.array([*labels, ""])
-    return table[codes if present.all() else np.where(present, codes, len(labels))]
+def non_empty(file: OpenFile, selection: Selection) -> list[BatchInfo]:
+    """Return the batches that hold a selected record, with the number of those.
 
-
-def _decode_all(
-    file: OpenFile,
-    infos: Sequence[BatchInfo],
-    selection: Selection,
-    fields: Sequence[Field] | None,
-    threads: int,
-) -> Iterator[Found]:
-    """Yield what each batch holds, in order; with threads some batches ahead."""
-
-    def decode(info: BatchInfo) -> Found:
+    Decodes only what the selection itself needs.
+    """
+    infos = []
+    for info in selection.infos(file):
         batch = file.batch(info.ordinal)
-        rows = selection.rows(batch)
-        if num_rows(rows) == 0:
-            found: Found = (0, {})
-        else:
-            found = (num_rows(rows), _decode(batch, rows, fields))
+        count = num_rows(selection.rows(batch, info))
         file.stats.num_columns += batch.num_columns_decoded
-        return found
-
-    if threads <= 1:
-        yield from map(decode, infos)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # costs 5 ms that most readers do not need
-
-    ahead = 4 * threads  # bounds what is decoded but not yet put into its place
-    with ThreadPoolExecutor(threads) as pool:
-        for begin in range(0, len(infos), ahead):
-            yield from pool.map(decode, infos[begin : begin + ahead])
+        if count:
+            infos.append(replace(info, num_records=count))
+    return infos
 
 
-def _decode(batch: AnyBatch, rows: Rows, fields: Sequence[Field] | None) -> dict[Field, Column]:
-    found = {}
-    for field in batch.fields if fields is None else fields:
-        column = batch.column(field, np.nan if field.is_float else 0)
-        if column is None:
-            continue
-        column = column.rows(rows)
-        if fields is None and column.present is not None and not column.present.any():
-            continue
-        found[field] = column
-    return found
+def require_size_of_records(num_records: int, fields: Sequence[Field], max_bytes: int) -> None:
+    """Refuse a list of records that may be too large, before any of it is made."""
+    len_record = _LEN_RECORD + _LEN_VALUE * sum(field.num_columns for field in fields)
+    _require(num_records, len_record, max_bytes, "query_range", "iterate, read a range")
 
 
-def bound_records(num_records: int, fields: Sequence[Field], max_bytes: int) -> None:
-    """Refuse a list of records that would be too large, before any of it is made."""
-    per_record = _LEN_RECORD + _LEN_VALUE * sum(field.num_columns for field in fields)
-    if num_records * per_record > max_bytes:
-        raise LimitError(
-            f"the answer may take {num_records * per_record:,} bytes ({num_records:,} records of "
-            f"{per_record}), more than max_bytes = {max_bytes:,}; iterate, read a range, or raise "
-            "max_bytes",
-            path="query_range",
-        )
-
-
-def _bound(num_records: int, fields: Sequence[Field], codes: bool, max_bytes: int) -> None:
-    """Refuse an answer that would be too large, before any of it is made."""
-    per_record = 0
+def _require_size(num_records: int, fields: Sequence[Field], codes: bool, max_bytes: int) -> None:
+    """Refuse arrays that would be too large, before any of them is made."""
+    len_record = 0
     for field in fields:
-        size = field.dtype.itemsize * field.num_columns + 1
+        len_record += field.dtype.itemsize * field.num_columns + 1
         if field.labels and not codes:
-            size += 4 * max(map(len, field.labels))
-        per_record += size
-    if num_records * per_record > max_bytes:
+            len_record += 4 * max(map(len, field.labels))
+    _require(num_records, len_record, max_bytes, "read", "read a range, fewer fields")
+
+
+def _require(num_records: int, len_record: int, max_bytes: int, path: str, remedy: str) -> None:
+    if num_records * len_record > max_bytes:
         raise LimitError(
-            f"the answer may take {num_records * per_record:,} bytes ({num_records:,} records of "
-            f"{per_record}), more than max_bytes = {max_bytes:,}; read a range, fewer fields, or "
-            "raise max_bytes",
-            path="read",
+            f"the result may take {num_records * len_record:,} bytes ({num_records:,} records of "
+            f"{len_record}), more than max_bytes = {max_bytes:,}; {remedy}, or raise max_bytes",
+            path=path,
         )

@@ -1,29 +1,37 @@
 """`Reader`: an open chronicle. Opening reads header, trailer, INDEX and SCHEMA; everything else is
-read, checked and decoded when it is asked for, and only what is asked for.
+read, checked and decoded when it is asked for, and only that.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cmeta.aliases import Buffer, PathLike
 from cmeta.errors import DecodeError
+from cmeta.extras import require
 from cmeta.format.block import Header
 from cmeta.format.index import State
-from cmeta.reader.arrow import arrow_batches, to_arrow, to_pandas, to_polars
-from cmeta.reader.query import query
-from cmeta.reader.read_columns import DEFAULT_MAX_BYTES, bound_records, read_columns
-from cmeta.reader.records import records_of
-from cmeta.reader.selection import Selection
+from cmeta.reader.read_columns import (
+    DEFAULT_MAX_BYTES,
+    non_empty,
+    read_columns,
+    require_size_of_records,
+)
+from cmeta.reader.selection import Phases, Selection, chunks
 from cmeta.records.columns import Columns
-from cmeta.records.record import CycleRecord
+from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo, Stats, open_file
 
-Asked = tuple[Selection, list[Field] | None, tuple[Mapping[str, Any], ...]]
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from cmeta.query.parse import Expression
 
 
 class Reader:
@@ -34,17 +42,17 @@ class Reader:
     source : path or bytes
         A file, or its bytes.
     partial : bool
-        Of a damaged file, give what is intact instead of raising. See `read`.
+        Read the intact part of a damaged file instead of raising; see `read`.
 
     Attributes
     ----------
     header : Header
     schema : Schema
     state : str
-        "closed"; "open": still being written, or its writer died; what its journal holds is read
-        too, as of the moment of opening; "damaged".
+        "closed"; "open": still being written, or its writer died; the records of its journal are
+        read too, as of the moment of opening; "damaged".
     problem : DecodeError or None
-        Why the file is damaged, or what stands behind the intact part of an open one.
+        Why the file is damaged, or what follows the intact part of an open one.
 
     Raises
     ------
@@ -64,10 +72,7 @@ class Reader:
     ('closed', 2, [0.5, nan])
     """
 
-    def __init__(
-        self, source: str | os.PathLike[str] | bytes | bytearray | memoryview, *,
-        partial: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, source: PathLike | Buffer, *, partial: bool = False) -> None:
         self._partial = partial
         self._file = open_file(source)
 
@@ -111,11 +116,11 @@ class Reader:
     @property
     def has_journal(self) -> bool:
         """Whether the file is open, and its journal gives the records since the last batch."""
-        return self._file.has_journal
+        return self._file.journal is not None
 
     @property
     def problem(self) -> DecodeError | None:
-        """Why the file is damaged."""
+        """Why the file is damaged, or what follows the intact part of an open one."""
         return self._file.problem
 
     @property
@@ -142,6 +147,19 @@ class Reader:
         """All fields: the declared ones, then the undeclared metrics."""
         return self._file.fields
 
+    def field(self, name: str) -> Field:
+        """Return the field that a name means, as `read` takes it.
+
+        Raises
+        ------
+        KeyError
+            The file has no such field, or several in different groups; names similar ones.
+        """
+        try:
+            return self._file.field(name)
+        except KeyError as err:
+            raise KeyError(f"{self.name}: {err.args[0]}") from None
+
     # -------------------------------------------------------------------------------- reading
 
     def read(
@@ -149,7 +167,7 @@ class Reader:
         fields: Sequence[str] | None = None,
         start: int | None = None,
         end: int | None = None,
-        phase: str | Sequence[str] | None = None,
+        phase: Phases = None,
         *,
         codes: bool = False,
         threads: int = 1,
@@ -160,17 +178,18 @@ class Reader:
         Parameters
         ----------
         fields : sequence of str, optional
-            Dotted names. Default: every field that occurs in the range.
+            Names as in ``log``: dotted (``metrics.entropy``); without the group, where only one
+            field has the name; ``loss`` for ``loss_value``. Default: every field that occurs.
         start, end : int, optional
             First and last timestamp, both included.
         phase : str or sequence of str, optional
-            Only records of these phases.
+            Only records of these phases; ``val`` is validate.
         codes : bool
             Enumerations as codes (uint8) instead of names.
         threads : int
             How many threads decode batches.
         max_bytes : int
-            Refuse an answer beyond this; its size is computed before it is made.
+            The size of the result is computed first; above this, it is refused.
 
         Returns
         -------
@@ -180,30 +199,82 @@ class Reader:
         Raises
         ------
         DecodeError
-            Something in the range is corrupt. A damaged file answers a range that its intact part
-            answers completely, and raises its `problem` for any other, unless ``partial=True``.
+            Something in the range is corrupt. A range that the intact part of a damaged file
+            answers completely is answered; any other raises its `problem`, unless
+            ``partial=True``.
         LimitError
-            The answer would take more than `max_bytes`.
+            The result would take more than `max_bytes`.
         KeyError
-            A field that the file does not have.
+            A field that the file does not have; names similar ones.
+        ValueError
+            A phase that the file does not have; names similar ones.
         """
-        selection, wanted, configs = self._question(fields, start, end, phase)
+        selection = self._select(start, end, phase)
+        wanted, configs = self._wanted(fields)
         return read_columns(
-            self._file, selection, wanted, codes=codes, threads=threads, max_bytes=max_bytes,
-            configs=configs,
+            self._file, selection, selection.infos(self._file), wanted, codes=codes,
+            threads=threads, max_bytes=max_bytes, configs=configs,
         )  # fmt: skip
 
-    query = query
-    to_arrow = to_arrow
-    to_pandas = to_pandas
-    to_polars = to_polars
-    arrow_batches = arrow_batches
+    def query(
+        self,
+        expression: str | Expression,
+        fields: Sequence[str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        phase: Phases = None,
+        *,
+        codes: bool = False,
+        threads: int = 1,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> Columns:
+        """Return the records for which a condition is true, as `read` does.
+
+        Batches are read twice, so that the result is no larger than it must be: first for the
+        fields of the condition alone; then those with a match, for the fields of the result.
+
+        Parameters
+        ----------
+        expression : str or Expression
+            ``loss < 0.1 and phase == 'val'``; see `cmeta.query`. An absent value is neither less
+            nor greater than anything: neither a comparison nor its opposite selects it.
+        fields, start, end, phase, codes, threads, max_bytes
+            As `read`.
+
+        Raises
+        ------
+        QueryError
+            Not a condition, or the file does not have a name in it; points at the place.
+        DecodeError, LimitError, KeyError, ValueError
+            As `read`.
+
+        Examples
+        --------
+        >>> import tempfile, cmeta
+        >>> path = tempfile.mktemp(suffix=".cmeta")
+        >>> cmeta.write(path, {"phase": ["train"] * 3, "loss_value": [0.5, 0.05, None]})
+        3
+        >>> with cmeta.open(path) as run:
+        ...     run.query("loss < 0.1", ["timestamp"])["timestamp"].tolist()
+        [1]
+        """
+        from cmeta.query.parse import parse  # most readers do without
+        from cmeta.reader.condition import Condition
+
+        parsed = parse(expression) if isinstance(expression, str) else expression
+        selection = self._select(start, end, phase)
+        wanted, configs = self._wanted(fields)
+        selection = Condition.of(parsed, self._file).narrow(selection)
+        return read_columns(
+            self._file, selection, non_empty(self._file, selection), wanted, codes=codes,
+            threads=threads, max_bytes=max_bytes, configs=configs,
+        )  # fmt: skip
 
     def query_range(
         self,
         start: int | None,
         end: int | None,
-        phase: str | Sequence[str] | None = None,
+        phase: Phases = None,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> list[CycleRecord]:
@@ -216,38 +287,31 @@ class Reader:
         phase : str or sequence of str, optional
             Only records of these phases.
         max_bytes : int
-            Refuse an answer that may take more; it is estimated before it is made.
+            The size of the result is estimated first; above this, it is refused.
 
         Raises
         ------
         DecodeError, LimitError
             As `read`.
         """
-        _ = self.names
         selection = self._select(start, end, phase)
         num_records = sum(info.num_records for info in selection.infos(self._file))
-        bound_records(num_records, self.fields, max_bytes)
-        return [
-            record
-            for batch, rows in selection.batches(self._file)
-            for record in records_of(batch, rows, self.configs)
-        ]
+        require_size_of_records(num_records, self.fields, max_bytes)
+        return list(self._records(selection))
 
     def records(
         self,
         start: int | None = None,
         end: int | None = None,
-        phase: str | Sequence[str] | None = None,
+        phase: Phases = None,
     ) -> Iterator[CycleRecord]:
         """Yield records one by one, one batch in memory at a time.
 
-        Of a damaged file the intact ones come first; then its `problem` is raised, unless
+        The intact records of a damaged file come first; then its `problem` is raised, unless
         ``partial=True``.
         """
-        _ = self.names
         selection = Selection.of(self.schema, start, end, phase)
-        for batch, rows in selection.batches(self._file):
-            yield from records_of(batch, rows, self.configs)
+        yield from self._records(selection)
         self._require_complete(selection)
 
     def newest(self, count: int) -> list[CycleRecord]:
@@ -258,13 +322,8 @@ class Reader:
         DecodeError
             As `read`.
         """
-        _ = self.names
-        start, size = max(0, len(self) - count), self.schema.batch_records
-        found: list[CycleRecord] = []
-        for info in self.batches[start // size :] if count > 0 else ():
-            rows = slice(max(0, start - info.ordinal * size), info.num_records)
-            found += records_of(self._file.batch(info.ordinal), rows, self.configs)
-        return found
+        first = max(0, len(self) - count)
+        return list(self._records(Selection(first=first))) if count > 0 else []
 
     def __iter__(self) -> Iterator[CycleRecord]:
         return self.records()
@@ -276,29 +335,168 @@ class Reader:
         """
         return self._file.batch(ordinal)
 
+    # --------------------------------------------------------------------- for other libraries
+
+    def to_arrow(
+        self,
+        fields: Sequence[str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        phase: Phases = None,
+        *,
+        threads: int = 1,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> pa.Table:
+        """Return records as a table of Arrow; parameters and errors as `read`.
+
+        Returns
+        -------
+        pyarrow.Table
+            Exactly the types of the fields, null where absent; see `Columns.to_arrow`.
+
+        Raises
+        ------
+        MissingExtraError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import tempfile, cmeta
+        >>> path = tempfile.mktemp(suffix=".cmeta")
+        >>> cmeta.write(path, {"phase": ["train", "validate"], "loss_value": [float("nan"), None]})
+        2
+        >>> with cmeta.open(path) as run:
+        ...     run.to_arrow(["loss_value"]).to_pylist()
+        [{'loss_value': nan}, {'loss_value': None}]
+        """
+        require("pyarrow", "arrow")  # before anything is read
+        options: dict[str, Any] = {"codes": True, "threads": threads, "max_bytes": max_bytes}
+        return self.read(fields, start, end, phase, **options).to_arrow()
+
+    def to_pandas(
+        self,
+        fields: Sequence[str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        phase: Phases = None,
+        *,
+        threads: int = 1,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> pd.DataFrame:
+        """Return records as a data frame of pandas; parameters and errors as `read`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            NA where absent, NaN where NaN was recorded; see `Columns.to_pandas`.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas or pyarrow is not installed.
+        """
+        require("pandas", "pandas")
+        options: dict[str, Any] = {"codes": True, "threads": threads, "max_bytes": max_bytes}
+        return self.read(fields, start, end, phase, **options).to_pandas()
+
+    def to_polars(
+        self,
+        fields: Sequence[str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        phase: Phases = None,
+        *,
+        threads: int = 1,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> pl.DataFrame:
+        """Return records as a data frame of polars; parameters and errors as `read`.
+
+        Returns
+        -------
+        polars.DataFrame
+            Null where absent; see `Columns.to_polars`.
+
+        Raises
+        ------
+        MissingExtraError
+            polars or pyarrow is not installed.
+        """
+        require("polars", "polars")
+        options: dict[str, Any] = {"codes": True, "threads": threads, "max_bytes": max_bytes}
+        return self.read(fields, start, end, phase, **options).to_polars()
+
+    def arrow_batches(
+        self,
+        fields: Sequence[str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        phase: Phases = None,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> pa.RecordBatchReader:
+        """Return records as a stream of Arrow batches, one batch of the file in memory at a time.
+
+        Parameters
+        ----------
+        fields, start, end, phase
+            As `read`. Without `fields`, every batch of the range is read once more beforehand, to
+            learn which fields occur; little of it is decoded.
+        max_bytes : int
+            The size of each batch is computed first; above this, it is refused.
+
+        Returns
+        -------
+        pyarrow.RecordBatchReader
+            An iterator of RecordBatch whose ``schema``, that of `to_arrow`, is known before the
+            first one; DuckDB, polars and the writers of pyarrow take it. Batches without a selected
+            record are left out. Close the reader of the file after it.
+
+        Raises
+        ------
+        DecodeError, KeyError, ValueError
+            As `read`; for a corrupt batch, at the latest when it is reached.
+        MissingExtraError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import tempfile, cmeta
+        >>> path = tempfile.mktemp(suffix=".cmeta")
+        >>> cmeta.write(path, {"phase": ["train"] * 10_000, "step": range(10_000)})
+        10000
+        >>> with cmeta.open(path) as run:
+        ...     [batch.num_rows for batch in run.arrow_batches(["step"])]
+        [4096, 4096, 1808]
+        """
+        require("pyarrow", "arrow")
+        from cmeta.reader.arrow import arrow_stream  # which imports it
+
+        selection = self._select(start, end, phase)
+        wanted, configs = self._wanted(fields)
+        return arrow_stream(self._file, selection, wanted, max_bytes=max_bytes, configs=configs)
+
     # ------------------------------------------------------------------------------- internals
 
-    def _question(
-        self, fields: Sequence[str] | None, start: int | None, end: int | None,
-        phase: str | Sequence[str] | None,
-    ) -> Asked:  # fmt: skip
-        """Resolve what a caller asks for; reads the names and configurations that it needs."""
-        selection = self._select(start, end, phase)
-        wanted = None if fields is None else [self._field(path) for path in fields]
-        if wanted is None or any(not field.declared for field in wanted):
-            _ = self.names
-        has_config = wanted is None or any(field.type == "config" for field in wanted)
-        return selection, wanted, self.configs if has_config else ()
-
-    def _select(
-        self, start: int | None, end: int | None, phase: str | Sequence[str] | None
-    ) -> Selection:
+    def _select(self, start: int | None, end: int | None, phase: Phases) -> Selection:
+        """Return a selection that can be answered completely."""
         selection = Selection.of(self.schema, start, end, phase)
         self._require_complete(selection)
         return selection
 
+    def _wanted(
+        self, fields: Sequence[str] | None
+    ) -> tuple[list[Field] | None, tuple[Mapping[str, Any], ...]]:
+        """Return the fields of these names, and the configurations if a field needs them."""
+        wanted = None if fields is None else [self.field(name) for name in fields]
+        has_config = wanted is None or any(field.type == "config" for field in wanted)
+        return wanted, self.configs if has_config else ()
+
+    def _records(self, selection: Selection) -> Iterator[CycleRecord]:
+        for chunk in chunks(self._file, selection):
+            yield from records_of(chunk, self.configs)
+
     def _require_complete(self, selection: Selection) -> None:
-        """Raise the file's problem if what is intact does not answer the whole question."""
+        """Raise the file's problem unless its intact part holds everything that is selected."""
         if self.state != "damaged" or self._partial or self.problem is None:
             return
         last = self.batches[-1].last_timestamp if self.batches else None
@@ -308,13 +506,6 @@ class Reader:
         problem = self.problem
         message = f"{problem.message} ({hint})"
         raise type(problem)(message, offset=problem.offset, path=problem.path)
-
-    def _field(self, path: str) -> Field:
-        for field in self.schema.fields if path in self.schema else self.fields:
-            if field.path == path:
-                return field
-        known = ", ".join(f.path for f in self.fields)
-        raise KeyError(f"no field {path!r} in {self.name}; there are: {known}")
 
     def close(self) -> None:
         """Close the file."""
@@ -333,8 +524,6 @@ class Reader:
         return f"<Reader of {self.name}: {self.state}, {len(self)} records>"
 
 
-def open_reader(
-    path: str | os.PathLike[str] | bytes | bytearray | memoryview, *, partial: bool = False
-) -> Reader:
+def open_reader(path: PathLike | Buffer, *, partial: bool = False) -> Reader:
     """Open a chronicle for reading; see `Reader`."""
     return Reader(path, partial=partial)

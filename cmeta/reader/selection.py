@@ -1,114 +1,211 @@
-"""A selection: which batches, and which records of each, answer a question."""
+"""Which batches, which of their rows, and the columns of those rows: the one loop over records.
+
+Everything that reads records does it in these steps::
+
+    selection = Selection.of(schema, start, end, phase)
+    for info in selection.infos(file):        # batches that may hold something, by the INDEX alone
+        batch = file.batch(info.ordinal)      # read and checked
+        rows = selection.rows(batch, info)    # decodes timestamps and phases only if it must
+        chunk = take(batch, rows, fields)     # decodes the columns of these fields
+
+`chunks` is that loop; a caller that goes on after a damaged batch writes it out, with a ``try``.
+`file` is an `OpenFile`, or a `Reader`, which has the same `batches`, `batch` and `stats`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from cmeta.aliases import Rows
-from cmeta.schema.rules import TIMESTAMP
+from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.schema import Schema
-from cmeta.storage.open import AnyBatch, BatchInfo, OpenFile
+from cmeta.schema.types import Field
+from cmeta.storage.open import AnyBatch, BatchInfo, Stats
+from cmeta.vocabulary import no_such, phase_named
 
-if TYPE_CHECKING:
-    from cmeta.reader.condition import Condition
+Phases = str | Sequence[str] | None
+
+
+class Batches(Protocol):
+    """A file whose batches can be read: `OpenFile`, or `Reader`."""
+
+    @property
+    def batches(self) -> tuple[BatchInfo, ...]:
+        """The batches, from the INDEX."""
+
+    @property
+    def stats(self) -> Stats:
+        """What has been read and decoded so far."""
+
+    def batch(self, ordinal: int, /) -> AnyBatch:
+        """Read one batch."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A range of timestamps, both ends included, phases, and a condition.
+    """Records by timestamp, phase, a condition, and their place in the file.
 
     Attributes
     ----------
     start, end : int or None
-        None: without bound.
+        First and last timestamp, both included; None: no bound.
     phases : tuple of int or None
         Codes; None: all.
-    condition : Condition or None
-        What must be true of a record.
+    condition : callable, optional
+        Returns those rows of a batch, among some, for which it is true.
+    first : int
+        Ordinal of the first record in the file.
     """
 
-    start: int | None
-    end: int | None
-    phases: tuple[int, ...] | None
-    condition: Condition | None = None
+    start: int | None = None
+    end: int | None = None
+    phases: tuple[int, ...] | None = None
+    condition: Callable[[AnyBatch, Rows], Rows] | None = None
+    first: int = 0
 
     @classmethod
-    def of(
-        cls, schema: Schema, start: int | None, end: int | None, phase: str | Sequence[str] | None
-    ) -> Selection:
-        """Check and resolve what a caller asks for.
+    def of(cls, schema: Schema, start: int | None, end: int | None, phase: Phases) -> Selection:
+        """Return the selection that a caller asks for.
+
+        Parameters
+        ----------
+        phase : str or sequence of str, optional
+            Phases of the schema, or words for them (`cmeta.vocabulary`).
 
         Raises
         ------
         ValueError
-            A phase that the schema does not have.
+            A phase that the schema does not have; names similar ones.
         """
-        if phase is None:
-            return cls(_integer(start), _integer(end), None)
-        names = [phase] if isinstance(phase, str) else list(phase)
-        for name in names:
-            if name not in schema.phases:
-                known = ", ".join(schema.phases)
-                raise ValueError(f"no phase {name!r}; expected one of: {known}")
-        codes = tuple(sorted({schema.phases.index(name) for name in names}))
+        codes = None
+        if phase is not None:
+            names = [phase] if isinstance(phase, str) else list(phase)
+            codes = tuple(sorted({_phase_code(name, schema.phases) for name in names}))
         return cls(_integer(start), _integer(end), codes)
 
-    def infos(self, file: OpenFile) -> list[BatchInfo]:
-        """Return the batches that may hold something, from the INDEX alone."""
-        if self.start is not None and self.end is not None and self.start > self.end:
+    def infos(self, file: Batches) -> list[BatchInfo]:
+        """Return the batches that may hold a selected record, by the INDEX alone."""
+        start, end = self.start, self.end
+        if start is not None and end is not None and start > end:
             return []
         return [
             info
             for info in file.batches
-            if (self.start is None or info.last_timestamp >= self.start)
-            and (self.end is None or info.first_timestamp <= self.end)
+            if info.first_record + info.num_records > self.first
+            and (start is None or info.last_timestamp >= start)
+            and (end is None or info.first_timestamp <= end)
         ]
 
-    def batches(self, file: OpenFile) -> Iterator[tuple[AnyBatch, Rows]]:
-        """Yield the batches that hold something, read and checked, and the rows."""
-        for info in self.infos(file):
-            batch = file.batch(info.ordinal)
-            rows = self.rows(batch)
-            if not isinstance(rows, slice) or rows.stop > rows.start:
-                yield batch, rows
-            file.stats.num_columns += batch.num_columns_decoded
-
-    def where(self, condition: Condition) -> Selection:
-        """Return the part of the selection for which a condition is true.
-
-        What the condition itself says of timestamps narrows the range, so that whole batches are
-        passed by.
-        """
-        low, high = condition.expression.range_of(TIMESTAMP)
-        start = low if self.start is None or (low is not None and low > self.start) else self.start
-        end = high if self.end is None or (high is not None and high < self.end) else self.end
-        return replace(self, start=start, end=end, condition=condition)
-
-    def rows(self, batch: AnyBatch) -> Rows:
+    def rows(self, batch: AnyBatch, info: BatchInfo) -> Rows:
         """Return the rows of a batch that are selected."""
-        rows = self._rows(batch)
-        return rows if self.condition is None else self.condition.narrow(batch, rows)
-
-    def _rows(self, batch: AnyBatch) -> Rows:
-        low, high = 0, batch.num_records
+        low, high = max(0, self.first - info.first_record), batch.num_records
         if self.start is not None and self.start > batch.first_timestamp:
-            low = int(np.searchsorted(batch.timestamps, np.uint64(self.start), side="left"))
+            start = np.uint64(self.start)
+            low = max(low, int(np.searchsorted(batch.timestamps, start, side="left")))
         if self.end is not None and self.end < batch.last_timestamp:
-            last = np.uint64(max(self.end, 0))
-            high = int(np.searchsorted(batch.timestamps, last, side="right"))
-        if self.phases is None:
-            return slice(low, high)
-        chosen = np.isin(batch.phases.codes[low:high], self.phases)
-        return np.flatnonzero(chosen) + low
+            end = np.uint64(max(self.end, 0))
+            high = int(np.searchsorted(batch.timestamps, end, side="right"))
+        rows: Rows = slice(low, max(low, high))
+        if self.phases is not None:
+            rows = np.flatnonzero(np.isin(batch.phases.codes[rows], self.phases)) + low
+        return rows if self.condition is None else self.condition(batch, rows)
+
+
+def chunks(
+    file: Batches, selection: Selection, fields: Sequence[Field] | None = None
+) -> Iterator[Chunk]:
+    """Yield the selected records as columns, one batch in memory at a time.
+
+    Parameters
+    ----------
+    file : OpenFile or Reader
+    selection : Selection
+    fields : sequence of Field, optional
+        The columns to decode; default: all that occur.
+
+    Yields
+    ------
+    Chunk
+        At least one record; see `take`.
+
+    Raises
+    ------
+    DecodeError
+        When a corrupt batch or column is reached.
+    """
+    for info in selection.infos(file):
+        batch = file.batch(info.ordinal)
+        chunk = take(batch, selection.rows(batch, info), fields)
+        file.stats.num_columns += batch.num_columns_decoded
+        if chunk.num_records:
+            yield chunk
+
+
+def take(batch: AnyBatch, rows: Rows, fields: Iterable[Field] | None = None) -> Chunk:
+    """Return some rows of a batch as columns.
+
+    Parameters
+    ----------
+    rows : slice or int array
+    fields : iterable of Field, optional
+        The columns to decode; default: all that occur in the batch.
+
+    Returns
+    -------
+    Chunk
+        Without the fields for which none of the records has a value. An absent float is NaN, any
+        other absent value 0. Column ``config`` holds numbers of the file's configurations.
+
+    Raises
+    ------
+    DecodeError
+    """
+    columns: dict[Field, Column] = {}
+    count = num_rows(rows)
+    for field in (batch.fields if fields is None else fields) if count else ():
+        column = batch.column(field, np.nan if field.is_float else 0)
+        if column is not None:
+            column = column.rows(rows)
+            if column.present is None or column.present.any():
+                columns[field] = column
+    return Chunk(count, columns)
+
+
+def fields_with_values(batch: AnyBatch, rows: Rows, fields: Collection[Field]) -> list[Field]:
+    """Return those of some fields for which a record among these rows has a value.
+
+    Only what the directory of the batch does not answer is decoded.
+    """
+    count = num_rows(rows)
+    candidates = list(filter(batch.has, fields)) if count else []
+    if count == batch.num_records:
+        return candidates
+    return [field for field in candidates if take(batch, rows, [field]).columns]
 
 
 def num_rows(rows: Rows) -> int:
     """Return how many rows are selected."""
     return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
+def first_rows(rows: Rows, count: int | None) -> Rows:
+    """Return the first of some rows; all if there is no limit."""
+    if count is None:
+        return rows
+    if isinstance(rows, slice):
+        return slice(rows.start, min(rows.stop, rows.start + count))
+    return rows[:count]
+
+
+def _phase_code(name: str, phases: Sequence[str]) -> int:
+    phase = phase_named(name, phases) if isinstance(name, str) else None
+    if phase is None:
+        raise ValueError(no_such("phase", str(name), phases))
+    return phases.index(phase)
 
 
 def _integer(value: Any) -> int | None:

@@ -17,7 +17,7 @@ from cmeta.recorder.pending import JournalFile, PendingRecords
 from cmeta.records.chunk import Chunk
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
-from cmeta.storage.file_state import journal_path
+from cmeta.storage.open import journal_path
 
 _COPY_AT_ONCE = 1 << 20  # bytes
 

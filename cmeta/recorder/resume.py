@@ -29,8 +29,14 @@ from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import default_schema
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
-from cmeta.storage.file_state import FileState, file_state, journal_path, read_beside
-from cmeta.storage.open import AnyBatch, OpenFile
+from cmeta.storage.open import (
+    AnyBatch,
+    FileState,
+    OpenFile,
+    file_state,
+    journal_path,
+    read_journal_of,
+)
 from cmeta.storage.source import FileSource
 
 _READ_AT_ONCE = 1 << 20  # bytes
@@ -87,7 +93,7 @@ def find_start(path: Path, options: Options, disk: Disk) -> StartingPoint:
     except FileNotFoundError:
         main = None
     try:
-        state = file_state(main, read_beside(path), grammar)
+        state = file_state(main, read_journal_of(path), grammar)
         if options.mode == "new" and state.kind != "absent":
             raise _exists_error(path, state)
         if options.mode != "resume" or state.kind == "absent":
@@ -149,7 +155,7 @@ class _Resumption:
         self._schema = self._file.schema
         limits = self._schema.format.limits
         with self._resumable():
-            self._names = self._file.names  # from here on, batches know their undeclared metrics
+            self._names = self._file.names
             self._configs = tuple(config_json(config, limits) for config in self._file.configs)
 
     @contextmanager

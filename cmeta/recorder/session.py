@@ -13,7 +13,7 @@ from cmeta.errors import RecorderError
 from cmeta.format.batch import RowBatch
 from cmeta.format.journal import RowLayout
 from cmeta.reader.reader import Reader
-from cmeta.reader.records import records_of
+from cmeta.reader.selection import take
 from cmeta.recorder.commit import Committer
 from cmeta.recorder.options import Options
 from cmeta.recorder.pending import PendingRecords
@@ -21,12 +21,12 @@ from cmeta.recorder.resume import StartingPoint, find_start
 from cmeta.recorder.row_builder import Row, RowBuilder
 from cmeta.recorder.sealer import Sealer
 from cmeta.records import seeds
-from cmeta.records.record import CycleRecord
+from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema import canonical_json
 from cmeta.storage.atomic import RECORDER_TEMPORARY
 from cmeta.storage.disk import Disk
-from cmeta.storage.file_state import journal_path
 from cmeta.storage.lock import Lock
+from cmeta.storage.open import journal_path
 
 
 class Session:
@@ -157,18 +157,18 @@ class Session:
         limits = self.schema.format.limits
         configs = [canonical_json.loads(body, limits) for body in chunk.configs]
         batch = RowBatch(chunk, self.schema, 0)
-        return list(records_of(batch, slice(0, len(bodies)), configs))
+        return list(records_of(take(batch, slice(0, len(bodies))), configs))
 
     def _earlier(self, end: int, count: int) -> list[CycleRecord]:
         """Return records of an earlier session from the file, where they no longer change."""
         with Reader(self.path, partial=True) as run:
-            size, _ = run.schema.batch_records, run.names  # which batches must know
+            size = run.schema.batch_records
             records: list[CycleRecord] = []
             start = max(0, end - count)
             for number in range(start // size, (end - 1) // size + 1):
                 batch, first = run.batch(number), number * size
                 rows = slice(max(start - first, 0), min(end - first, batch.num_records))
-                records += records_of(batch, rows, run.configs)
+                records += records_of(take(batch, rows), run.configs)
             return records
 
     # ------------------------------------------------------------------------------------- end

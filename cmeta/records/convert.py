@@ -1,4 +1,11 @@
-"""The warning of a declared field that loses too much of a value, and its remedy."""
+"""Whatever a user gives, as columns of a schema.
+
+- `Converter` makes a chunk of arrays by name, or of records: it resolves names, encodes the
+  configurations, completes the timestamps.
+- `as_array` makes one column: of an array, a masked array, a tensor or a sequence, of exactly the
+  type of its field. What does not fit is refused, by the name of the field.
+- A declared field that loses more than 0.1% of a value is warned of, once (`warn_imprecise`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask
+from cmeta.aliases import U64_MAX, Array, Mask
 from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.records.chunk import Chunk, Column
 from cmeta.records.columns import Columns
@@ -19,53 +26,180 @@ from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.vocabulary import field_named, phase_named, similar
+
+CONFIG_KEY = "config"
+_TOLERATED = 1e-3  # relative; a larger loss is warned of
+Loss = tuple[float, float]  # a value, and the one that will be stored in its place
+_NONE_LEFT = f"timestamp: none is left to assign after {U64_MAX}"
 
 
-def warn_imprecise(
-    field: Field, loss: tuple[float, float] | None, warned: set[Field] | None = None
-) -> None:
-    """Warn, once for each field, that a value will be stored as another one.
+class Converter:
+    """Makes chunks of what a user gives, for one file; warns of each field once.
 
     Parameters
     ----------
-    loss : tuple of float or None
-        What was given and what will be stored; None: nothing to warn of.
-    warned : set of Field, optional
-        Fields that have been warned of; the field is added.
+    schema : Schema
+    config : mapping, or sequence of mappings, optional
+        The configuration of every record that has none of its own; or the list that numbers in a
+        column ``config`` refer to.
+
+    Raises
+    ------
+    EncodeError
+        A configuration that cannot be one.
     """
-    if loss is None or (warned is not None and field in warned):
-        return
-    if warned is not None:
-        warned.add(field)
-    given, stored = loss
-    warnings.warn(
-        f"{field.path}: {given:.6g} will be stored as {stored:.6g}; " + _remedy(field, stored),
-        PrecisionWarning,
-        stacklevel=_depth_of_caller(),
-    )
+
+    def __init__(self, schema: Schema, config: Any = None) -> None:
+        self._schema = schema
+        self._warned: set[Field] = set()
+        self._fixed: bytes | None = None
+        self._listed: tuple[bytes, ...] | None = None
+        if config is not None and schema.config_field is None:
+            raise EncodeError("config: the schema has no field of type config")
+        if canonical_json.members_of(config) is not None:
+            self._fixed = self._json(config, CONFIG_KEY)
+        elif isinstance(config, str | bytes) or not isinstance(config, Iterable | None):
+            kind = type(config).__name__
+            raise EncodeError(f"config: found a {kind}, expected a mapping or a list of mappings")
+        elif config is not None:
+            self._listed = tuple(self._json(c, f"config[{i}]") for i, c in enumerate(config))
+
+    def convert(
+        self,
+        columns: Mapping[str, Any],
+        present: Mapping[str, Any] | None,
+        next_timestamp: int,
+    ) -> Chunk:
+        """Return columns as a chunk.
+
+        Parameters
+        ----------
+        columns : mapping of str to array
+            By dotted name; ``loss`` is loss_value.
+        present : mapping of str to bool array, (n_records,), or None
+            Which records have a field.
+        next_timestamp : int
+            The first timestamp, if `columns` has none.
+
+        Raises
+        ------
+        EncodeError
+            A field is unknown, missing, of another length, or has a value that does not fit.
+        """
+        if present is None:
+            present = columns.present if isinstance(columns, Columns) else {}
+        made: dict[Field, Column] = {}
+        losses: dict[Field, Loss | None] = {}
+        configs: tuple[bytes, ...] = ()
+        for name, value in columns.items():
+            field = self._schema.field(field_named(name, self._schema))
+            if field in made:
+                raise EncodeError(f"{field.path}: given under two names")
+            if field.type == "config":
+                made[field], configs = self._config_column(value, field, present.get(name))
+            else:
+                made[field], losses[field] = as_array_and_loss(value, field, present.get(name))
+        num_records = self._num_records(made)
+        for name in present:
+            if name not in columns:
+                raise EncodeError(f"present names {name!r}, which is not among the columns")
+        self._complete(made, num_records, next_timestamp)
+        config = self._schema.config_field
+        if config is not None and config not in made and self._fixed:
+            made[config] = Column(np.zeros(num_records, np.uint32), None)
+            configs = (self._fixed,)
+        if self._listed and config not in made and not isinstance(columns, Columns):
+            raise EncodeError("config: a list needs a column config that points to it")
+        for field, loss in losses.items():
+            warn_imprecise(field, loss, self._warned)
+        kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
+        return Chunk(num_records, kept, configs)
+
+    def convert_records(self, records: Sequence[CycleRecord], next_timestamp: int) -> Chunk:
+        """Return records as a chunk."""
+        flat = [flatten(record, self._schema) for record in records]
+        paths = {path: None for row in flat for path in row}
+        if any(row.get(TIMESTAMP) is None for row in flat):
+            _assign_timestamps(flat, next_timestamp)
+            paths.setdefault(TIMESTAMP)
+        columns = {path: [row.get(path) for row in flat] for path in paths}
+        return self.convert(columns, None, next_timestamp)
+
+    def _config_column(
+        self, value: Any, field: Field, given: Any
+    ) -> tuple[Column, tuple[bytes, ...]]:
+        """Return numbers of configurations in a list, and the list."""
+        listed = self._listed
+        if isinstance(value, Mapping) or not isinstance(value, Iterable):
+            kind = type(value).__name__
+            raise EncodeError(
+                f"config: found a {kind}, expected a sequence; one for all records is config=..."
+            )
+        if not isinstance(value, np.ndarray | np.ma.MaskedArray):
+            value = list(value)  # also keeps its items alive, so that their ids differ
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            if listed is None:
+                raise EncodeError("config: numbers need config=[...], the list that they point to")
+            column = as_array(value, field, given)
+            used = column.recorded()
+            if used.size and used.max() >= len(listed):
+                raise EncodeError(
+                    f"config: found number {used.max()}, expected below {len(listed)}"
+                )
+            return column, listed
+        if any(isinstance(item, int | np.integer) for item in value):
+            numbers = as_array(value, field)
+            mask = numbers.present if given is None else given
+            return self._config_column(numbers.values, field, mask)
+        places: dict[bytes, int] = {}
+        bodies: dict[int, bytes | None] = {id(None): self._fixed}
+        codes: list[int | None] = []
+        for item in value:
+            if id(item) not in bodies:
+                bodies[id(item)] = self._json(item, CONFIG_KEY)
+            body = bodies[id(item)]
+            codes.append(None if body is None else places.setdefault(body, len(places)))
+        return as_array(codes, field, given), tuple(places)
+
+    def _json(self, config: Any, what: str) -> bytes:
+        return config_json(config, self._schema.format.limits, what)
+
+    def _num_records(self, made: dict[Field, Column]) -> int:
+        lengths = {f.path: len(c.values) for f, c in made.items()}
+        if PHASE not in lengths:
+            raise EncodeError("phase: missing; every record has a phase")
+        for path, length in lengths.items():
+            if length != lengths[PHASE]:
+                raise EncodeError(f"{path}: {length} records, but phase has {lengths[PHASE]}")
+        return lengths[PHASE]
+
+    def _complete(self, made: dict[Field, Column], num_records: int, next_timestamp: int) -> None:
+        timestamp, phase = self._schema[TIMESTAMP], self._schema[PHASE]
+        if timestamp not in made:
+            if num_records and next_timestamp + num_records - 1 > U64_MAX:
+                raise EncodeError(_NONE_LEFT)
+            assigned = np.arange(num_records, dtype=np.uint64) + np.uint64(next_timestamp & U64_MAX)
+            made[timestamp] = Column(assigned, None)
+        for field in (timestamp, phase):
+            if made[field].present is not None:
+                raise EncodeError(f"{field.path}: absent in a record, expected in every one")
 
 
-def _remedy(field: Field, stored: float) -> str:
-    """Say why a field is imprecise, and what helps."""
-    if field.exact or not np.isfinite(stored):
-        remedy = f"schema.with_options({field.path!r}, type='f64', exact=True)"
-        return f"its type is {field.type}. Remedy: {remedy}"
-    remedy = f"a larger quanta_per_unit, or schema.with_options({field.path!r}, exact=True)"
-    return f"its quantum is 1/{field.quanta_per_unit}. Remedy: {remedy}"
+def _assign_timestamps(flat: list[dict[str, Any]], next_timestamp: int) -> None:
+    """Give each record without a timestamp the next one after its predecessor's."""
+    for row in flat:
+        stated = row.get(TIMESTAMP)
+        if stated is None and next_timestamp > U64_MAX:
+            raise EncodeError(_NONE_LEFT)
+        row[TIMESTAMP] = next_timestamp if stated is None else scalar(stated, TIMESTAMP)
+        if not isinstance(row[TIMESTAMP], int):
+            kind = type(row[TIMESTAMP]).__name__
+            raise EncodeError(f"{TIMESTAMP}: found a {kind}, expected an integer (u64)")
+        next_timestamp = row[TIMESTAMP] + 1
 
 
-def _depth_of_caller() -> int:
-    """Return the `stacklevel`, for the caller, of the first frame outside this package."""
-    depth, frame = 0, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("cmeta."):
-        depth, frame = depth + 1, frame.f_back
-    return depth + 1
-
-
-_TOLERATED = 1e-3  # relative; a larger loss is warned of
-
-
-Loss = tuple[float, float]  # a value, and the one that will be stored in its place
+# --------------------------------------------------------------------------------------- one column
 
 
 def as_array(value: Any, field: Field, given: Any = None) -> Column:
@@ -110,60 +244,26 @@ def as_array_and_loss(value: Any, field: Field, given: Any = None) -> tuple[Colu
 def _mask(given: Any, num_records: int, field: Field) -> Mask:
     mask: Mask = np.asarray(given)
     if mask.dtype != bool or mask.shape != (num_records,):
-        found, expected = f"{mask.dtype} {mask.shape}", f"bool ({num_records},)"
-        raise EncodeError(f"present[{field.path!r}]: found {found}, expected {expected}")
+        raise EncodeError(
+            f"present[{field.path!r}]: found {mask.dtype} {mask.shape}, "
+            f"expected bool ({num_records},)"
+        )
     return mask
 
 
-def require_one_element(value: Any, path: str) -> None:
-    """Refuse an array or tensor of several elements, without looking at them.
-
-    Raises
-    ------
-    EncodeError
-    """
-    shape = getattr(value, "shape", ())
-    size = getattr(value, "size", 1)
-    num_elements = size if isinstance(size, int) else int(np.prod(shape))
-    if num_elements != 1:
-        raise EncodeError(f"{path}: found shape {tuple(shape)}, expected a value of one element")
-
-
-def scalar(value: Any, path: str) -> Any:
-    """Return a value of one element as a Python scalar (or string).
-
-    Raises
-    ------
-    EncodeError
-        It has more elements than one, or is no number; names field and shape.
-
-    Examples
-    --------
-    >>> scalar(np.float32(0.5), "loss_value")
-    0.5
-    """
-    if isinstance(value, bool | int | float | str):
-        return value
-    require_one_element(value, path)
-    for convert in ("item", "__float__"):
-        method = getattr(value, convert, None)
-        if callable(method):
-            found = method()
-            if isinstance(found, bool | int | float | str):
-                return found
-    raise EncodeError(f"{path}: found a {type(value).__name__}, expected a number")
+# ----------------------------------------------------------------------------------------- as given
 
 
 def _raw_array(value: Any, field: Field) -> tuple[Array, Mask | None]:
-    """Return whatever numpy makes of `value`, and which rows are present."""
+    """Return what numpy makes of a value, and which rows are present."""
     if isinstance(value, np.ma.MaskedArray):
         return _unmask(value, field)
     value = from_tensor(value)
     if isinstance(value, np.ndarray) and (value.dtype != object or value.ndim == 0):
         return value, None
     if isinstance(value, str | bytes | Mapping | Set) or not hasattr(value, "__len__"):
-        found = type(value).__name__
-        raise EncodeError(f"{field.path}: found a {found}, expected an array or a sequence")
+        kind = type(value).__name__
+        raise EncodeError(f"{field.path}: found a {kind}, expected an array or a sequence")
     return _from_sequence(value, field)
 
 
@@ -177,7 +277,7 @@ def _unmask(value: Any, field: Field) -> tuple[Array, Mask]:
 
 
 def from_tensor(value: Any) -> Any:
-    """Bring a tensor of another library to numpy, without gradient, from any device."""
+    """Return a tensor of another library as an array, from any device, without its gradient."""
     for method in ("detach", "cpu"):
         if callable(getattr(value, method, None)):
             value = getattr(value, method)()
@@ -211,21 +311,73 @@ def _from_sequence(value: Sequence[Any], field: Field) -> tuple[Array, Mask | No
         raise EncodeError(f"{field.path}: {err}") from err
 
 
+def _item(item: Any, field: Field) -> Any:
+    if not field.num_components:
+        return scalar(item, field.path)
+    rows = from_tensor(item)
+    if isinstance(rows, str | bytes | Mapping | Set) or not hasattr(rows, "__len__"):
+        kind = type(rows).__name__
+        raise EncodeError(f"{field.path}: found a {kind}, expected ({field.num_components},)")
+    shape = rows.shape if isinstance(rows, np.ndarray) else (len(rows),)
+    if shape != (field.num_components,):
+        raise EncodeError(f"{field.path}: found shape {shape}, expected ({field.num_components},)")
+    return [scalar(component, field.path) for component in rows]
+
+
+def scalar(value: Any, path: str) -> Any:
+    """Return a value of one element as a Python scalar (or string).
+
+    Raises
+    ------
+    EncodeError
+        It has more elements than one, or is no number; names field and shape.
+
+    Examples
+    --------
+    >>> scalar(np.float32(0.5), "loss_value")
+    0.5
+    """
+    if isinstance(value, bool | int | float | str):
+        return value
+    require_one_element(value, path)
+    for convert in ("item", "__float__"):
+        method = getattr(value, convert, None)
+        if callable(method):
+            converted = method()
+            if isinstance(converted, bool | int | float | str):
+                return converted
+    raise EncodeError(f"{path}: found a {type(value).__name__}, expected a number")
+
+
+def require_one_element(value: Any, path: str) -> None:
+    """Refuse an array or tensor of several elements, without copying them.
+
+    Raises
+    ------
+    EncodeError
+    """
+    shape = getattr(value, "shape", ())
+    size = getattr(value, "size", 1)
+    num_elements = size if isinstance(size, int) else int(np.prod(shape))
+    if num_elements != 1:
+        raise EncodeError(f"{path}: found shape {tuple(shape)}, expected a value of one element")
+
+
 def _integer_dtype(plain: list[Any], field: Field) -> Any:
     flat = [item for row in plain for item in (row if field.num_components else [row])]
     low, high = min(flat), max(flat)
     if low < -(2**63) or high > 2**64 - 1 or (low < 0 and high > 2**63 - 1):
-        found = f"{low} and {high}" if low < 0 < 2**63 <= high else low if low < 0 else high
-        raise EncodeError(f"{field.path}: found {found}, expected {field.type_name}")
+        values = f"{low} and {high}" if low < 0 < 2**63 <= high else low if low < 0 else high
+        raise EncodeError(f"{field.path}: found {values}, expected {field.type_name}")
     return np.uint64 if high > 2**63 - 1 else None
 
 
 def _require_labels(plain: list[Any], field: Field) -> None:
-    """Refuse names where no enumeration gives them a meaning."""
+    """Refuse names for a field that is no enumeration."""
     if not field.labels:
         rows = (row if field.num_components else [row] for row in plain)
-        found = next(item for row in rows for item in row if isinstance(item, str))
-        raise EncodeError(f"{field.path}: found {found!r}, expected {field.type_name}")
+        name = next(item for row in rows for item in row if isinstance(item, str))
+        raise EncodeError(f"{field.path}: found {name!r}, expected {field.type_name}")
 
 
 def _require_float64(plain: list[Any], field: Field) -> None:
@@ -245,21 +397,11 @@ def _is_float64(value: int) -> bool:
         return False
 
 
-def _item(item: Any, field: Field) -> Any:
-    if not field.num_components:
-        return scalar(item, field.path)
-    rows = from_tensor(item)
-    if isinstance(rows, str | bytes | Mapping | Set) or not hasattr(rows, "__len__"):
-        found = type(rows).__name__
-        raise EncodeError(f"{field.path}: found a {found}, expected ({field.num_components},)")
-    shape = rows.shape if isinstance(rows, np.ndarray) else (len(rows),)
-    if shape != (field.num_components,):
-        raise EncodeError(f"{field.path}: found shape {shape}, expected ({field.num_components},)")
-    return [scalar(component, field.path) for component in rows]
-
-
 def _filler(raw: Array, field: Field) -> Any:
     return field.labels[0] if raw.dtype.kind == "U" and field.labels else raw.dtype.type(0)
+
+
+# ------------------------------------------------------------------------------ as the field has it
 
 
 def _typed(raw: Array, field: Field) -> Array:
@@ -281,9 +423,9 @@ def _typed(raw: Array, field: Field) -> Array:
     if raw.size and raw.dtype.kind != "b":
         low, high = int(raw.min()), int(raw.max())
         if low < least or high > greatest:
-            found = low if low < least else high
+            value = low if low < least else high
             expected = f"{field.type_name}: {least} to {greatest}"
-            raise EncodeError(f"{field.path}: found {found}, expected {expected}")
+            raise EncodeError(f"{field.path}: found {value}, expected {expected}")
     return raw.astype(dtype)
 
 
@@ -295,15 +437,85 @@ def _floats(raw: Array, field: Field, dtype: np.dtype[Any]) -> Array:
         return raw.astype(dtype)
 
 
+def _codes(raw: Array, field: Field) -> Array:
+    """Return the codes of an enumeration's values, given as names or codes."""
+    if raw.dtype.kind == "U":
+        names, places = np.unique(raw, return_inverse=True)
+        codes = np.array([_code(str(name), field) for name in names], np.uint8)
+        return codes[places.reshape(raw.shape)] if len(names) else np.zeros(raw.shape, np.uint8)
+    if raw.dtype.kind not in "iu":
+        raise EncodeError(f"{field.path}: found {raw.dtype}, expected names or codes")
+    if raw.size and (raw.min() < 0 or raw.max() >= len(field.labels)):
+        code = raw[(raw < 0) | (raw >= len(field.labels))][0]
+        raise EncodeError(f"{field.path}: found code {code}, expected 0 to {len(field.labels) - 1}")
+    return raw.astype(np.uint8)
+
+
+def _code(name: str, field: Field) -> int:
+    is_phase = field.enumeration == PHASE
+    label = phase_named(name, field.labels) if is_phase else name
+    if label in field.labels:
+        return field.labels.index(label)
+    guesses = similar(name, field.labels)
+    hint = f"; did you mean {' or '.join(guesses)}?" if guesses else ""
+    hint += '; append it with schema.with_phases("...")' if is_phase else ""
+    known = ", ".join(field.labels)
+    raise EncodeError(f"{field.path}: found {name!r}, expected one of: {known}{hint}")
+
+
+# ---------------------------------------------------------------------------------------- precision
+
+
+def warn_imprecise(
+    field: Field, loss: tuple[float, float] | None, warned: set[Field] | None = None
+) -> None:
+    """Warn that a value will be stored as another one; once for each field.
+
+    Parameters
+    ----------
+    loss : tuple of float or None
+        What was given and what will be stored; None: nothing to warn of.
+    warned : set of Field, optional
+        Fields that have been warned of; the field is added.
+    """
+    if loss is None or (warned is not None and field in warned):
+        return
+    if warned is not None:
+        warned.add(field)
+    given, stored = loss
+    warnings.warn(
+        f"{field.path}: {given:.6g} will be stored as {stored:.6g}; " + _remedy(field, stored),
+        PrecisionWarning,
+        stacklevel=_depth_of_caller(),
+    )
+
+
+def _remedy(field: Field, stored: float) -> str:
+    """Return why a field is imprecise, and the remedy."""
+    if field.exact or not np.isfinite(stored):
+        remedy = f"schema.with_options({field.path!r}, type='f64', exact=True)"
+        return f"its type is {field.type}. Remedy: {remedy}"
+    remedy = f"a larger quanta_per_unit, or schema.with_options({field.path!r}, exact=True)"
+    return f"its quantum is 1/{field.quanta_per_unit}. Remedy: {remedy}"
+
+
+def _depth_of_caller() -> int:
+    """Return the `stacklevel`, for the caller, of the first frame outside this package."""
+    depth, frame = 0, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("cmeta."):
+        depth, frame = depth + 1, frame.f_back
+    return depth + 1
+
+
 def _loss(raw: Array, values: Array, field: Field) -> Loss | None:
-    """Find a value of which fixed point keeps less than 99.9%."""
+    """Return a value of which less than 99.9% is stored, if there is one."""
     quanta = field.quanta_per_unit
     smallest = 1 / quanta if quanta else float(np.finfo(values.dtype).tiny)
     with np.errstate(invalid="ignore"):  # a signalling NaN
         given = raw.astype(np.float64, copy=False)
         magnitude = np.abs(given)
-        # A rounding error is at most half a quantum, so only values below 500 quanta can lose so
-        # much; and what the type itself cannot hold.
+        # A rounding error is at most half a quantum, so that only values below 500 quanta can lose
+        # as much; and those beyond the range of the type.
         small = (magnitude > 0) & (magnitude * _TOLERATED < smallest)
     suspect = given[small | (np.isfinite(given) & ~np.isfinite(values))]
     if suspect.size == 0:
@@ -319,195 +531,3 @@ def _loss(raw: Array, values: Array, field: Field) -> Loss | None:
         return None
     worst = int(np.argmax(lost))
     return float(suspect[worst]), float(stored[worst])
-
-
-def _codes(raw: Array, field: Field) -> Array:
-    """Return the codes of an enumeration's values, given as names or codes."""
-    if raw.dtype.kind == "U":
-        names, places = np.unique(raw, return_inverse=True)
-        codes = np.array([_code(str(name), field) for name in names], np.uint8)
-        return codes[places.reshape(raw.shape)] if len(names) else np.zeros(raw.shape, np.uint8)
-    if raw.dtype.kind not in "iu":
-        raise EncodeError(f"{field.path}: found {raw.dtype}, expected names or codes")
-    if raw.size and (raw.min() < 0 or raw.max() >= len(field.labels)):
-        found = raw[(raw < 0) | (raw >= len(field.labels))][0]
-        raise EncodeError(
-            f"{field.path}: found code {found}, expected 0 to {len(field.labels) - 1}"
-        )
-    return raw.astype(np.uint8)
-
-
-def _code(name: str, field: Field) -> int:
-    try:
-        return field.labels.index(name)
-    except ValueError:
-        known = ", ".join(field.labels)
-        hint = '; append it with schema.with_phases("...")' if field.enumeration == "phase" else ""
-        raise EncodeError(f"{field.path}: found {name!r}, expected one of: {known}{hint}") from None
-
-
-CONFIG_KEY = "config"
-_MOST = int(np.iinfo(np.uint64).max)
-_NONE_LEFT = f"timestamp: none is left to assign after {_MOST}"
-
-
-class ChunkMaker:
-    """Turns what a user gives into chunks; remembers which warnings have been given."""
-
-    def __init__(self, schema: Schema, config: Any = None) -> None:
-        self._schema = schema
-        self._warned: set[Field] = set()
-        self._undeclared: dict[str, Field] = {}
-        self._fixed: bytes | None = None
-        self._listed: tuple[bytes, ...] | None = None
-        if config is not None and schema.config_field is None:
-            raise EncodeError("config: the schema has no field of type config")
-        if canonical_json.members_of(config) is not None:
-            self._fixed = self._json(config, CONFIG_KEY)
-        elif isinstance(config, str | bytes) or not isinstance(config, Iterable | None):
-            found = type(config).__name__
-            raise EncodeError(f"config: found a {found}, expected a mapping or a list of mappings")
-        elif config is not None:
-            self._listed = tuple(self._json(c, f"config[{i}]") for i, c in enumerate(config))
-
-    def make(
-        self,
-        columns: Mapping[str, Any],
-        present: Mapping[str, Any] | None,
-        next_timestamp: int,
-    ) -> Chunk:
-        """Return a chunk of columns.
-
-        Parameters
-        ----------
-        columns : mapping of str to array
-            By dotted name.
-        present : mapping of str to bool array, (n_records,), or None
-            Which records have a field.
-        next_timestamp : int
-            The first timestamp, if `columns` has none.
-
-        Raises
-        ------
-        EncodeError
-            A field is unknown, missing, of another length, or has a value that does not fit.
-        """
-        is_read = isinstance(columns, Columns)
-        if present is None:
-            present = columns.present if isinstance(columns, Columns) else {}
-        made: dict[Field, Column] = {}
-        losses: dict[Field, Loss | None] = {}
-        configs: tuple[bytes, ...] = ()
-        for path, value in columns.items():
-            field = self._schema.field(path)
-            if field.type == "config":
-                made[field], configs = self._config_column(value, field, present.get(path))
-            else:
-                made[field], losses[field] = as_array_and_loss(value, field, present.get(path))
-        num_records = self._num_records(made)
-        for path in present:
-            if path not in columns:
-                raise EncodeError(f"present names {path!r}, which is not among the columns")
-        self._complete(made, num_records, next_timestamp)
-        if self._schema.config_field and self._schema.config_field not in made and self._fixed:
-            made[self._schema.config_field] = Column(np.zeros(num_records, np.uint32), None)
-            configs = (self._fixed,)
-        if self._listed and self._schema.config_field not in made and not is_read:
-            raise EncodeError("config: a list needs a column config that points to it")
-        for field, loss in losses.items():
-            warn_imprecise(field, loss, self._warned)
-        kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
-        return Chunk(num_records, kept, configs)
-
-    def make_from_records(self, records: Sequence[CycleRecord], next_timestamp: int) -> Chunk:
-        """Return a chunk of records."""
-        flat = [flatten(record, self._schema) for record in records]
-        paths = {path: None for row in flat for path in row}
-        if any(row.get(TIMESTAMP) is None for row in flat):
-            _assign_timestamps(flat, next_timestamp)
-            paths.setdefault(TIMESTAMP)
-        return self.make({p: [row.get(p) for row in flat] for p in paths}, None, next_timestamp)
-
-    def _config_column(
-        self, value: Any, field: Field, given: Any
-    ) -> tuple[Column, tuple[bytes, ...]]:
-        """Return places in a list of configurations, and the list."""
-        listed = self._listed
-        if isinstance(value, Mapping) or not isinstance(value, Iterable):
-            found = type(value).__name__
-            raise EncodeError(
-                f"config: found a {found}, expected a sequence; one for all records is config=..."
-            )
-        if not isinstance(value, np.ndarray | np.ma.MaskedArray):
-            value = list(value)  # also keeps what is made on the way alive
-        if isinstance(value, np.ndarray) and value.dtype != object:
-            if listed is None:
-                raise EncodeError("config: numbers need config=[...], the list that they point to")
-            column = as_array(value, field, given)
-            used = column.recorded()
-            if used.size and used.max() >= len(listed):
-                raise EncodeError(
-                    f"config: found number {used.max()}, expected below {len(listed)}"
-                )
-            return column, listed
-        if any(isinstance(item, int | np.integer) for item in value):
-            numbers = as_array(value, field)
-            mask = numbers.present if given is None else given
-            return self._config_column(numbers.values, field, mask)
-        places: dict[bytes, int] = {}
-        bodies: dict[int, bytes | None] = {id(None): self._fixed}
-        codes: list[int | None] = []
-        for item in value:
-            if id(item) not in bodies:
-                bodies[id(item)] = self._json(item, CONFIG_KEY)
-            body = bodies[id(item)]
-            codes.append(None if body is None else places.setdefault(body, len(places)))
-        return as_array(codes, field, given), tuple(places)
-
-    def _json(self, config: Any, what: str) -> bytes:
-        return config_json(config, self._schema.format.limits, what)
-
-    def _num_records(self, made: dict[Field, Column]) -> int:
-        lengths = {f.path: len(c.values) for f, c in made.items()}
-        if PHASE not in lengths:
-            raise EncodeError("phase: missing; every record has a phase")
-        for path, length in lengths.items():
-            if length != lengths[PHASE]:
-                raise EncodeError(f"{path}: {length} records, but phase has {lengths[PHASE]}")
-        return lengths[PHASE]
-
-    def _complete(self, made: dict[Field, Column], num_records: int, next_timestamp: int) -> None:
-        timestamp, phase = self._schema[TIMESTAMP], self._schema[PHASE]
-        if timestamp not in made:
-            if num_records and next_timestamp + num_records - 1 > _MOST:
-                raise EncodeError(_NONE_LEFT)
-            assigned = np.arange(num_records, dtype=np.uint64) + np.uint64(next_timestamp & _MOST)
-            made[timestamp] = Column(assigned, None)
-        for field in (timestamp, phase):
-            if made[field].present is not None:
-                raise EncodeError(f"{field.path}: absent in a record, expected in every one")
-
-
-def batched(records: Iterable[CycleRecord], size: int) -> Iterable[list[CycleRecord]]:
-    """Cut an iterable of records into lists."""
-    group: list[CycleRecord] = []
-    for record in records:
-        group.append(record)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _assign_timestamps(flat: list[dict[str, Any]], next_timestamp: int) -> None:
-    """Give each record without a timestamp the one after its predecessor's."""
-    for row in flat:
-        stated = row.get(TIMESTAMP)
-        if stated is None and next_timestamp > _MOST:
-            raise EncodeError(_NONE_LEFT)
-        row[TIMESTAMP] = next_timestamp if stated is None else scalar(stated, TIMESTAMP)
-        if not isinstance(row[TIMESTAMP], int):
-            found = type(row[TIMESTAMP]).__name__
-            raise EncodeError(f"{TIMESTAMP}: found a {found}, expected an integer (u64)")
-        next_timestamp = row[TIMESTAMP] + 1

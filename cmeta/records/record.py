@@ -1,7 +1,7 @@
-"""Public value types: a record as the user gives it and gets it back.
+"""A record in plain Python, as a user gives it and gets it back; and its way to a chunk and back.
 
-`CycleRecord` names the fields of the default record, so that editors complete them; fields of a
-schema of your own stand in `extra` (a group's as a mapping). Values are plain Python.
+`CycleRecord` names the fields of the default schema, so that editors complete them; fields of
+another schema are in `extra`, those of a group as a mapping.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cmeta.errors import EncodeError
+from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.vocabulary import field_named
 
 
 class DiagnosticsSnapshot(Mapping[str, Any]):
-    """The metrics of a cycle: a read-only mapping whose names are attributes too.
+    """The metrics of a cycle: a read-only mapping whose keys are attributes too.
 
     Examples
     --------
@@ -63,14 +65,14 @@ class DiagnosticsSnapshot(Mapping[str, Any]):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CycleRecord:
-    """One cycle of a run. Only the phase is required; what is None is absent.
+    """One cycle of a run. Only the phase is required; None is absent.
 
     Two records are equal if their values are; NaN equals NaN.
 
     Attributes
     ----------
     timestamp : int
-        Monotonic cycle index or epoch time; assigned when it is not given.
+        Monotonic cycle index or epoch time; assigned if it is None.
     phase : str
         "dream", "train", "validate", or a further phase of the schema.
     metrics : DiagnosticsSnapshot
@@ -80,15 +82,15 @@ class CycleRecord:
     loss_value, coherence : float
         Loss of learner or evaluator; coherence of dream pool or tensor.
     action_code : str
-        The temporal action that was triggered (its name, or its code when writing).
+        The temporal action that was triggered: its name; when writing, also its code.
     seed_state, state_digest : int
         Seed of the cycle; digest of the full state.
     config : mapping
-        The configuration in force.
+        The configuration of the run.
     step, epoch : int
         The user's own counters.
     extra : mapping
-        Fields of a schema of your own.
+        Fields that only the file's schema names.
 
     Examples
     --------
@@ -137,12 +139,12 @@ NAMED_FIELDS = tuple(f.name for f in fields(CycleRecord) if f.name != "extra")
 
 
 def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
-    """Return a record's values by dotted name; groups are opened, None is left out.
+    """Return a record's values by dotted name; None is left out.
 
     Raises
     ------
     EncodeError
-        A field is not in the schema.
+        A field is not in the schema, or given under two names.
     """
     flat: dict[str, Any] = {}
     for name, value in record.as_dict().items():
@@ -150,46 +152,83 @@ def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
             if not isinstance(value, Mapping):
                 raise EncodeError(f"{name}: found a {type(value).__name__}, expected a mapping")
             flat.update({f"{name}.{k}": v for k, v in value.items() if v is not None})
-        elif name in schema:
-            flat[name] = value
-        else:
+            continue
+        path = name if name in schema else field_named(name, schema)
+        if path not in schema:
             raise schema.unknown_field(name)
+        if path in flat:
+            raise EncodeError(f"{path}: given under two names")
+        flat[path] = value
     return flat
 
 
-class Nester:
-    """Makes records of rows of values, in the order of `fields`; undoes `flatten`.
+def records_of(chunk: Chunk, configs: Sequence[Mapping[str, Any]]) -> Iterator[CycleRecord]:
+    """Yield the records of a chunk, some of them in memory at a time; undoes `flatten`.
 
-    What stands where is found out once, not for each record.
+    Parameters
+    ----------
+    configs : sequence of mapping
+        What the numbers in column ``config`` refer to.
     """
+    nester = _Nester(chunk.columns)
+    for begin in range(0, chunk.num_records, _RECORDS_AT_ONCE):
+        rows = slice(begin, begin + _RECORDS_AT_ONCE)
+        lists = [
+            _objects(field, column.rows(rows), configs) for field, column in chunk.columns.items()
+        ]
+        yield from map(nester.record, zip(*lists, strict=True))
+
+
+_RECORDS_AT_ONCE = 1024
+
+
+def _objects(field: Field, column: Column, configs: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return a column as plain Python, None where absent."""
+    values: list[Any] = column.values.tolist()
+    if field.labels:
+        values = [field.labels[code] for code in values]
+    elif field.type == "config":
+        values = [configs[number] if number < len(configs) else None for number in values]
+    elif field.num_components:
+        values = [tuple(vector) for vector in values]
+    if column.present is None:
+        return values
+    present = column.present.tolist()
+    return [
+        value if is_present else None for value, is_present in zip(values, present, strict=True)
+    ]
+
+
+class _Nester:
+    """Makes records from rows of values, whose places are those of `fields`."""
 
     def __init__(self, fields: Iterable[Field]) -> None:
         self._named: list[tuple[str, int]] = []
         self._extra: list[tuple[str, int]] = []
         self._groups: dict[str, list[tuple[str, int]]] = {}
-        for place, declared in enumerate(fields):
-            if declared.group:
-                members = self._groups.setdefault(declared.group, [])
-                members.append((declared.name, place))
-            elif declared.name in NAMED_FIELDS and declared.name != "metrics":
-                self._named.append((declared.name, place))
+        for place, field_ in enumerate(fields):
+            member = (field_.name, place)
+            if field_.group:
+                self._groups.setdefault(field_.group, []).append(member)
+            elif field_.name in NAMED_FIELDS and field_.name != "metrics":
+                self._named.append(member)
             else:
-                self._extra.append((declared.name, place))
+                self._extra.append(member)
         self._metrics = self._groups.pop("metrics", [])
 
     def record(self, row: Sequence[Any]) -> CycleRecord:
         """Return the record of a row; None is absent."""
         extra = _present(self._extra, row)
         for group, members in self._groups.items():
-            if found := _present(members, row):
-                extra[group] = found
+            if values := _present(members, row):
+                extra[group] = values
         named = {name: row[place] for name, place in self._named}
         metrics = DiagnosticsSnapshot(_present(self._metrics, row))
         return CycleRecord(**named, metrics=metrics, extra=extra)
 
 
-def _present(places: list[tuple[str, int]], row: Sequence[Any]) -> dict[str, Any]:
-    return {name: row[place] for name, place in places if row[place] is not None}
+def _present(members: list[tuple[str, int]], row: Sequence[Any]) -> dict[str, Any]:
+    return {name: row[place] for name, place in members if row[place] is not None}
 
 
 def _key(value: Any) -> Any:

@@ -25,6 +25,7 @@ from cmeta.schema.load import (
     shipped_path,
 )
 from cmeta.schema.types import Field
+from cmeta.vocabulary import similar
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -215,10 +216,11 @@ class Schema:
 
     def unknown_field(self, path: str) -> EncodeError:
         """Return the error for a field that the schema does not take."""
-        known = ", ".join(self._by_path)
+        known, guesses = ", ".join(self._by_path), similar(path, self._by_path)
+        hint = f"; did you mean {' or '.join(guesses)}?" if guesses else ""
         metrics = f", or any metric as {self.open_group}.NAME" if self.open_group else ""
         return EncodeError(
-            f"field {path!r} is not in the schema; expected one of: {known}{metrics}"
+            f"field {path!r} is not in the schema; expected one of: {known}{metrics}{hint}"
         )
 
     @cached_property

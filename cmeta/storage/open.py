@@ -1,39 +1,68 @@
-"""What a reader tells of batches and of itself."""
+"""An open file with its journal: its state, its blocks, its batches.
+
+- `open_file` reads a file and its journal as of one moment.
+- `file_state` decides in which state the two are (SPEC, States of a file with its journal). What a
+  reader may trust and how a writer may go on both follow from it.
+- `OpenFile` gives batches, each read and checked when it is asked for: those of the main file, then
+  the rows of the journal, cut as their batches will be.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from cmeta.errors import CorruptError, DecodeError
+from cmeta.aliases import Buffer, PathLike
+from cmeta.errors import ChecksumError, CorruptError, DecodeError
 from cmeta.format.batch import Batch, BatchContext, RowBatch
 from cmeta.format.block import Block, numbered, parse_config, parse_name, read_block
-from cmeta.format.grammar import grammar_of
-from cmeta.format.index import State, map_file
-from cmeta.format.journal import Journal
+from cmeta.format.grammar import Grammar, grammar_of
+from cmeta.format.index import (
+    FileMap,
+    State,
+    last_masked_crc,
+    map_closed,
+    map_file,
+    map_heads,
+    read_beginning,
+)
+from cmeta.format.journal import Framer, Journal, read_header, read_journal
 from cmeta.format.source import BytesSource, Source
 from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.storage.file_state import FileState, file_state, journal_path
 from cmeta.storage.source import FileSource
+from cmeta.vocabulary import field_named, no_such
 
-AnyBatch = Batch | RowBatch  # sealed, or still in the journal
+AnyBatch = Batch | RowBatch  # from the main file, or from the journal
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class BatchInfo:
-    """What the INDEX says of a batch."""
+    """What the INDEX says about a batch.
+
+    Attributes
+    ----------
+    ordinal : int
+        Its number among the batches.
+    first_record : int
+        The number of its first record in the file.
+    offset, len_block : int
+        Bytes; `len_block` is 0 for a batch that is still in the journal.
+    num_records, first_timestamp, last_timestamp : int
+    """
 
     ordinal: int
+    first_record: int
     offset: int
     len_block: int
     num_records: int
@@ -43,94 +72,215 @@ class BatchInfo:
 
 @dataclass
 class Stats:
-    """What a reader has read and decoded so far."""
+    """What has been read and decoded so far."""
 
     num_batches: int = 0
     num_columns: int = 0
 
 
-T = TypeVar("T")
+# ------------------------------------------------------------------------------------- opening
+
+
+def open_file(source: PathLike | Buffer) -> OpenFile:
+    """Open a file with its journal, if it is not closed; or bytes, which have no journal.
+
+    A writer may replace both files between two reads. So they are read again until neither has
+    changed meanwhile.
+
+    Raises
+    ------
+    DecodeError
+        Header or SCHEMA cannot be read.
+    OSError
+        The file cannot be opened.
+    """
+    grammar = grammar_of(shipped_format())
+    if isinstance(source, Buffer):
+        memory = BytesSource(source)
+        return OpenFile(memory, file_state(memory, None, grammar))
+    path = Path(source)
+    before: tuple[Identity, Identity] | None = None
+    for _ in range(_TRIES):
+        journal, journal_identity = _read_with_identity(journal_path(path))
+        main = FileSource(path)
+        try:
+            state = file_state(main, journal, grammar)
+            now = (_identity_at(path), _identity_at(journal_path(path)))
+            same_files = _is_same(_identity(main.status()), now[0]) and (
+                _is_same(journal_identity, now[1])
+            )
+            is_final = state.kind == "closed" or (state.kind == "open" and same_files)
+            if is_final or now == before:
+                return OpenFile(main, state)
+        except BaseException:
+            main.close()
+            raise
+        main.close()
+        before = now
+    main = FileSource(path)
+    return OpenFile(main, file_state(main, None, grammar))
+
+
+_TRIES = (
+    100  # a writer that replaces its files a hundred times in a row, each time between our reads
+)
+Identity = tuple[int, int, int, int] | None  # device, inode, size, time of change; None: no file
+
+
+def _read_with_identity(path: Path) -> tuple[bytes | None, Identity]:
+    try:
+        with path.open("rb") as file:
+            identity = _identity(os.fstat(file.fileno()))
+            return file.read(), identity
+    except FileNotFoundError:
+        return None, None
+
+
+def _identity_at(path: Path) -> Identity:
+    try:
+        return _identity(path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _is_same(one: Identity, other: Identity) -> bool:
+    """Return whether two identities are of the same file, whatever was appended to it."""
+    return one == other if one is None or other is None else one[:2] == other[:2]
+
+
+def journal_path(path: PathLike) -> Path:
+    """Return the path of a file's journal."""
+    return Path(f"{os.fspath(path)}{shipped_format().journal.suffix}")
+
+
+def read_journal_of(path: PathLike) -> bytes | None:
+    """Return the bytes of a file's journal, or None if there is none."""
+    try:
+        return journal_path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+# --------------------------------------------------------------------------------------- state
+
+Kind = Literal[
+    "absent", "closed", "open", "open without journal", "journal without main file", "damaged"
+]
 
 
 @dataclass(frozen=True)
-class Recent:
-    """The rows of a journal, cut as their batches will be.
+class FileState:
+    """The state of a file with its journal.
 
     Attributes
     ----------
+    kind : str
+        As SPEC names it.
+    map : FileMap or None
+        The blocks of the main file, if its header and SCHEMA can be read.
     journal : Journal or None
-        None for a file that is not open, or has none.
+        The journal that belongs to an open file.
+    problem : DecodeError or None
+        What is wrong with the main file, or with the journal of a file that needs it.
     """
 
+    kind: Kind
+    map: FileMap | None = None
     journal: Journal | None = None
+    problem: DecodeError | None = None
 
     @property
-    def num_records(self) -> int:
-        """How many there are."""
-        return len(self.journal.bodies) if self.journal else 0
+    def state(self) -> State:
+        """The state of the main file: closed, open, or damaged, also by a wrong journal."""
+        if self.kind == "closed":
+            return "closed"
+        return "open" if self.kind in ("open", "open without journal") else "damaged"
 
-    @cached_property
-    def _chunks(self) -> tuple[Chunk, ...]:
-        journal = self.journal
-        if journal is None or not journal.bodies:
-            return ()
-        size = journal.schema.batch_records
-        return tuple(
-            journal.layout.chunk_of(journal.bodies[i : i + size], journal.tables, numbered=True)
-            for i in range(0, len(journal.bodies), size)
+
+def file_state(main: Source | None, journal: bytes | None, grammar: Grammar) -> FileState:
+    """Return the state of a file with its journal.
+
+    Parameters
+    ----------
+    main : Source or None
+        The main file, if there is one.
+    journal : bytes or None
+        The whole journal, if there is one.
+    """
+    if main is None:
+        has_rows = journal is not None and _count_rows(journal, grammar) != 0
+        return FileState("journal without main file" if has_rows else "absent")
+    try:
+        header, schema = read_beginning(main, grammar)
+    except DecodeError as err:
+        return FileState("damaged", problem=err)
+    if not header.is_open:
+        try:
+            return FileState("closed", map_closed(main, grammar, header, schema))
+        except DecodeError:
+            pass  # the count in the header may be torn: the journal decides
+    if journal is None:
+        blocks = map_file(main, grammar)
+        kind: Kind = "open without journal" if blocks.state == "open" else "damaged"
+        return FileState(kind, blocks, problem=blocks.problem)
+    try:
+        rows = read_journal(journal, schema, grammar)
+        blocks = map_heads(main, grammar, header, schema, rows.header.base_length)
+        _require_bound(main, blocks, rows, grammar)
+    except DecodeError as err:
+        err.message = f"the journal does not belong to the file as it is: {err.message}"
+        return FileState("damaged", map_file(main, grammar), problem=err)
+    return FileState("open", blocks, rows)
+
+
+def _require_bound(main: Source, blocks: FileMap, journal: Journal, grammar: Grammar) -> None:
+    """Require that a journal continues exactly this main file."""
+    header = journal.header
+    if header.version != blocks.header.version:
+        raise CorruptError(
+            f"version {header.version:#06x}, but the file has {blocks.header.version:#06x}",
+            path="journal.header.version",
+        )
+    num_records = int(blocks.table["records_count"].sum())
+    if num_records != header.base_records:
+        raise CorruptError(
+            f"{header.base_records} records before it, but the file holds {num_records} there",
+            path="journal.header.base_records",
+        )
+    if last_masked_crc(main, grammar, blocks.end) != header.last_masked_crc:
+        raise ChecksumError(
+            f"the block that ends at {blocks.end} is not the one that the journal continues",
+            path="journal.header.last_masked_crc",
         )
 
-    def batch(self, place: int, ordinal: int) -> RowBatch:
-        """Return one of the batches."""
-        if self.journal is None:
-            raise AssertionError("only a journal has recent records")
-        return RowBatch(self._chunks[place], self.journal.schema, ordinal)
 
-    def infos(self, num_sealed: int, end: int) -> tuple[BatchInfo, ...]:
-        """Return what an INDEX would say of them; they take no room in the file."""
-        found = []
-        for place in range(len(self._chunks)):
-            b = self.batch(place, num_sealed + place)
-            found.append(
-                BatchInfo(
-                    num_sealed + place, end, 0, b.num_records, b.first_timestamp, b.last_timestamp
-                )
-            )
-        return tuple(found)
-
-    def configs_after(self, sealed: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
-        """Return all configurations, given those of the main file."""
-        if self.journal is None:
-            return sealed
-        limits = self.journal.schema.format.limits
-        configs = self.journal.tables.configs.items()
-        return _merged(
-            sealed, {n: canonical_json.loads(body, limits) for n, body in configs}, "CONFIG"
-        )
-
-    def names_after(self, sealed: tuple[str, ...]) -> tuple[str, ...]:
-        """Return all names of undeclared metrics, given those of the main file."""
-        return (
-            sealed if self.journal is None else _merged(sealed, self.journal.tables.names, "NAME")
-        )
+def _count_rows(journal: bytes, grammar: Grammar) -> int:
+    """Return the number of rows of a journal whose schema is not known; 0 if it is not intact."""
+    try:
+        header = read_header(journal, grammar)
+    except DecodeError:
+        return 0
+    row = grammar.format.journal.kinds["ROW"].kind
+    entries = Framer(grammar, header.salt).scan(journal, grammar.journal_header.size)
+    return sum(entry.kind == row for entry in entries)
 
 
-def _merged(sealed: tuple[T, ...], recent: Mapping[int, T], kind: str) -> tuple[T, ...]:
-    """Put the journal's definitions behind the main file's; where both define, they agree."""
-    merged = list(sealed)
-    for number, value in sorted(recent.items()):
-        if number > len(merged):
-            raise CorruptError(f"{kind} {number}, but {len(merged)} so far", path=f"journal.{kind}")
-        if number == len(merged):
-            merged.append(value)
-        elif merged[number] != value:
-            message = f"{kind} {number} is another one in the main file"
-            raise CorruptError(message, path=f"journal.{kind}")
-    return tuple(merged)
+# ------------------------------------------------------------------------------------- batches
 
 
 class OpenFile:
-    """What selecting and gathering work on; `Reader` is the face of it.
+    """A file whose batches can be read; `Reader` is its public face.
+
+    Parameters
+    ----------
+    source : Source
+        The main file; closed if this fails.
+    state : FileState
+        Its state.
 
     Raises
     ------
@@ -138,20 +288,18 @@ class OpenFile:
         Header or SCHEMA cannot be read.
     """
 
-    def __init__(self, source: Source, standing: FileState | None = None) -> None:
-        self.source = source
-        self._grammar = grammar_of(shipped_format())
-        self.map = standing.map if standing and standing.map else map_file(source, self._grammar)
-        self.problem = standing.problem if standing else self.map.problem
-        self.state: State = self.map.state
-        if standing and standing.kind == "damaged":
-            self.state = "damaged"  # also an open file whose journal is not its own
-        self._rows = np.flatnonzero(self.map.table["kind"] == self._grammar.kinds["BATCH"])
+    def __init__(self, source: Source, state: FileState) -> None:
+        if state.map is None:
+            source.close()
+            raise state.problem or AssertionError("a state without a map has a problem")
+        self.source, self.map, self.journal = source, state.map, state.journal
+        self.state, self.problem = state.state, state.problem
         self.stats = Stats()
-        self._recent = Recent(standing.journal if standing else None)
-        self.has_journal = self._recent.journal is not None
+        self._grammar = grammar_of(shipped_format())
+        self._rows = np.flatnonzero(self.map.table["kind"] == self._grammar.kinds["BATCH"])
         self.num_sealed = int(self.map.table["records_count"][self._rows].sum(dtype=np.int64))
-        self.num_records = self.num_sealed + self._recent.num_records
+        num_rows = len(self.journal.bodies) if self.journal else 0
+        self.num_records = self.num_sealed + num_rows
 
     @property
     def schema(self) -> Schema:
@@ -160,22 +308,41 @@ class OpenFile:
 
     @cached_property
     def batches(self) -> tuple[BatchInfo, ...]:
-        """The batches, from the INDEX; those of the journal's rows behind them."""
-        ends = self.map.ends[self._rows].tolist()
+        """The batches of the main file, from the INDEX; then those of the journal."""
+        ends, size = self.map.ends[self._rows].tolist(), self.schema.batch_records
         rows = self.map.table[self._rows].tolist()
-        sealed = tuple(
-            BatchInfo(i, offset, end - offset, count, first, last)
+        infos = [
+            BatchInfo(i, i * size, offset, end - offset, count, first, last)
             for i, ((_, _, _, count, offset, first, last), end) in enumerate(
                 zip(rows, ends, strict=True)
             )
+        ]
+        for i, chunk in enumerate(self._chunks, len(infos)):
+            batch, end = RowBatch(chunk, self.schema, i), self.map.end
+            first, last = batch.first_timestamp, batch.last_timestamp
+            infos.append(BatchInfo(i, i * size, end, 0, batch.num_records, first, last))
+        return tuple(infos)
+
+    @cached_property
+    def _chunks(self) -> tuple[Chunk, ...]:
+        """The rows of the journal, cut as their batches will be."""
+        journal, size = self.journal, self.schema.batch_records
+        if journal is None:
+            return ()
+        return tuple(
+            journal.layout.chunk_of(journal.bodies[i : i + size], journal.tables, numbered=True)
+            for i in range(0, len(journal.bodies), size)
         )
-        return sealed + self._recent.infos(len(sealed), self.map.end)
 
     @cached_property
     def configs(self) -> tuple[Mapping[str, Any], ...]:
         """The configurations, by number."""
-        sealed = tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
-        return self._recent.configs_after(sealed)
+        configs = tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
+        if self.journal is None:
+            return configs
+        limits, bodies = self.schema.format.limits, self.journal.tables.configs
+        recent = {n: canonical_json.loads(body, limits) for n, body in bodies.items()}
+        return _continued(configs, recent, "CONFIG")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -187,7 +354,8 @@ class OpenFile:
                 message = f"{name!r} for a second time"
                 raise CorruptError(message, offset=block.body_offset, path="NAME")
             names[name] = None
-        return self._recent.names_after(tuple(names))
+        recent = self.journal.tables.names if self.journal else {}
+        return _continued(tuple(names), recent, "NAME")
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -195,22 +363,27 @@ class OpenFile:
         group, codecs = self.schema.open_group or "", self.schema.format.codecs
         return (*self.schema.fields, *(codecs.undeclared(name, group) for name in self.names))
 
+    def field(self, name: str) -> Field:
+        """Return the field that a name means; reads the NAME blocks unless it is a declared one.
+
+        Raises
+        ------
+        KeyError
+            See `find_field`.
+        """
+        return self.schema[name] if name in self.schema else find_field(name, self.fields)
+
     def batch(self, ordinal: int) -> AnyBatch:
         """Read one batch and check its CRC and directory; or take it from the journal."""
-        if ordinal >= len(self._rows):
-            self.stats.num_batches += 1
-            return self._recent.batch(ordinal - len(self._rows), ordinal)
-        row = int(self._rows[ordinal])
-        table = self.map.table
-        block = self._block(row)
-        before = table["kind"][:row]
-        num_names = int(np.count_nonzero(before == self._grammar.kinds["NAME"]))
-        known = "names" in vars(self)  # otherwise nobody has asked for an undeclared metric
-        names = self.names[:num_names] if known else ("",) * num_names
-        num_configs = int(np.count_nonzero(before == self._grammar.kinds["CONFIG"]))
-        around = BatchContext(ordinal, table[row], names, num_configs)
         self.stats.num_batches += 1
-        return Batch(block, self.schema, self._grammar, around)
+        if ordinal >= len(self._rows):
+            return RowBatch(self._chunks[ordinal - len(self._rows)], self.schema, ordinal)
+        row = int(self._rows[ordinal])
+        kinds, number = self.map.table["kind"][:row], self._grammar.kinds
+        num_names = int(np.count_nonzero(kinds == number["NAME"]))
+        num_configs = int(np.count_nonzero(kinds == number["CONFIG"]))
+        context = BatchContext(ordinal, self.map.table[row], _Names(self, num_names), num_configs)
+        return Batch(self._block(row), self.schema, self._grammar, context)
 
     def _blocks(self, name: str) -> Iterator[Block]:
         kind = self._grammar.kinds[name]
@@ -218,94 +391,67 @@ class OpenFile:
             yield self._block(row)
 
     def _block(self, row: int) -> Block:
-        """Read a block of the table and hold it against its row."""
-        listed = self._grammar.names.get(int(self.map.table["kind"][row]), "block")
-        with numbered(listed, lambda: self.map.number_of(row)):
-            return self._listed_block(row, listed)
-
-    def _listed_block(self, row: int, listed: str) -> Block:
+        """Read the block of a row of the table, and check that it is the one of that row."""
         expected, end = self.map.table[row], int(self.map.ends[row])
-        offset = int(expected["offset"])
-        newer = self.map.header.is_newer
-        block = read_block(self.source, self._grammar, offset, end, newer=newer)
-        if block.kind != expected["kind"] or block.flags != expected["flags"] or block.end != end:
-            raise CorruptError(
-                f"a {block.name} up to {block.end}, but the INDEX says a {listed} up to {end}",
-                offset=offset,
-                path=block.name or "block",
-            )
+        name = self._grammar.names.get(int(expected["kind"]), "block")
+        with numbered(name, lambda: self.map.number_of(row)):
+            offset, newer = int(expected["offset"]), self.map.header.is_newer
+            block = read_block(self.source, self._grammar, offset, end, newer=newer)
+            is_same = block.kind == expected["kind"] and block.flags == expected["flags"]
+            if not is_same or block.end != end:
+                raise CorruptError(
+                    f"a {block.name} up to {block.end}, but the INDEX says a {name} up to {end}",
+                    offset=offset,
+                    path=block.name or "block",
+                )
         return block
 
 
-_TRIES = 100  # a writer that changes its files a hundred times in a row between two of our reads
-Identity = tuple[int, int, int, int] | None
+class _Names(Sequence[str]):
+    """The names before a batch, whose NAME blocks are read when the first of them is asked for."""
+
+    def __init__(self, file: OpenFile, count: int) -> None:
+        self._file, self._count = file, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._file.names[number]
 
 
-def open_file(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> OpenFile:
-    """Open a file, with its journal if it is not closed; or bytes, which have none.
+def find_field(name: str, fields: Iterable[Field]) -> Field:
+    """Return the field that a name means.
+
+    That is the field of this dotted name; else the only one of this name in any group; else the
+    one that the name is a word for (`cmeta.vocabulary`).
 
     Raises
     ------
-    DecodeError
-        Header or SCHEMA cannot be read.
-    OSError
-        The file cannot be opened.
+    KeyError
+        There is none, or more than one; names similar ones.
     """
-    if isinstance(source, bytes | bytearray | memoryview):
-        return OpenFile(BytesSource(source))
-    path = Path(source)
-    before: tuple[Identity, Identity] | None = None
-    for _ in range(_TRIES):
-        journal, journal_is = _read_journal(journal_path(path))
-        main = FileSource(path)
-        try:
-            found = file_state(main, journal, grammar_of(shipped_format()))
-            now = (_identity(path), _identity(journal_path(path)))
-            same_files = now[0] is not None and now[0][:2] == _identity_of(main)[:2]
-            same_files = same_files and (journal_is is None) == (now[1] is None)
-            if journal_is is not None and now[1] is not None:
-                same_files = same_files and journal_is[:2] == now[1][:2]
-            if _is_settled(found, same_files) or now == before:
-                return _opened(main, found)
-            before = now
-            main.close()
-        except BaseException:
-            main.close()
-            raise
-    return _opened(FileSource(path), None)
+    by_path = {field.path: field for field in fields}
+    if name in by_path:
+        return by_path[name]
+    same_name = [field for field in by_path.values() if field.name == name]
+    if len(same_name) > 1:
+        raise KeyError(f"{name!r} may be {' or '.join(field.path for field in same_name)}")
+    field = same_name[0] if same_name else by_path.get(field_named(name, by_path))
+    if field is None:
+        raise KeyError(no_such("field", name, by_path))
+    return field
 
 
-def _is_settled(found: FileState, same_files: bool) -> bool:
-    """Return whether another try cannot find more."""
-    return found.kind == "closed" or (found.kind == "open" and same_files)
-
-
-def _opened(main: FileSource, found: FileState | None) -> OpenFile:
-    if found is not None and found.map is None and isinstance(found.problem, DecodeError):
-        main.close()
-        raise found.problem
-    return OpenFile(main, found)
-
-
-def _read_journal(path: Path) -> tuple[bytes | None, Identity]:
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            return file.read(), _of_status(status)
-    except FileNotFoundError:
-        return None, None
-
-
-def _identity(path: Path) -> Identity:
-    try:
-        return _of_status(path.stat())
-    except FileNotFoundError:
-        return None
-
-
-def _identity_of(source: FileSource) -> tuple[int, int, int, int]:
-    return _of_status(source.status())
-
-
-def _of_status(status: os.stat_result) -> tuple[int, int, int, int]:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+def _continued(sealed: tuple[T, ...], recent: Mapping[int, T], kind: str) -> tuple[T, ...]:
+    """Return the definitions of the main file and of its journal; those in both must agree."""
+    values = list(sealed)
+    for number, value in sorted(recent.items()):
+        if number > len(values):
+            raise CorruptError(f"{kind} {number}, but {len(values)} so far", path=f"journal.{kind}")
+        if number == len(values):
+            values.append(value)
+        elif values[number] != value:
+            message = f"{kind} {number} is another one in the main file"
+            raise CorruptError(message, path=f"journal.{kind}")
+    return tuple(values)

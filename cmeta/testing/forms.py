@@ -11,7 +11,7 @@ import numpy as np
 from cmeta.errors import PrecisionWarning
 from cmeta.format.encoder import Encoder
 from cmeta.records.columns import Columns
-from cmeta.records.convert import ChunkMaker
+from cmeta.records.convert import Converter
 from cmeta.records.record import NAMED_FIELDS, CycleRecord
 from cmeta.schema.schema import Schema
 
@@ -72,16 +72,16 @@ def to_bytes(
     if isinstance(run, Columns):
         config = config or run.configs or None
     encoder = Encoder(schema)
-    maker = ChunkMaker(schema, config)
+    converter = Converter(schema, config)
     payload = encoder.begin()[len(encoder.header()) :]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PrecisionWarning)
         for part in [run] if isinstance(run, Mapping) else run:
             start = encoder.next_timestamp
             chunk = (
-                maker.make(part, present, start)
+                converter.convert(part, present, start)
                 if isinstance(part, Mapping)
-                else maker.make_from_records(part, start)
+                else converter.convert_records(part, start)
             )
             payload += encoder.feed(chunk)
     payload += encoder.finish()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import cmeta
-from cmeta.storage.file_state import journal_path
+from cmeta.storage.open import journal_path
 from tests.cli.conftest import ROOT
 
 

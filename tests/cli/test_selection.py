@@ -120,7 +120,7 @@ def test_rows_are_read_batch_by_batch(stream_of, chronicle):
     reader, stream = stream_of(chronicle)
     blocks = iter(stream)
     for i in range(1, 8):
-        assert next(blocks).num_rows == (16 if i < 7 else 4)
+        assert next(blocks).num_records == (16 if i < 7 else 4)
         assert reader.stats.num_batches == i
     assert next(blocks, None) is None
     assert stream.num_rows == 100
@@ -128,7 +128,7 @@ def test_rows_are_read_batch_by_batch(stream_of, chronicle):
 
 def test_rows_read_no_batch_and_no_column_that_is_not_needed(stream_of, chronicle):
     reader, stream = stream_of(chronicle, ["loss_value"], start=1040, end=1046)
-    assert sum(block.num_rows for block in stream) == 7
+    assert sum(block.num_records for block in stream) == 7
     assert reader.stats.num_batches == 1
     assert reader.stats.num_columns == 3  # the loss, and timestamps and phases to find the rows
 
@@ -139,7 +139,7 @@ def test_rows_of_wide_batches_come_in_blocks_of_bounded_size(stream_of, tmp_path
     cmeta.write(path, {"phase": ["train"] * 25, "step": range(25)})
     reader, stream = stream_of(path)
     blocks = list(stream)
-    assert [block.num_rows for block in blocks] == [10, 10, 5]
+    assert [block.num_records for block in blocks] == [10, 10, 5]
     step = reader.schema["step"]
     found = np.concatenate([block.columns[step][0] for block in blocks])
     assert found.tolist() == list(range(25))

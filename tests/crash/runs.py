@@ -10,7 +10,7 @@ import cmeta
 from cmeta.format.grammar import grammar_of
 from cmeta.format.source import BytesSource
 from cmeta.schema.load import shipped_format
-from cmeta.storage.file_state import file_state
+from cmeta.storage.open import file_state
 from tests.crash.world import QuietDisk, put
 
 SCHEMA = cmeta.Schema.load(Path(__file__).with_name("schema.toml"))

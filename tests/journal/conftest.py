@@ -8,7 +8,7 @@ import cmeta
 from cmeta.format.grammar import grammar_of
 from cmeta.format.journal import Framer, RowLayout
 from cmeta.schema.load import shipped_format
-from cmeta.storage.file_state import journal_path
+from cmeta.storage.open import journal_path
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 GRAMMAR = grammar_of(shipped_format())

@@ -10,8 +10,9 @@ from cmeta import ChecksumError, CorruptError, DecodeError, TruncatedError
 from cmeta.format.batch import RowBatch
 from cmeta.format.journal import read_journal
 from cmeta.format.source import BytesSource
-from cmeta.reader.records import records_of
-from cmeta.storage.file_state import file_state, journal_path
+from cmeta.reader.selection import take
+from cmeta.records.record import records_of
+from cmeta.storage.open import file_state, journal_path
 
 from .conftest import GRAMMAR, NUM_ROWS, SCHEMA, Forger, bit
 
@@ -27,7 +28,7 @@ def records(journal):
         cmeta.schema.canonical_json.loads(c, SCHEMA.format.limits) for c in journal.chunk.configs
     ]
     batch = RowBatch(journal.chunk, SCHEMA, 0)
-    return list(records_of(batch, slice(0, batch.num_records), configs))
+    return list(records_of(take(batch, slice(0, batch.num_records)), configs))
 
 
 def test_an_intact_journal(journal):
@@ -191,7 +192,7 @@ def test_a_journal_that_does_not_bind_is_named(dead, what):
     changed.pop("salt")
     found = file_state(BytesSource(main), Forger(base=base, **changed).data, GRAMMAR)
     assert found.kind == "damaged"
-    assert "journal beside it does not belong to it" in str(found.problem)
+    assert "journal does not belong to the file" in str(found.problem)
 
 
 def test_bytes_of_the_main_file_beyond_the_journals_length_are_not_trusted(dead):

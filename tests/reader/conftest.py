@@ -13,7 +13,7 @@ from cmeta import CycleRecord
 from cmeta.format.block import encode_block
 from cmeta.format.encoder import Encoder
 from cmeta.format.grammar import grammar_of
-from cmeta.records.convert import ChunkMaker
+from cmeta.records.convert import Converter
 from cmeta.schema.load import shipped_format
 
 NUM = 100
@@ -64,9 +64,9 @@ def data(path):
 @pytest.fixture(scope="session")
 def open_data(records):
     """Return the bytes of the file while it is being written: 96 records in full batches."""
-    encoder, maker = Encoder(SCHEMA), ChunkMaker(SCHEMA)
+    encoder, converter = Encoder(SCHEMA), Converter(SCHEMA)
     begin = encoder.begin()
-    return begin + encoder.feed(maker.make_from_records(records, 0))
+    return begin + encoder.feed(converter.convert_records(records, 0))
 
 
 @pytest.fixture

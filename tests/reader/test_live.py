@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.storage.file_state import journal_path
+from cmeta.storage.open import journal_path
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 

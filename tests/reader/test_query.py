@@ -113,12 +113,16 @@ def test_the_answer_counts_not_what_was_looked_at(path):
         (
             "1 < los_value",
             4,
-            "no field 'los_value' (did you mean loss_value or loss_slope?); there are: timestamp",
+            "no field 'los_value' (did you mean loss_value or metrics.loss_slope?); there are: timestamp",
         ),
         ("tensor_signature > 1", 0, "name one of its components: tensor_signature[0]"),
         ("tensor_signature[3] > 1", 0, "tensor_signature has components 0 to 2"),
         ("loss_value[0] > 1", 0, "no vector"),
-        ("config.lrr > 1", 0, "no configuration has 'lrr'; they have: lr, model, train.seed"),
+        (
+            "config.lrr > 1",
+            0,
+            "no configuration key 'lrr' (did you mean lr?); there are: lr, model, train.seed",
+        ),
         ("config.model > 1", 0, None),
     ],
 )

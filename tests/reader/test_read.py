@@ -184,8 +184,14 @@ def test_an_answer_is_the_caller_s_own(run):
 
 def test_unknown_fields(run, path):
     with pytest.raises(KeyError) as caught:
-        run.read(["loss"])
-    for word in ("'loss'", str(path), "timestamp, phase, metrics.entropy", "metrics.late"):
+        run.read(["losss"])
+    for word in (
+        "'losss'",
+        "did you mean loss_value or metrics.loss_slope",
+        str(path),
+        "timestamp, phase, metrics.entropy",
+        "metrics.late",
+    ):
         assert word in caught.value.args[0]
     with pytest.raises(KeyError, match=r"metrics\.accuracies"):
         run.read(["loss_value", "metrics.accuracies"])
@@ -200,7 +206,7 @@ def test_a_column_that_was_not_read(run):
 @pytest.mark.parametrize("phase", ["deploy", ["train", "deploy"], [1]])
 def test_unknown_phases(run, phase):
     for ask in (run.read, run.records):
-        with pytest.raises(ValueError, match="expected one of: dream, train, validate, test"):
+        with pytest.raises(ValueError, match="there are: dream, train, validate, test"):
             list(ask(phase=phase))
     with pytest.raises(ValueError, match="no phase"):
         run.query_range(0, 10, phase)

@@ -125,7 +125,7 @@ def test_an_index_that_lies_about_a_block(crafted):
     content = crafted.build()
     with cmeta.open(content) as run:
         assert run.state == "closed"
-        with pytest.raises(CorruptError, match="but the INDEX says a NAME up to"):
+        with pytest.raises(CorruptError, match="but the INDEX says a BATCH up to"):
             list(run)
     kinds = [finding.kind for finding in cmeta.validate(content).findings]
     assert "CorruptError" in kinds

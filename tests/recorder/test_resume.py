@@ -194,7 +194,7 @@ def test_a_journal_of_another_run_is_named_and_kept(path, tmp_path):
     journal = path.with_name("run.cmeta-journal")
     shutil.copy(f"{other}-journal", journal)
     data = journal.read_bytes()
-    with pytest.raises(RecorderError, match="journal beside it does not belong to it"):
+    with pytest.raises(RecorderError, match="journal does not belong to the file"):
         cmeta.Recorder(path, mode="resume")
     with cmeta.open(path, partial=True) as run:
         assert run.state == "damaged"

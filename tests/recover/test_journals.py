@@ -10,7 +10,7 @@ import cmeta
 from cmeta.format.grammar import grammar_of
 from cmeta.format.journal import read_journal
 from cmeta.schema.load import shipped_format
-from cmeta.storage.file_state import journal_path
+from cmeta.storage.open import journal_path
 from cmeta.tools.recover.recover import recover
 from tests.hostile.reseal import BATCH, CONFIG, HEADER, NAME, bounds_of
 from tests.journal.conftest import Forger

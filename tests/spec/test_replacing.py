@@ -11,7 +11,7 @@ from cmeta.format.grammar import Grammar
 from cmeta.format.index import map_file
 from cmeta.format.source import BytesSource
 from cmeta.format.stages import delta
-from cmeta.records.convert import ChunkMaker
+from cmeta.records.convert import Converter
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from tools.specgen.__main__ import main
@@ -97,7 +97,7 @@ def test_the_step_of_a_field_changes_its_column(own):
     for schema in (cmeta.default_schema().with_batch_records(64), Schema.load(own)):
         encoder = Encoder(schema)
         columns = {"phase": ["train"] * 3, "loss_value": [0.5, 0.25, 0.75]}
-        chunk = ChunkMaker(schema).make(columns, None, 0)
+        chunk = Converter(schema).convert(columns, None, 0)
         encoder.begin()
         encoder.feed(chunk)
         files.append(encoder.finish())
@@ -170,7 +170,7 @@ def file_of(schema):
         "metrics.half": np.arange(140, dtype=np.float32) / np.float32(3),
         "state_digest": [i * i * 2**20 for i in range(140)],
     }
-    chunk = ChunkMaker(schema).make(columns, None, 0)
+    chunk = Converter(schema).convert(columns, None, 0)
     start = encoder.begin()
     data = start + encoder.feed(chunk) + encoder.finish()
     header = encoder.header(encoder.num_records)

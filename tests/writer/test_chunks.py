@@ -11,7 +11,7 @@ import pytest
 import cmeta
 from cmeta import CycleRecord, EncodeError
 from cmeta.format.encoder import Encoder
-from cmeta.records.convert import ChunkMaker
+from cmeta.records.convert import Converter
 
 SCHEMA = cmeta.default_schema().with_batch_records(16)
 RNG = np.random.default_rng(7)
@@ -126,7 +126,7 @@ def test_a_file_without_records_is_a_file(target, nothing):
 
 
 def test_an_error_in_a_later_chunk_leaves_nothing(refuse):
-    refuse([cut(0, 90), {"phase": ["train"], "loss": [1]}], ["field 'loss'"], SCHEMA)
+    refuse([cut(0, 90), {"phase": ["train"], "lost": [1]}], ["field 'lost'"], SCHEMA)
 
 
 def test_an_error_of_the_iterable_leaves_nothing(refuse):
@@ -191,17 +191,17 @@ def test_too_many_cells(refuse):
 def test_too_many_records():
     encoder = Encoder(SCHEMA)
     encoder.begin()
-    chunk = ChunkMaker(SCHEMA).make({"phase": ["train"] * 2}, None, 0)
+    chunk = Converter(SCHEMA).convert({"phase": ["train"] * 2}, None, 0)
     encoder.progress.num_records = 2**32 - 2 - 1
     with pytest.raises(EncodeError, match="a file holds at most 4294967294 records"):
         encoder.feed(chunk)
 
 
 def test_an_encoder_gives_a_batch_as_soon_as_it_is_full(target):
-    encoder, maker = Encoder(SCHEMA), ChunkMaker(SCHEMA)
+    encoder, converter = Encoder(SCHEMA), Converter(SCHEMA)
     parts = [encoder.begin()]
     for size in (15, 0, 1, 40, 8):
-        chunk = maker.make({"phase": ["train"] * size}, None, encoder.next_timestamp)
+        chunk = converter.convert({"phase": ["train"] * size}, None, encoder.next_timestamp)
         parts.append(encoder.feed(chunk))
     assert [bool(part) for part in parts] == [True, False, False, True, True, True]
     assert (encoder.num_records, encoder.progress.num_records) == (64, 64)
@@ -211,13 +211,13 @@ def test_an_encoder_gives_a_batch_as_soon_as_it_is_full(target):
 
 
 def test_a_refused_chunk_leaves_the_encoder_as_it_was():
-    encoder, maker = Encoder(SCHEMA), ChunkMaker(SCHEMA)
+    encoder, converter = Encoder(SCHEMA), Converter(SCHEMA)
     encoder.begin()
-    encoder.feed(maker.make({"phase": ["train"], "timestamp": [5]}, None, 0))
+    encoder.feed(converter.convert({"phase": ["train"], "timestamp": [5]}, None, 0))
     with pytest.raises(EncodeError):
-        encoder.feed(maker.make({"phase": ["train"] * 2, "timestamp": [9, 8]}, None, 0))
+        encoder.feed(converter.convert({"phase": ["train"] * 2, "timestamp": [9, 8]}, None, 0))
     assert (encoder.num_records, encoder.next_timestamp) == (1, 6)
-    encoder.feed(maker.make({"phase": ["train"], "timestamp": [5]}, None, 0))
+    encoder.feed(converter.convert({"phase": ["train"], "timestamp": [5]}, None, 0))
 
 
 def test_records_of_another_schema_name_the_field(refuse):

@@ -121,7 +121,10 @@ KNOWN = [
     "any metric as metrics.",
 ]
 COLUMNS = {
-    "an unknown field": ({"loss": [1, 2]}, ["field 'loss' is not in the schema", *KNOWN]),
+    "an unknown field": ({"los": [1, 2]}, ["'los' is not", "did you mean loss_value", *KNOWN]),
+    "a field under two names": (
+        {"loss": [1, 2], "loss_value": [1, 2]}, ["loss_value: given under two names"],
+    ),
     "an unknown group": ({"host.load": [1, 2]}, ["field 'host.load' is not in the schema", *KNOWN]),
     "a metric without a name": ({"metrics.": [1, 2]}, ["field 'metrics.' is not", *KNOWN]),
     "the group itself": ({"metrics": [1, 2]}, ["field 'metrics' is not in the schema", *KNOWN]),
@@ -200,4 +203,4 @@ def test_what_is_no_columns(refuse, columns, words):
 
 
 def test_present_goes_with_one_mapping(refuse):
-    refuse([{"phase": ["train"]}], ["present goes with one mapping"], present={"phase": [True]})
+    refuse([{"phase": ["train"]}], ["present requires a single mapping"], present={"phase": [True]})

@@ -163,11 +163,12 @@ def _count(reader: Reader, contents: FileInfo, path: Path) -> None:
     """Count the records of each phase and the batches of each field."""
     counts = np.zeros(len(reader.schema.phases), np.int64)
     occurrences: Counter[str] = Counter()
+    fields = (*contents.fields, *contents.undeclared)
 
     def count_batch(ordinal: int) -> None:
         batch = reader.batch(ordinal)
         counts[:] += np.bincount(batch.phases.codes, minlength=len(counts))
-        occurrences.update(field.path for field in batch.fields)
+        occurrences.update(field.path for field in fields if batch.has(field))
 
     with progress(f"Batches of {path.name}") as update:
         for batch in reader.batches:

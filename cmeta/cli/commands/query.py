@@ -35,11 +35,9 @@ class _Query:
         """Return the matching records of a file; without values if they are only counted."""
         selection = self.wanted.selection(reader)
         with reading(Path(reader.name)):
-            condition = Condition.of(
-                self.expression, reader.schema, lambda: reader.fields, lambda: reader.configs
-            )
+            condition = Condition.of(self.expression, reader)
         fields = () if self.count else self.wanted.chosen_fields(reader)
-        selection = selection.where(condition)
+        selection = condition.narrow(selection)
         return RowStream(reader, selection, fields, limit=self.limit, heading=heading)
 
 
@@ -128,7 +126,7 @@ def _print_matches(path: Path, question: _Query, kind: str, heading: str) -> Exi
 
 
 def _print_count(path: Path, stream: RowStream, kind: str, heading: str) -> None:
-    num_rows = sum(block.num_rows for block in stream)
+    num_rows = sum(block.num_records for block in stream)
     if kind == "jsonl":
         print_data(json_line({"file": file_name(path), "num_records": num_rows}))
     else:

@@ -21,9 +21,10 @@ from cmeta.cli.options import (
     record_options,
     records_option,
 )
-from cmeta.cli.rows import RowBlock, RowStream
+from cmeta.cli.rows import RowStream
 from cmeta.reader.reader import Reader
-from cmeta.storage.file_state import journal_path
+from cmeta.records.chunk import Chunk
+from cmeta.storage.open import journal_path
 
 _INTERVAL = 0.2  # seconds between checks of the file
 
@@ -71,7 +72,7 @@ class _Follower(RowStream):
         super().__init__(reader, wanted.selection(reader), wanted.chosen_fields(reader), first)
         self._file, self._num_seen = path, len(reader)
 
-    def __iter__(self) -> Iterator[RowBlock]:
+    def __iter__(self) -> Iterator[Chunk]:
         yield from super().__iter__()
         sys.stdout.flush()  # a follower must not wait for a buffer to fill
         seen = _signature(self._file)
@@ -87,7 +88,7 @@ class _Follower(RowStream):
                 yield from self._new_rows(reader)
             sys.stdout.flush()
 
-    def _new_rows(self, reader: Reader) -> Iterator[RowBlock]:
+    def _new_rows(self, reader: Reader) -> Iterator[Chunk]:
         if len(reader) < self._num_seen:
             count = plural(len(reader), "record")
             print_note(f"{file_name(self._file)} now has {count}: it was truncated or replaced")

@@ -15,9 +15,9 @@ import numpy as np
 from cmeta.aliases import Progress
 from cmeta.errors import CmetaError, DecodeError
 from cmeta.reader.reader import Reader
-from cmeta.storage.file_state import journal_path
 from cmeta.storage.find import SUFFIX
 from cmeta.storage.lock import SUFFIX as LOCK_SUFFIX
+from cmeta.storage.open import journal_path
 from cmeta.tools.audit.audit_report import AuditReport
 from cmeta.tools.audit.checks import GapCheck, LossCheck, SeedCheck
 from cmeta.tools.diff.diff import diff

@@ -21,7 +21,7 @@ from cmeta.format.journal import Journal, read_journal
 from cmeta.format.source import BytesSource, Source
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema, default_schema
-from cmeta.storage.file_state import file_state, read_beside
+from cmeta.storage.open import file_state, read_journal_of
 from cmeta.storage.source import FileSource
 from cmeta.tools.recover.scan import Scan
 from cmeta.validate import Finding
@@ -82,7 +82,7 @@ def open_inputs(path: Path) -> Inputs:
         There is neither.
     """
     grammar = grammar_of(shipped_format())
-    journal = read_beside(path)  # first: SPEC, Reading
+    journal = read_journal_of(path)  # first: SPEC, Reading
     try:
         main: Source = FileSource(path)
     except FileNotFoundError:

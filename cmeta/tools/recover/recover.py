@@ -19,7 +19,7 @@ from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.storage.atomic import publish_new, temporary_file
 from cmeta.storage.disk import File
-from cmeta.storage.file_state import journal_path
+from cmeta.storage.open import journal_path
 from cmeta.tools.recover.batches import BatchDecoder, Salvaged, by_index, by_walking
 from cmeta.tools.recover.inputs import Inputs, bound_journal, find_schema, open_inputs
 from cmeta.tools.recover.journal import Rows, merged_end, salvage_rows

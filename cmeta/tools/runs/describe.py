@@ -16,11 +16,11 @@ import numpy as np
 
 from cmeta.errors import CmetaError, DecodeError
 from cmeta.reader.reader import Reader
+from cmeta.reader.selection import take
 from cmeta.records.chunk import Column
 from cmeta.records.config import flattened
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
-from cmeta.storage.open import AnyBatch
 from cmeta.tools.runs.run_info import RunField, RunInfo, Scalar, State
 from cmeta.tools.summary.statistics import BinnedMeans, Extremes
 from cmeta.vocabulary import best_loss_name
@@ -65,7 +65,13 @@ class _Description:
         self._phases = np.zeros(len(run.schema.phases), np.int64)
         self._fields: dict[str, tuple[Field, Extremes]] = {}
         self._config: int | None = None
-        self._loss = loss_field_of(self._attempt(lambda: run.fields, run.schema.fields))
+        fields = self._attempt(lambda: run.fields, run.schema.fields)
+        self._listed = [
+            field
+            for field in fields
+            if field.path not in (TIMESTAMP, PHASE) and any(listed_names(field))
+        ]
+        self._loss = loss_field_of(fields)
         self._loss_curve = BinnedMeans(min(NUM_BINS, len(run)))
 
     def info(self, path: str) -> RunInfo:
@@ -107,7 +113,7 @@ class _Description:
         first = ordinal * self._schema.batch_records
         batch = self._run.batch(ordinal)
         timestamps = batch.timestamps
-        columns = _listed_columns(batch)
+        columns = take(batch, slice(0, batch.num_records), self._listed).columns
         self._phases += np.bincount(batch.phases.codes, minlength=len(self._phases))
         self._num_records += batch.num_records
         begin = self._timestamps[0] if self._timestamps else batch.first_timestamp
@@ -133,18 +139,6 @@ class _Description:
                 self._fields[name] = field, Extremes(finite_only=False)
             series = values[:, i] if field.num_components else values
             self._fields[name][1].add(series, timestamps)
-
-
-def _listed_columns(batch: AnyBatch) -> dict[Field, Column]:
-    """Return the columns of a batch, except those that every record has."""
-    columns = {}
-    for field in batch.fields:
-        if field.path in (TIMESTAMP, PHASE) or not any(listed_names(field)):
-            continue
-        column = batch.column(field, 0)
-        if column is not None:
-            columns[field] = column
-    return columns
 
 
 def listed_names(field: Field) -> Iterator[str]:

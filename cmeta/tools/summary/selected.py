@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from cmeta.aliases import Progress
 from cmeta.errors import DecodeError
 from cmeta.reader.reader import Reader
-from cmeta.reader.selection import Selection, num_rows
-from cmeta.records.chunk import Chunk, Column
+from cmeta.reader.selection import Selection, take
+from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
 from cmeta.storage.open import BatchInfo
@@ -52,7 +52,7 @@ class SelectedChunks:
         self._partial, self._progress = partial, progress
 
     def __iter__(self) -> Iterator[Chunk]:
-        for info in self._infos():
+        for info in self._selection.infos(self._reader):
             chunk: Chunk | None = None
             with self.tolerance(info):
                 chunk = self._read(info)
@@ -79,25 +79,10 @@ class SelectedChunks:
                 )  # fmt: skip
             self.problems.append(problem)
 
-    def _infos(self) -> Iterator[BatchInfo]:
-        """Yield the batches that may hold a selected record, by the INDEX alone."""
-        start, end = self._selection.start, self._selection.end
-        for info in self._reader.batches:
-            if (start is None or info.last_timestamp >= start) and (
-                end is None or info.first_timestamp <= end
-            ):
-                yield info
-
     def _read(self, info: BatchInfo) -> Chunk:
         batch, schema = self._reader.batch(info.ordinal), self._reader.schema
-        rows = self._selection.rows(batch)
-        columns: dict[Field, Column] = {}
-        if num_rows(rows):
-            for field in dict.fromkeys((schema[TIMESTAMP], schema[PHASE], *self.fields)):
-                column = batch.column(field, 0)
-                if column is not None:
-                    columns[field] = column.rows(rows)
-        return Chunk(num_rows(rows), columns)
+        fields = dict.fromkeys((schema[TIMESTAMP], schema[PHASE], *self.fields))
+        return take(batch, self._selection.rows(batch, info), fields)
 
     def _require_complete(self) -> None:
         """Raise a damaged file's problem, unless its intact part holds the whole range."""

@@ -1,0 +1,138 @@
+"""What can be logged can be asked for: words for the loss and for phases, at every entrance."""
+
+import numpy as np
+import pytest
+
+import cmeta
+
+TRAIN, VALIDATE = [0.5, 0.25], [0.125]
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A run that was logged with words."""
+    path = tmp_path / "run.cmeta"
+    with cmeta.Recorder(path) as rec:
+        for loss in TRAIN:
+            rec.log("train", loss=loss, metrics={"accuracy": 1.0})
+        rec.log("val", loss=VALIDATE[0])
+    return path
+
+
+@pytest.fixture
+def run(path):
+    """The run, open."""
+    with cmeta.open(path) as run:
+        yield run
+
+
+def test_read(run):
+    assert run.read(["loss"])["loss_value"].tolist() == [*TRAIN, *VALIDATE]
+    assert run.read(["loss"], phase="val")["loss_value"].tolist() == VALIDATE
+    assert run.read(["loss"], phase=["Eval", "training"]).num_records == 3
+    assert list(run.read(["accuracy", "loss"])) == ["loss_value", "metrics.accuracy"]
+    assert run.field("loss") == run.schema["loss_value"]
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation", "eval", "VALIDATE"])
+def test_words_for_a_phase(run, word):
+    assert [record.loss_value for record in run.query_range(None, None, word)] == VALIDATE
+    assert [record.loss_value for record in run.records(phase=word)] == VALIDATE
+    assert run.query(f"phase == {word!r}")["loss_value"].tolist() == VALIDATE
+    assert run.query(f"phase != {word!r}")["loss_value"].tolist() == TRAIN
+    assert run.query(f"phase in ({word!r}, 'train') and loss < 0.5").num_records == 2
+    assert run.query("loss < 1", phase=word).num_records == 1
+
+
+def test_arrow(run):
+    pytest.importorskip("pyarrow")
+    assert run.to_arrow(["loss"], phase="val")["loss_value"].to_pylist() == VALIDATE
+    (batch,) = run.arrow_batches(["loss"], phase="val")
+    assert batch["loss_value"].to_pylist() == VALIDATE
+
+
+def test_write(tmp_path):
+    given = {"phase": ["train", "eval"], "loss": np.ma.MaskedArray([0.5, 0.0], [False, True])}
+    plain = {"phase": ["train", "validate"], "loss_value": given["loss"]}
+    records = [
+        cmeta.CycleRecord(phase="train", extra={"loss": 0.5}), cmeta.CycleRecord(phase="val")
+    ]  # fmt: skip
+    for name, columns in {"words": given, "plain": plain, "records": records}.items():
+        cmeta.write(tmp_path / name, columns)
+    masked = {"phase": ["train", "val"], "loss": [0.5, 0]}
+    cmeta.write(tmp_path / "present", masked, present={"loss": np.array([True, False])})
+    content = {path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(content) == 1
+
+
+def test_two_names_for_one_field_are_refused(tmp_path):
+    record = cmeta.CycleRecord(phase="train", loss_value=1.0, extra={"loss": 1.0})
+    for rows in ({"phase": ["train"], "loss": [1], "loss_value": [1]}, [record]):
+        with pytest.raises(cmeta.EncodeError, match="loss_value: given under two names"):
+            cmeta.write(tmp_path / "run.cmeta", rows)
+
+
+def test_a_name_that_the_file_has_means_itself(tmp_path):
+    path = tmp_path / "run.cmeta"
+    schema = cmeta.default_schema().with_phases("val")
+    metrics = {"metrics.loss": [1.0, 2.0], "loss_value": [3.0, 4.0]}
+    cmeta.write(path, {"phase": ["validate", "val"], **metrics}, schema)
+    with cmeta.open(path) as run:
+        assert run.read(["loss"], phase="val")["metrics.loss"].tolist() == [2.0]
+        assert run.query("loss > 1 and phase == 'val'")["loss_value"].tolist() == [4.0]
+        assert run.query("loss_value > 1 and phase in ('validate', 'eval')").num_records == 1
+
+
+@pytest.mark.parametrize("word", ["test", "vall", "losss"])
+def test_names_that_do_not_exist(run, word):
+    with pytest.raises(ValueError, match=f"no phase '{word}'.*; there are: dream, train"):
+        run.read(phase=word)
+    with pytest.raises(cmeta.QueryError, match=f"phase is never '{word}'"):
+        run.query(f"phase == '{word}'")
+
+
+@pytest.mark.parametrize("name", ["losss", "loss_vlaue", "LOSS_VALUE"])
+def test_did_you_mean(run, path, name):
+    message = rf"no field '{name}' \(did you mean .*loss_value.*\?\); there are: timestamp, phase"
+    for ask in (run.read, run.to_arrow, run.arrow_batches):
+        with pytest.raises(KeyError, match=message) as caught:
+            ask([name])
+        assert str(path) in caught.value.args[0]
+    with pytest.raises(cmeta.QueryError, match=message):
+        run.query(f"{name} < 1")
+    with pytest.raises(cmeta.EncodeError, match=r"did you mean .*loss_value"):
+        cmeta.write(path, {"phase": ["train"], name: [1.0]})
+    with pytest.raises(cmeta.EncodeError, match=r"found 'vall', .*did you mean validate"):
+        cmeta.write(path, {"phase": ["vall"]})
+
+
+def test_a_name_in_two_groups(tmp_path):
+    path = tmp_path / "run.cmeta"
+    cmeta.write(path, {"phase": ["train"], "coherence": [1.0], "metrics.coherence": [2.0]})
+    with cmeta.open(path) as run:
+        assert run.read(["coherence"])["coherence"].tolist() == [1.0]
+
+
+def test_undeclared_metrics_do_not_depend_on_what_was_asked_before(path):
+    with cmeta.open(path) as run, cmeta.open(path) as other:
+        _ = other.names
+        fields = [[field.path for field in reader.batch(0).fields] for reader in (run, other)]
+    assert fields[0] == fields[1]
+    assert "metrics.accuracy" in fields[0]
+
+
+@pytest.mark.parametrize("is_asked_before", [False, True])
+def test_a_damaged_name_matters_only_where_it_is_needed(path, is_asked_before):
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"accuracy")] ^= 1
+    with cmeta.open(bytes(data)) as run:
+        if is_asked_before:
+            with pytest.raises(cmeta.ChecksumError):
+                _ = run.names
+        assert run.read(["loss_value", "phase"]).num_records == 3
+        assert run.batch(0).has(run.schema["loss_value"])
+        with pytest.raises(cmeta.ChecksumError, match="NAME"):
+            _ = run.batch(0).fields
+        for ask in (run.records, run.query_range):
+            with pytest.raises(cmeta.ChecksumError, match="NAME"):
+                list(ask(0, 9))
