@@ -186,7 +186,7 @@ def test_script_records_a_chronicle_and_says_so(tmp_path, monkeypatch, capsys):
     assert [p.name for p in path.parent.iterdir()] == ["run.cmeta"]
     with pytest.raises(SystemExit, match="2"):
         digits_mlp.main()
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--replace"])
     digits_mlp.main()
 
