@@ -12,11 +12,10 @@ from types import TracebackType
 
 from cmeta.errors import EncodeError
 from cmeta.reader.reader import Reader
+from cmeta.recorder.options import DEFAULT_MAX_RECORDS
 from cmeta.recorder.recorder import Recorder
 from cmeta.records.record import CycleRecord
 from cmeta.schema.schema import Schema
-
-DEFAULT_MAX_RECORDS = 1024
 
 
 class Chronicle:

@@ -105,7 +105,7 @@ class PendingRecords:
     is_torn : bool
         A write has failed: a new journal must be written.
     needs_check : bool
-        Recording must look for a reason to wait or to refuse before it goes on.
+        Recording must look for a reason to wait or to refuse before it continues.
     """
 
     def __init__(

@@ -380,7 +380,7 @@ def _is_precise(value: float, slot: Slot) -> bool:
 
 
 def _lowest_precise(field: Field) -> float:
-    """Return the least magnitude that loses less than 0.1%, whatever its digits are."""
+    """Return the least magnitude that loses less than 0.1%, for any digits."""
     quanta = field.quanta_per_unit
     return _QUANTA_OF_0_1_PERCENT / quanta if quanta else float(np.finfo(field.dtype.name).tiny)
 

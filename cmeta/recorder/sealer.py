@@ -120,7 +120,7 @@ class Sealer:
                 error = err
             is_end = work in (self._close, self._stop)
             if is_end:
-                self._at_end()  # before the answer: whoever waits for it may open the file again
+                self._at_end()  # before the answer: its receiver may open the file again
             answer.put(error)
             if is_end:
                 return

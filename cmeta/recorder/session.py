@@ -100,7 +100,7 @@ class Session:
                 pending.needs_check = True  # the next record waits; this one has been taken
 
     def _check(self) -> None:
-        """Refuse to go on, start a new journal after a failed write, or let the sealer catch up."""
+        """Raise an error, start a new journal after a failed write, or let the sealer catch up."""
         if self._is_forked:
             raise RecorderError(
                 f"{self.path}: belongs to the process that opened it ({self._pid}); a forked child "
@@ -177,7 +177,7 @@ class Session:
         """Close the chronicle; return whether this call did."""
         if self._is_forked:
             return False
-        if self.is_closed:  # or the sealer still goes on with a close that was interrupted
+        if self.is_closed:  # or the sealer is still busy with a close that was interrupted
             self._sealer.wait()
             return False
         try:

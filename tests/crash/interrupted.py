@@ -28,7 +28,7 @@ class Interrupter(threading.Thread):
 
     @property
     def is_swallowed(self):
-        """Whether the last interrupt was sent long ago, and nothing came of it."""
+        """Whether the last interrupt was sent long ago without any effect."""
         return not self.may.is_set() and time.monotonic() - self.sent_at > 1
 
     def run(self):
@@ -63,7 +63,7 @@ def main(path, num):
         try:
             interrupter.may.set()
             while not interrupter.is_swallowed:
-                # What an interrupted call did is asked of the recorder, as any user must.
+                # Only the recorder can say whether an interrupted call has recorded.
                 fields = cycle(len(recorder))
                 recorder.log(fields.pop("phase"), **fields)
         except KeyboardInterrupt as error:

@@ -1,4 +1,4 @@
-"""Starting the scripts of this folder as processes of their own."""
+"""Starting the scripts of this folder as separate processes."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ ROOT = Path(cmeta.__file__).parent.parent
 
 
 def start(script, *args, **options):
-    """Start a script of this folder; the package is the one that is being tested."""
+    """Start a script of this folder with the package under test."""
     path = os.pathsep.join([str(ROOT), str(HERE.parent.parent)])
     return subprocess.Popen(
         [sys.executable, HERE / script, *map(str, args)],

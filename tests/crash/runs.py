@@ -1,7 +1,7 @@
-"""What is recorded here, and how what a crash has left is held against it.
+"""The run that these tests record, and the check of the files that a crash leaves.
 
-A crash may lose what was not acknowledged, and nothing else; going on must lead to the very bytes
-of a run that was never interrupted.
+A crash may lose records that were not acknowledged, and nothing else; continuing must give the
+same bytes as a run that was never interrupted.
 """
 
 from pathlib import Path
@@ -62,7 +62,7 @@ def whole(folder, num_records, start=0, schema=SCHEMA):
 
 
 def num_readable(folder):
-    """Return how many records a reader finds, each of them the one that was logged."""
+    """Return the number of readable records, after checking that each is the one logged."""
     path = folder / NAME
     if not path.exists():
         return 0
@@ -76,11 +76,11 @@ def num_readable(folder):
 
 
 class Check:
-    """Holds what crashes leave against what must be.
+    """Checks the files that crashes leave.
 
-    What a reader finds and a recorder does follows from the trusted part of the main file and from
-    the rows of the journal. So of states that are alike in those one in ten is read and gone on
-    with; of the others it is held against what was acknowledged that they are so.
+    Reader and recorder depend only on the trusted part of the main file and on the rows of the
+    journal. So of states that agree in those, one in ten is read and continued; of the others only
+    that part is checked against the acknowledged records.
     """
 
     def __init__(self, folder, expected, num_records, **options):
@@ -90,7 +90,7 @@ class Check:
         folder.mkdir(exist_ok=True)
 
     def all(self, states):
-        """Check each state once, for the most that had been acknowledged when it arose."""
+        """Check each state once, with the most records that were acknowledged when it arose."""
         most = {}
         for acknowledged, content in states:
             most[content] = max(acknowledged, most.get(content, 0))
@@ -99,20 +99,20 @@ class Check:
         return len(most)
 
     def one(self, content, acknowledged):
-        """Read, go on, and compare."""
+        """Read, continue, and compare."""
         trusted, num_records = trusted_part(dict(content))
         assert acknowledged <= num_records <= self.num_records
         if self.is_new(trusted):
             put(self.folder, content)
             assert num_readable(self.folder) == num_records
-            self.go_on(num_records)
+            self.continue_(num_records)
 
     def is_new(self, trusted):
-        """Return whether nothing like it has been gone on with, or not for long."""
+        """Return whether to continue a state: the first of its kind, then one in ten."""
         self.known[trusted] = self.known.get(trusted, -1) + 1
         return self.known[trusted] % 10 == 0
 
-    def go_on(self, num_records):
+    def continue_(self, num_records):
         """Record the rest, and compare with the run that was never interrupted."""
         with cmeta.Recorder(self.folder / NAME, disk=QuietDisk(), **self.options) as recorder:
             assert len(recorder) == num_records
@@ -122,7 +122,7 @@ class Check:
 
 
 def trusted_part(content):
-    """Return all that a recorder goes on from, and how many records that holds.
+    """Return everything that a recorder continues from, and the number of records in it.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A crash at every point of the recorded order of writes, syncs and renames.
 
-Each scenario is recorded once; every state that a death of the process or a loss of power may
-leave is built, read, and gone on with.
+Each scenario is recorded once; every state that the death of the process or a loss of power may
+leave is built, read, and continued.
 """
 
 import pytest
@@ -16,7 +16,7 @@ NUM = 69
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    """Begin a new journal after every second batch, so that a short run has several."""
+    """Start a new journal after every second batch, so that a short run has several."""
     monkeypatch.setattr(sealer, "_ROTATE_EVERY", 2)
 
 
@@ -95,7 +95,7 @@ def num_late(operations):
 
 
 def test_power_fails_though_only_the_system_has_the_records(folder, tmp_path, wholes):
-    """Nothing was promised, but what is left is a beginning of the run, and can be gone on with."""
+    """Nothing was promised, but a beginning of the run remains, and can be continued."""
     num = 41
     check = Check(tmp_path / "found", wholes(num), num)
     disk = recorded(folder, 0, num, durability="os")
@@ -124,7 +124,7 @@ def test_a_run_that_died_goes_on(folder, check, loss, num_before):
 @pytest.mark.parametrize("closed", [True, False])
 @pytest.mark.parametrize("keep", [0, 35])
 def test_a_run_goes_back_to_an_earlier_record(folder, tmp_path, wholes, loss, closed, keep):
-    """Before it has gone back all records are there; after it the dropped ones are in a file."""
+    """Until records are dropped all are there; from then on those are in a file of their own."""
     num = 53
     recorded(folder, 0, num, durability="fsync", close=closed)
     state = {"num_records": keep, "timestamp": max(0, keep - 1)}
@@ -139,13 +139,13 @@ def test_a_run_goes_back_to_an_earlier_record(folder, tmp_path, wholes, loss, cl
         if check.is_new(trusted):
             put(check.folder, content)
             assert num_readable(check.folder) == found
-            check.go_on(keep)
+            check.continue_(keep)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_run_is_replaced(folder, tmp_path, wholes, loss, closed):
-    """A closed run is there until the new one is; an open one goes first."""
+    """A closed run remains until the new one exists; an open one is removed first."""
     num = 21
     recorded(folder, 0, 37, durability="fsync", close=closed)
     old = (folder / NAME).read_bytes()
@@ -166,8 +166,8 @@ def test_a_run_is_replaced(folder, tmp_path, wholes, loss, closed):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_going_on_is_itself_interrupted(folder, tmp_path, check, loss):
-    """Of some crashes the recovery is cut at every point too."""
+def test_resuming_is_itself_interrupted(folder, tmp_path, check, loss):
+    """After some crashes the next session is interrupted at every point too."""
     disk = recorded(folder, 0, NUM, durability="fsync")
     states = list(dict.fromkeys(states_of(disk, loss)))
     checks = check()

@@ -1,4 +1,4 @@
-"""A disk that fails: every operation of a session once, and what must be said and kept."""
+"""A disk that fails: each operation of a session once, with its error and nothing lost."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ OPERATIONS = ("create", "open", "write", "truncate", "sync", "rename", "unlink",
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    """Begin a new journal after every second batch, so that a short run has several."""
+    """Start a new journal after every second batch, so that a short run has several."""
     monkeypatch.setattr(sealer, "_ROTATE_EVERY", 2)
 
 
@@ -68,7 +68,7 @@ class FailingFile(File):
         try:
             self.disk.pass_("write", self.path)
         except OSError:
-            if self.disk.tears:  # part of it arrives all the same
+            if self.disk.tears:  # after writing a part
                 super().write(data[: len(data) // 2], offset)
             raise
         super().write(data, offset)
@@ -84,9 +84,9 @@ class FailingFile(File):
 def run_against(path, disk, num_records, durability):
     """Record with a disk that fails, trying again; a session that has ended is resumed.
 
-    Returns the errors that were told.
+    Returns the errors that were raised.
     """
-    told, num_acknowledged = [], 0
+    errors, num_acknowledged = [], 0
     while True:
         try:
             with cmeta.Recorder(path, SCHEMA, "resume", disk=disk, durability=durability) as rec:
@@ -96,12 +96,12 @@ def run_against(path, disk, num_records, durability):
                     try:
                         log(rec, before)
                     except OSError as error:
-                        told.append(error)
+                        errors.append(error)
                         assert len(rec) == before  # refused, and nothing else has changed
                     num_acknowledged = len(rec)
-            return told
+            return errors
         except (OSError, RecorderError) as error:
-            told.append(error)
+            errors.append(error)
             assert num_readable(path.parent) >= num_acknowledged
 
 
@@ -119,7 +119,7 @@ def num_of(kind, tmp_path, num_before):
 @pytest.mark.parametrize("kind", OPERATIONS)
 @pytest.mark.parametrize("num_before", [0, 37])
 def test_one_operation_fails(tmp_path, kind, num_before):
-    """It is told, or tried again; nothing is lost, and the file is the uninterrupted one."""
+    """It is raised or tried again; nothing is lost, and the bytes are those of a run without it."""
     num = num_of(kind, tmp_path, num_before)
     assert num or (kind in ("open", "truncate") and not num_before)
     expected = whole(tmp_path / "whole", NUM)
@@ -130,17 +130,17 @@ def test_one_operation_fails(tmp_path, kind, num_before):
         if num_before:
             (folder / NAME).write_bytes(whole(tmp_path / "whole", num_before))
         disk = FailingDisk(kind, place, tears=place % 2)
-        told = run_against(folder / NAME, disk, NUM, "fsync")
+        errors = run_against(folder / NAME, disk, NUM, "fsync")
         assert disk.num_failed == 1
         assert (folder / NAME).read_bytes() == expected
         assert {path.name for path in folder.iterdir()} == {NAME}
-        for error in told:
+        for error in errors:
             assert "No space left" in str(error) or "fsync failed" in str(error)
             assert NAME in str(error) or str(folder) in str(error)
 
 
 def test_a_full_disk_stops_nothing_that_has_been_acknowledged(tmp_path):
-    """While the disk is full every record is refused; once there is room, recording goes on."""
+    """While the disk is full every record is refused; once there is room, recording continues."""
     disk = FailingDisk("write", 20, times=40)
     with cmeta.Recorder(tmp_path / NAME, SCHEMA, disk=disk) as rec:
         num_refused = 0
@@ -157,7 +157,7 @@ def test_a_full_disk_stops_nothing_that_has_been_acknowledged(tmp_path):
 
 
 def test_a_file_that_cannot_be_sealed_makes_recording_wait_and_then_say_so(tmp_path, monkeypatch):
-    """The journal takes records for a while; then a record is refused before it is taken."""
+    """The journal takes records for a while; then one is refused before it is taken."""
     monkeypatch.setattr(sealer, "_MAX_WAITING", 2)
 
     class Full(FailingDisk):
@@ -194,7 +194,7 @@ def test_closing_on_a_full_disk_leaves_an_open_file(tmp_path):
 
 
 def test_a_failed_fsync_ends_the_session(tmp_path):
-    """What the disk has after it nobody knows, so no later fsync is believed."""
+    """The content of the disk is unknown then, so no later fsync is trusted."""
     disk = FailingDisk("sync", 5)
     rec = cmeta.Recorder(tmp_path / NAME, SCHEMA, durability="fsync", disk=disk)
     with pytest.raises(RecorderError, match=r"fsync failed .*No space left.*mode=\"resume\""):
@@ -228,7 +228,7 @@ def test_the_file_is_taken_away_while_it_is_recorded(tmp_path, what):
 
 
 def test_the_journal_is_taken_away_while_it_is_recorded(tmp_path):
-    """Nobody can read the rows then, but closing has them still."""
+    """The rows cannot be read then, but closing still writes them."""
     with cmeta.Recorder(tmp_path / NAME, SCHEMA) as rec:
         record(rec, 0, NUM)
         (tmp_path / f"{NAME}-journal").unlink()
@@ -237,7 +237,7 @@ def test_the_journal_is_taken_away_while_it_is_recorded(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="permissions of POSIX")
 def test_a_folder_that_cannot_be_written():
-    """In a child that is not root, which would be let through."""
+    """In a child that is not root, because root may write anywhere."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o555)
         reading, writing = os.pipe()
@@ -252,9 +252,9 @@ def test_a_folder_that_cannot_be_written():
             os._exit(0)
         os.waitpid(child, 0)
         os.close(writing)
-        said = os.read(reading, 10_000).decode()
+        output = os.read(reading, 10_000).decode()
         os.close(reading)
-        assert said.startswith("PermissionError(13") and os.listdir(folder) == []
+        assert output.startswith("PermissionError(13") and os.listdir(folder) == []
         os.chmod(folder, 0o755)
 
 
@@ -298,7 +298,7 @@ def test_the_last_timestamp(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_a_forked_child_writes_nothing_and_frees_the_lock(tmp_path):
-    """DataLoader workers fork; what they inherit must neither write nor hold anything."""
+    """DataLoader workers fork; the recorder that they inherit neither writes nor locks."""
     path = tmp_path / NAME
     rec = cmeta.Recorder(path, SCHEMA, flush_every=4)
     record(rec, 0, 18)
@@ -313,12 +313,12 @@ def test_a_forked_child_writes_nothing_and_frees_the_lock(tmp_path):
                 code = 0 if "a forked child cannot write" in str(error) else 2
             rec.flush()
             rec.close()
-            os.read(reading, 1)  # live on until the parent has gone on
+            os.read(reading, 1)  # live until the parent has continued
         finally:
             os._exit(code)
     record(rec, 18, NUM)
     rec.close()
-    # The child lives, but has kept nothing: another writer may come.
+    # The child lives, but holds nothing: another writer may open the file.
     with cmeta.Recorder(path, SCHEMA, "resume") as again:
         record(again, NUM, NUM + 1)
     os.write(writing, b"x")

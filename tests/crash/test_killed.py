@@ -13,20 +13,20 @@ from tests.crash.runs import LARGER, NAME, SCHEMA, cycle, log, num_readable, who
 
 
 def run_until(path, durability, draw):
-    """Record for a random while after the first record, then kill; return what was acknowledged."""
+    """Record for a random while after the first record, then kill; return the number acknowledged."""
     with start("victim.py", path, 10**9, durability, stdout=subprocess.PIPE) as victim:
-        said = victim.stdout.readline()
+        output = victim.stdout.readline()
         time.sleep(draw.random() ** 3 * 0.3)  # most kills come soon after opening
         victim.kill()
-        said += victim.stdout.read()
-    lines = said.split(b"\n")[:-1]  # what follows the last newline was cut
+        output += victim.stdout.read()
+    lines = output.split(b"\n")[:-1]  # what follows the last newline was cut
     assert victim.returncode == -signal.SIGKILL
     return int(lines[-1]) if lines else 0
 
 
 @pytest.mark.parametrize(("durability", "num_kills"), [("os", 20), ("fsync", 10)])
 def test_kills_at_random_moments(tmp_path, durability, num_kills):
-    """After each kill all that was acknowledged is there; at the end, the uninterrupted file."""
+    """After each kill every acknowledged record is there; the final bytes are the usual ones."""
     path, draw = tmp_path / "run" / NAME, random.Random(durability)
     path.parent.mkdir()
     before = 0
@@ -44,9 +44,9 @@ def test_kills_at_random_moments(tmp_path, durability, num_kills):
 
 def run_to_end(path, num_records, durability):
     with start("victim.py", path, num_records, durability, stdout=subprocess.PIPE) as victim:
-        said = victim.stdout.read().split(b"\n")
-    assert (victim.returncode, said[-2]) == (0, b"closed")
-    return int(said[-3])
+        output = victim.stdout.read().split(b"\n")
+    assert (victim.returncode, output[-2]) == (0, b"closed")
+    return int(output[-3])
 
 
 def test_killed_while_closing(tmp_path):
@@ -67,14 +67,14 @@ def test_killed_while_closing(tmp_path):
 
 
 def test_two_thousand_interrupts(tmp_path):
-    """Ctrl-C at random instants leaves no half record and no doubled one."""
+    """Ctrl-C at random instants leaves no partial and no duplicate record."""
     path = tmp_path / "run" / NAME
     path.parent.mkdir()
     with start("interrupted.py", path, 2_000, stdout=subprocess.PIPE, text=True) as process:
         num_records, num_interrupts, num_within = map(int, process.stdout.read().split())
     assert process.returncode == 0
     assert num_interrupts >= 2_000
-    assert num_within > 200  # that many struck within the library
+    assert num_within > 200  # interrupts that arrived within the library
     assert cmeta.validate(path).ok
     assert path.read_bytes() == whole(tmp_path / "whole", num_records, schema=LARGER)
     assert [p.name for p in path.parent.iterdir()] == [NAME]

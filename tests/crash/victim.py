@@ -1,6 +1,6 @@
 """A process that records until it is killed: ``victim.py PATH NUM_RECORDS DURABILITY``.
 
-It goes on where the file ends, and says on stdout after each record how many are acknowledged.
+It continues where the file ends, and prints the number of acknowledged records after each one.
 """
 
 import os

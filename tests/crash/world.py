@@ -1,12 +1,12 @@
 """A file system that can crash: what may be found on disk after any operation.
 
 `RecordingDisk` performs a recorder's operations and notes their order. `states_after` then gives
-what a crash between two of them, or within one, may leave behind:
+what a crash between two of them, or within one, may leave:
 
-- when the *process* dies, everything done so far, and any part of the operation that was going on;
+- when the *process* dies, everything done so far, and any part of the current operation;
 - when the *power* fails, only what was synced is certain. Of every other write, change of length,
   creation, rename and unlink any subset may have reached the disk, in any order, writes in part,
-  and where bytes are missing zeros or whatever stood there before may be found.
+  and where bytes are missing zeros or the previous content may be found.
 """
 
 import itertools
@@ -25,7 +25,7 @@ MARK, CREATE, WRITE, TRUNCATE, SYNC, RENAME, UNLINK, SYNC_FOLDER = (
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation; which fields mean something depends on `kind`."""
+    """One operation; which fields are used depends on `kind`."""
 
     kind: str
     file: int = -1
@@ -36,7 +36,7 @@ class Operation:
 
 
 class RecordingFile(File):
-    """A file that notes what is done to it."""
+    """A file that records its operations."""
 
     def __init__(self, path, descriptor, disk, number):
         super().__init__(path, descriptor)
@@ -56,7 +56,7 @@ class RecordingFile(File):
 
 
 class RecordingDisk(Disk):
-    """A disk that notes what is done to it; it never waits for the real one."""
+    """A disk that records its operations; it never waits for the real one."""
 
     def __init__(self, folder):
         self.folder, self.operations, self.lock = folder, [], threading.RLock()
@@ -78,12 +78,12 @@ class RecordingDisk(Disk):
             self.operations.append(operation)
 
     def mark(self, number):
-        """Note that so many records have been acknowledged."""
+        """Note the number of acknowledged records."""
         self.num_marks += 1
         self.note(Operation(MARK, number=number))
 
     def before_sync(self, file):
-        """Let others do something first."""
+        """Give other threads time first."""
 
     def create(self, path):
         number, self.num_files = self.num_files, self.num_files + 1
@@ -114,7 +114,7 @@ class BusyDisk(RecordingDisk):
     waits in each of its syncs for a few rows.
     """
 
-    stops = (32, 64)  # records; a journal is begun after every second batch of 16
+    stops = (32, 64)  # records; a journal is started after every second batch of 16
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -141,7 +141,7 @@ def wait_until(condition, seconds):
 
 
 class QuietDisk(Disk):
-    """A disk that does not wait: what is tried on it was never in danger."""
+    """A disk that never syncs, for runs that no test interrupts."""
 
     def create(self, path):
         return _QuietFile(path, super().create(path).descriptor)
@@ -171,7 +171,7 @@ class _Releasing:
 
 @dataclass
 class Content:
-    """What a folder holds: bytes by file, files by name."""
+    """The content of a folder: bytes by file, files by name."""
 
     files: dict[int, bytes] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
@@ -206,7 +206,7 @@ def patched(old, offset, data):
 
 @dataclass
 class Power:
-    """What is certain, and what is not, after some operations."""
+    """The certain and the uncertain content after some operations."""
 
     certain: Content
     pending: list[Operation] = field(default_factory=list)
@@ -228,7 +228,7 @@ class Power:
         self.pending = [o for o in self.pending if not concerns(o)]
 
     def outcome(self, operations):
-        """Return what is found if these have reached the disk, and no others."""
+        """Return the folder if these operations have reached the disk, and no others."""
         found = self.certain.copy()
         for operation in operations:
             found.apply(operation)
@@ -287,7 +287,7 @@ def _subsets(pending, most, num_recent, num_drawn, draw):
         return
     yield list(pending)
     yield []
-    for operation in pending[-num_recent:]:  # the newest say most; the rest is drawn
+    for operation in pending[-num_recent:]:  # the newest matter most; the rest is drawn
         yield [operation]
         yield [o for o in pending if o is not operation]
     for _ in range(num_drawn):
@@ -296,7 +296,7 @@ def _subsets(pending, most, num_recent, num_drawn, draw):
 
 
 def _torn(chosen, power, draw):
-    """Yield the subset with its last write in part: cut, zeroed, or with what stood elsewhere."""
+    """Yield the subset with its last write in part: cut, zeroed, or with bytes from elsewhere."""
     places = [i for i, o in enumerate(chosen) if o.kind == WRITE]
     if not places:
         return
@@ -317,7 +317,7 @@ def _torn(chosen, power, draw):
 
 
 def put(folder, content):
-    """Make a folder hold just this."""
+    """Give a folder exactly this content."""
     for path in folder.iterdir():
         path.unlink()
     for name, data in content:

@@ -16,7 +16,7 @@ NUM_ROWS = 12
 
 
 def die(rec):
-    """Let a recorder end as a killed process does."""
+    """End a recorder as if its process were killed."""
     rec._session._sealer.stop()
     rec._session.is_closed = True
 

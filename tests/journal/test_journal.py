@@ -1,4 +1,4 @@
-"""Journals: the intact beginning counts, and nothing behind it, whatever the bytes."""
+"""Journals: the intact beginning counts, and nothing after it, for any bytes."""
 
 import math
 

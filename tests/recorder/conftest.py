@@ -1,4 +1,4 @@
-"""Runs to record, and what they must have become."""
+"""A run to record, and the bytes that it must become."""
 
 import pytest
 

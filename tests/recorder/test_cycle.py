@@ -1,4 +1,4 @@
-"""Cycles: seeds in force, one record of all that was logged, nothing after an exception."""
+"""Cycles: derived seeds, one record of everything logged, nothing after an exception."""
 
 import random
 import sys
@@ -30,7 +30,7 @@ def test_a_cycle_is_one_record(path):
     assert found.seed_state == seeds.seed_of(7, 0)
 
 
-def test_the_seed_is_in_force_everywhere(path):
+def test_all_generators_are_seeded(path):
     with cmeta.Recorder(path, seed=2**64 - 1) as rec:
         rec.log("dream")
         with rec.cycle("train") as c:
@@ -84,7 +84,7 @@ def test_seeds_of_concurrent_cycles_differ(path):
     assert [c.seed for c in (one, other, third)] == [seeds.seed_of(7, i) for i in range(3)]
 
 
-def test_log_records_no_seed_that_was_not_in_force(path):
+def test_log_records_a_seed_only_if_it_is_given(path):
     with cmeta.Recorder(path, seed=7) as rec:
         rec.log("train")
         rec.log("train", seed_state=5)

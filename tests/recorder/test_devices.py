@@ -1,4 +1,4 @@
-"""Tensors on another device: copied at the call, brought over once for each group."""
+"""Tensors on another device: copied at the call, fetched once for each group."""
 
 import sys
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ class Device:
 
 
 class Tensor:
-    """What torch gives on a GPU: looking at a value waits for the device."""
+    """A tensor as torch has it on a GPU: reading a value waits for the device."""
 
     waits = 0
 
@@ -124,7 +124,7 @@ def test_what_is_waiting_can_be_asked_for(tmp_path, torch):
 
 @pytest.mark.parametrize("where", ["loss", "metrics"])
 def test_several_elements_are_refused_at_the_call(tmp_path, torch, where):
-    """Not when the group is written, where nobody would know what it is about."""
+    """Not when the group is written, far from the call at fault."""
     tensor = Tensor([1.0, 2.0])
     given = {"loss": tensor} if where == "loss" else {"metrics": {"free": tensor}}
     with cmeta.Recorder(tmp_path / "run.cmeta", flush_every=4) as recorder:

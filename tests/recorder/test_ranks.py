@@ -1,4 +1,4 @@
-"""Distributed runs: one process records, or each into a file of its own."""
+"""Distributed runs: one process records, or each records a file of its own."""
 
 import os
 
@@ -30,7 +30,7 @@ def test_other_ranks_record_nothing(tmp_path, monkeypatch, variable):
 
 def test_rank_0_records(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("SLURM_PROCID", "3")  # what comes first counts
+    monkeypatch.setenv("SLURM_PROCID", "3")  # the first variable counts
     with cmeta.Recorder(tmp_path / "run.cmeta") as rec:
         rec.log("train")
     assert os.listdir(tmp_path) == ["run.cmeta"]

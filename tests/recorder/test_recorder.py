@@ -1,4 +1,4 @@
-"""Recording: what is logged is what the file holds, in order, and in one place only."""
+"""Recording: the file holds exactly the values that were logged, in order."""
 
 import dataclasses
 import os
@@ -83,7 +83,7 @@ def test_phases_have_synonyms_in_any_case(path):
     with cmeta.Recorder(path) as rec:
         for word in words:
             rec.log(word)
-            rec.log(word)  # what was found out is remembered
+            rec.log(word)  # the second time from the cache
         rec.record_cycle(CycleRecord(phase="Validation"))
         with rec.cycle("training"):
             pass
@@ -187,7 +187,7 @@ def test_what_does_not_fit_is_named_and_leaves_no_trace(path, given, message):
 
 def test_values_of_every_kind(path):
     class Tensor:
-        """What torch's look like: on a device, with a gradient."""
+        """A tensor as torch has it: on a device, with a gradient."""
 
         shape = ()
 

@@ -1,4 +1,4 @@
-"""Going on: after a close, a death, or at an earlier record; and what is refused."""
+"""Resuming: after a close, after a death, at an earlier record; and files that are refused."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from .conftest import NUM_RECORDS, SCHEMA, record
 
 
 def die(rec):
-    """Let a recorder end as a killed process does: files as they are, the lock free."""
+    """End a recorder as if its process were killed: files as they are, the lock released."""
     rec._session._sealer.stop()
     rec._session.is_closed = True
 
@@ -27,7 +27,7 @@ def copied(source, target):
 
 @pytest.mark.parametrize("cut", [0, 1, 15, 16, 17, 32, 63, 64, 99, NUM_RECORDS])
 @pytest.mark.parametrize("end", ["close", "die"])
-def test_going_on_gives_the_file_of_a_run_without_a_pause(path, whole, cut, end):
+def test_resuming_gives_the_bytes_of_a_run_without_a_pause(path, whole, cut, end):
     rec = cmeta.Recorder(path, SCHEMA)
     record(rec, 0, cut)
     before = rec.records
@@ -55,7 +55,7 @@ def test_many_sessions(path, whole):
 @pytest.mark.parametrize("keep", [0, 1, 16, 20, 39, 41, 64, 80, 99, NUM_RECORDS])
 @pytest.mark.parametrize("end", ["close", "die"])
 @pytest.mark.parametrize("by", ["state", "timestamp"])
-def test_going_on_at_an_earlier_record(path, whole, keep, end, by):
+def test_resuming_at_an_earlier_record(path, whole, keep, end, by):
     rec = cmeta.Recorder(path, SCHEMA)
     record(rec, 0, keep)
     state = json.loads(json.dumps(rec.state_dict()))  # as a checkpoint would keep it
@@ -106,7 +106,7 @@ def test_states_of_other_runs_are_refused(path):
 
 
 def test_the_modes(path):
-    with cmeta.Recorder(path, mode="resume") as rec:  # nothing there: begin
+    with cmeta.Recorder(path, mode="resume") as rec:  # no file yet
         rec.log("train", loss=1.0)
     with pytest.raises(ExistsError, match='mode="resume" continues it, mode="replace" replaces it'):
         cmeta.Recorder(path)

@@ -12,7 +12,7 @@ NUM_THREADS, NUM_EACH = 8, 12_500
 
 @pytest.mark.parametrize("flush_every", [1, 64])
 def test_all_records_of_all_threads(path, flush_every):
-    """With automatic timestamps all are there, in order, each thread's in its own order."""
+    """With automatic timestamps all are recorded, and those of each thread are in order."""
     start = threading.Barrier(NUM_THREADS)
 
     def work(rec, number):
@@ -37,7 +37,7 @@ def test_all_records_of_all_threads(path, flush_every):
 
 
 def test_refusals_among_threads_lose_nothing(path):
-    """Stated timestamps that other threads have passed are refused, and only those."""
+    """Explicit timestamps that other threads have passed are refused, and only those."""
     taken, num_refused = [], []
 
     def work(rec, number):
