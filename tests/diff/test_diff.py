@@ -22,7 +22,7 @@ def changed(name, row, value):
 
 def test_identical_bytes_are_found_without_decoding(chronicle, monkeypatch):
     a, b = chronicle(), chronicle()
-    monkeypatch.setattr(AlignedReader, "cells", lambda *args: pytest.fail("decoded"))
+    monkeypatch.setattr(AlignedReader, "column", lambda *args: pytest.fail("decoded"))
     found = diff(a, b)
     assert (found.verdict, found.same, found.identical) == ("identical", True, True)
     assert found.num_records == (200, 200)
@@ -209,6 +209,13 @@ def test_only_some_fields_or_a_range(chronicle):
         diff(a, b, fields=["los"])
 
 
+def test_the_loss_by_the_word_that_log_takes(chronicle):
+    a, b = chronicle(), chronicle(changed("loss_value", 123, 9))
+    found = diff(a, b, fields=["loss"])
+    assert (list(found.fields), found.num_differing) == (["loss_value"], 1)
+    assert diff(a, b, fields=["phase"]).same
+
+
 def test_a_range_pairs_records_in_order(chronicle):
     def later(columns):
         return {name: values[60:] for name, values in columns.items()}
@@ -262,13 +269,13 @@ def test_phases_are_compared_by_name(chronicle, schema):
 
 def test_batches_of_equal_bytes_are_not_decoded(chronicle, monkeypatch):
     windows = []
-    cells = AlignedReader.cells
+    column = AlignedReader.column
 
     def noting(self, path, begin, end):
         windows.append(begin // 16)
-        return cells(self, path, begin, end)
+        return column(self, path, begin, end)
 
-    monkeypatch.setattr(AlignedReader, "cells", noting)
+    monkeypatch.setattr(AlignedReader, "column", noting)
     a, b = chronicle(), chronicle(changed("loss_value", 123, 9))
     assert diff(a, b).first.ordinal == 123
     assert set(windows) == {123 // 16}

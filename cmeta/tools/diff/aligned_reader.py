@@ -56,7 +56,7 @@ class AlignedReader:
             self._starts = np.cumsum(np.array(counts, np.int64))
             self._batch: AnyBatch | None = None
             self._place = -1
-            self._cells: dict[str, Column | None] = {}
+            self._columns: dict[str, Column | None] = {}
             self.first = 0 if start is None else self._before(start, inclusive=False)
             stop = len(reader) if end is None else self._before(end, inclusive=True)
             self.num_records = max(0, stop - self.first)
@@ -78,7 +78,7 @@ class AlignedReader:
         """Return the ordinal after a batch's last record."""
         return int(self._starts[place + 1])
 
-    def cells(self, path: str, begin: int, end: int) -> Column | None:
+    def column(self, path: str, begin: int, end: int) -> Column | None:
         """Return a field's column in some records of one batch.
 
         Returns
@@ -89,22 +89,21 @@ class AlignedReader:
         place = self.place_of(begin)
         with naming(self.name):
             batch = self._at(place)
-            if path not in self._cells:
+            if path not in self._columns:
                 field = self.fields.get(path)
-                self._cells[path] = None if field is None else batch.column(field, 0)
-        column = self._cells[path]
-        if column is None:
+                self._columns[path] = None if field is None else batch.column(field, 0)
+        whole, first = self._columns[path], self.begin_of(place)
+        if whole is None:
             return None
-        first = self.begin_of(place)
-        values, present = column.rows(slice(begin - first, end - first))
+        values, present = whole.rows(slice(begin - first, end - first))
         if present is not None and not present.any():
             return None
         return Column(values, None if present is None or present.all() else present)
 
     def raw(self, place: int) -> bytes:
-        """Return the bytes of a sealed batch; none for a batch that is still in the journal.
+        """Return the bytes of a sealed batch; none for a batch of the journal.
 
-        None either beyond the file's end: a file may be replaced while it is read.
+        None either if the file has become shorter: it may be replaced while it is read.
         """
         info = self.infos[place]
         exists = info.offset + info.len_block <= self._source.size
@@ -123,7 +122,7 @@ class AlignedReader:
     def _at(self, place: int) -> AnyBatch:
         if place != self._place or self._batch is None:
             self._batch, self._place = self._reader.batch(place), place
-            self._cells = {}
+            self._columns = {}
         return self._batch
 
     def _before(self, timestamp: int, *, inclusive: bool) -> int:

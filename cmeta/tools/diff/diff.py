@@ -172,7 +172,7 @@ class _Comparison:
         differ = np.zeros(length, bool)
         for path, comparison in self._fields.items():
             a, b = (
-                side.cells(path, begin, begin + length)
+                side.column(path, begin, begin + length)
                 for side, begin in zip((self._a, self._b), begins, strict=True)
             )
             if a is None and b is None:
@@ -189,11 +189,11 @@ class _Comparison:
     ) -> Deviation:
         values = []
         for side, begin in zip((self._a, self._b), begins, strict=True):
-            cells = side.cells(path, begin + row, begin + row + 1)
-            values.append(value_of(side.fields.get(path), cells, 0, side.reader.configs))
+            column = side.column(path, begin + row, begin + row + 1)
+            values.append(value_of(side.fields.get(path), column, 0, side.reader.configs))
         at = begins[0] + row
         timestamp, phase = (
-            value_of(self._a.fields[name], self._a.cells(name, at, at + 1), 0, ())
+            value_of(self._a.fields[name], self._a.column(name, at, at + 1), 0, ())
             for name in (TIMESTAMP, PHASE)
         )
         return Deviation(at, timestamp, phase, path, values[0], values[1], quanta)
