@@ -11,17 +11,27 @@ Where rows are missing, batches that were sealed since the journal was begun may
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cmeta.errors import DecodeError
 from cmeta.format.block import Block, parse_config, parse_name
 from cmeta.format.grammar import Grammar
-from cmeta.format.journal import Entry, Framer, Journal, RowLayout, Tables, read_journal
+from cmeta.format.journal import (
+    Entry,
+    Framer,
+    Journal,
+    RowLayout,
+    Tables,
+    encode_header,
+    read_journal,
+)
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.tools.recover.recovery_report import Lost
@@ -74,7 +84,7 @@ class _Salvage:
     ) -> None:
         self._data, self._journal, self._grammar, self._base = data, journal, grammar, base
         self._framer = Framer(grammar, journal.header.salt)
-        self._layout = RowLayout(journal.schema, grammar)
+        self._layout = journal.layout
         self._kinds = {code: name for name, code in self._framer.kinds.items()}
         self._known = known
         self._tables = Tables()
@@ -137,16 +147,16 @@ class _Salvage:
             _ = parse_config(block, schema) if kind == "CONFIG" else parse_name(block, schema)
         except DecodeError:
             return
-        table: dict[int, str | bytes] = vars(self._tables)[f"{kind.lower()}s"]
+        table = _table(self._tables, kind)
         if fields["number"] not in table and value not in self._defined:
             table[fields["number"]] = value
             self._defined.add(value)
 
     def _add_known(self) -> None:
         """Take the definitions of the main file that the journal lacks."""
-        for kind in ("configs", "names"):
-            table: dict[int, str | bytes] = vars(self._tables)[kind]
-            for number, value in vars(self._known)[kind].items():
+        for kind in ("CONFIG", "NAME"):
+            table = _table(self._tables, kind)
+            for number, value in _table(self._known, kind).items():
                 if number not in table and value not in self._defined:
                     table[number] = value
 
@@ -173,11 +183,9 @@ class _Salvage:
             frame(kind, 0, layouts[kind].build(fields)) for kind, fields in self._used(bodies)
         ]
         entries += [frame("ROW", ordinal, body) for ordinal, body in enumerate(bodies)]
-        layout = self._grammar.journal_header
-        fields = {**vars(self._journal.header), "base_records": 0}
-        head = layout.upto("masked_crc").build(fields)
-        head = layout.build({**fields, "masked_crc": self._grammar.checksum.masked(head)})
-        journal = read_journal(head + b"".join(entries), self._journal.schema, self._grammar)
+        header = dataclasses.replace(self._journal.header, base_records=0)
+        data = encode_header(header, self._grammar) + b"".join(entries)
+        journal = read_journal(data, self._journal.schema, self._grammar)
         return journal.chunk if journal.bodies else None
 
     def _used(self, bodies: list[bytes]) -> list[tuple[str, dict[str, object]]]:
@@ -212,6 +220,10 @@ class _Salvage:
                 fixed["present"][0, byte] &= ~bit & 0xFF
         stripped: bytes = fixed.tobytes() + kept.tobytes()
         return stripped
+
+
+def _table(tables: Tables, kind: str) -> dict[int, Any]:
+    return tables.configs if kind == "CONFIG" else tables.names
 
 
 class _DamagedPlaces:
