@@ -1,4 +1,4 @@
-"""The documents quote the figures of bench/RESULTS.md as they are there."""
+"""The documents quote the figures of bench/RESULTS.md and the limits of the schema as they are there."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.quote import PAGE, SIZES, in_step, picture, quote, sizes
+from cmeta import default_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -49,3 +50,21 @@ def test_the_sizes_that_the_readme_states_are_those_of_the_bench(results):
     assert 3 <= found["Parquet, plain"] / found["cmeta"] < 3.5
     ratio = re.search(r"^\| TensorBoard \| ([\d.]+)‡", quote(results), re.MULTILINE)
     assert round(1 / float(ratio[1])) == int(share)
+
+
+def test_the_limits_are_those_of_the_schema():
+    page = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", page, re.MULTILINE))
+    limits = default_schema().format.limits
+    assert rows["records in a file"] == f"{limits.records_count_max:,}"
+    assert rows["records in a batch"] == (
+        f"{limits.batch_records_min} to {limits.batch_records_max:,}; "
+        f"{default_schema().batch_records:,} unless the schema says otherwise"
+    )
+    assert rows["columns in a batch"] == f"{limits.columns_max:,}"
+    assert rows["cells of a batch (records times columns)"] == f"{limits.cells_max:,}"
+    assert rows["a name"] == f"{limits.name_bytes_max} bytes of UTF-8"
+    size = limits.json_bytes_max >> 20
+    assert rows["a configuration"] == f"{size} MiB of JSON, {limits.json_depth_max} levels deep"
+    assert rows["values of an enumeration"] == f"{limits.enumeration_max}"
+    assert rows["components of a vector"] == f"{limits.vector_max:,}"
