@@ -1,7 +1,8 @@
-"""Layouts of the schema as construct descriptions, and as numpy dtypes where they are hot.
+"""Layouts of the schema as construct descriptions, and as dtypes and structs where they are hot.
 
 construct frames; a counted table of fixed-size structures is read in one piece through the dtype
-that the same layout gives (`Layout(fast=False)` keeps to construct; a property holds both equal).
+of the same layout, and a layout of fixed fields through its struct (`Layout(fast=False)` keeps to
+construct; a property proves both equal). What such a struct cannot take, construct explains.
 Counts are checked against the bytes that remain before anything is made of them. This is the one
 place in which a `ConstructError` becomes one of ours.
 """
@@ -9,6 +10,7 @@ place in which a `ConstructError` becomes one of ours.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
@@ -38,7 +40,7 @@ class Layout:
     format_ : Format
         For the structures and constants that they refer to.
     fast : bool
-        Read counted tables through their dtype.
+        Read counted tables through their dtype, and fixed fields through a struct.
     """
 
     def __init__(
@@ -60,6 +62,22 @@ class Layout:
         return "".join(_SCALARS[f.type].code for f in self.fields)
 
     @cached_property
+    def _fixed(self) -> struct.Struct | None:
+        """The struct of a layout whose fields are all scalars."""
+        is_fixed = all(f.type in _SCALARS and not f.count for f in self.fields)
+        return struct.Struct("<" + self.codes) if self._fast and is_fixed else None
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.fields)
+
+    @cached_property
+    def _constants(self) -> tuple[tuple[int, int], ...]:
+        """Positions and values of the fields with one legal value."""
+        values = [self._format.const(f.const) for f in self.fields]
+        return tuple((i, value) for i, value in enumerate(values) if value is not None)
+
+    @cached_property
     def size(self) -> int:
         """Length in bytes of a fixed layout."""
         return self.dtype.itemsize
@@ -72,6 +90,10 @@ class Layout:
         DecodeError
             Offsets are relative to `data`.
         """
+        if self._fixed is not None and len(data) == self._fixed.size:
+            values = self._fixed.unpack(data)
+            if all(values[place] == constant for place, constant in self._constants):
+                return dict(zip(self._names, values, strict=True))
         stream = io.BytesIO(data)
         fields = self.construct.parse_stream(stream, **parameters)
         if stream.tell() != len(data):
