@@ -291,6 +291,7 @@ class Batch:
         """
         if not self.has(field):
             return None
+        _ = self.phases  # decoded before any other column (SPEC, Reading a column)
         if not field.num_components:
             return self._component(field, 0, fill, None)
         return Column.of_components(list(self.components(field, fill)), field)
