@@ -97,17 +97,13 @@ def read_beginning(source: Source, grammar: Grammar) -> tuple[Header, Schema]:
     DecodeError
         Without them nothing else can be read.
     """
-    header = read_header(source, grammar)
-    return header, _read_schema(source, grammar, header)
-
-
-def _read_schema(source: Source, grammar: Grammar, header: Header) -> Schema:
-    start = grammar.header.size
+    header, start = read_header(source, grammar), grammar.header.size
     block = read_block(source, grammar, start, source.size, newer=header.is_newer)
     if block.name != "SCHEMA":
         raise CorruptError("not a SCHEMA block", offset=start, path="SCHEMA")
     with error_context(block.body_offset, "SCHEMA"):
-        return Schema.from_embedded(block.body, grammar.format, newer=header.is_newer)
+        schema = Schema.from_embedded(block.body, grammar.format, newer=header.is_newer)
+    return header, schema
 
 
 # ---------------------------------------------------------------------------------- by the INDEX

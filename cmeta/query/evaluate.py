@@ -1,4 +1,8 @@
-"""How a field is written in a condition."""
+"""A condition evaluated on columns, in the three-valued logic of SQL and Kleene.
+
+`evaluate` walks the tree that `cmeta.query.parse` has checked. A comparison with an absent value is
+unknown, and so is its opposite; a row is selected where the condition is known to be true.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,11 @@ from cmeta.errors import QueryError
 from cmeta.query.values import absolute, compare, compare_mixed, compute, negative, numbers_of
 from cmeta.records.chunk import Column
 
-ANY_FIELD = "field"  # field["..."] is the field of that name, whatever it consists of
+ANY_FIELD = "field"  # field["..."] is the field of that name, whatever its characters
 
 
 def name_of(node: ast.expr) -> str | None:
-    """Return the dotted name that a part of an expression is; None if it is none.
+    """Return the dotted name that a part of an expression writes; None if it is not a name.
 
     Examples
     --------
@@ -52,7 +56,7 @@ class Value:
     values : array, (n,) or ()
         A constant has no dimension.
     known : bool array, or None
-        Where it has a value; None: everywhere.
+        Where there is a value; None: everywhere.
     """
 
     values: Array
@@ -104,11 +108,8 @@ def known_in(*masks: Mask | None) -> Mask | None:
     >>> known_in(None, np.array([True, False])).tolist()
     [True, False]
     """
-    found: Mask | None = None
-    for mask in masks:
-        if mask is not None:
-            found = mask if found is None else found & mask
-    return found
+    given = [mask for mask in masks if mask is not None]
+    return reduce(np.logical_and, given) if given else None
 
 
 Lookup = Callable[[str], Column]
@@ -125,22 +126,38 @@ _OPERATORS = {
 _List = ast.Tuple | ast.List | ast.Set
 
 
-class Evaluation:
-    """One walk: the columns that it has looked up so far, and their length."""
+def evaluate(root: ast.expr, lookup: Lookup, error: Callable[[ast.expr, str], QueryError]) -> Mask:
+    """Return the rows for which an expression is true.
+
+    Parameters
+    ----------
+    lookup : callable
+        Returns the column of a name, or raises KeyError.
+    error : callable
+        Returns the error that points at a part of the expression.
+    """
+    walk = _Evaluation(lookup, error)
+    true = walk.condition(root).is_true()
+    num_rows = next((len(value.values) for value in walk.columns.values()), true.size)
+    return np.array(np.broadcast_to(true, (num_rows,)))
+
+
+class _Evaluation:
+    """One walk over an expression.
+
+    Attributes
+    ----------
+    columns : dict of str to Value
+        Those that have been looked up so far.
+    """
 
     def __init__(self, lookup: Lookup, error: Callable[[ast.expr, str], QueryError]) -> None:
         self._lookup, self._error = lookup, error
-        self._found: dict[str, Value] = {}
+        self.columns: dict[str, Value] = {}
 
-    def selected(self, root: ast.expr) -> Mask:
-        """Return the rows for which the expression is true."""
-        true = self._condition(root).is_true()
-        num_rows = next((len(value.values) for value in self._found.values()), true.size)
-        return np.array(np.broadcast_to(true, (num_rows,)))
-
-    def _condition(self, node: ast.expr) -> Value:
+    def condition(self, node: ast.expr) -> Value:
         value = self._value(node)
-        if value.kind == "mixed":  # only what is a boolean can be true or false
+        if value.kind == "mixed":  # only a boolean can be true or false
             objects = value.values.tolist()
             are_bools = np.array([isinstance(v, bool) for v in objects], np.bool_)
             true = np.array([v is True for v in objects], np.bool_)
@@ -153,7 +170,7 @@ class Evaluation:
     def _value(self, node: ast.expr) -> Value:
         if isinstance(node, ast.BoolOp):
             combine = both if isinstance(node.op, ast.And) else either
-            return reduce(combine, map(self._condition, node.values))
+            return reduce(combine, map(self.condition, node.values))
         if isinstance(node, ast.UnaryOp):
             return self._unary(node)
         if isinstance(node, ast.BinOp):
@@ -168,20 +185,20 @@ class Evaluation:
 
     def _column(self, node: ast.expr) -> Value:
         name = name_of(node) or ""
-        if name not in self._found:
+        if name not in self.columns:
             try:
                 values, present = self._lookup(name)
             except KeyError as err:
-                told = err.args[0] if err.args and " " in str(err.args[0]) else ""
-                raise self._error(node, told or f"there is no {name!r}") from None
+                message = err.args[0] if err.args and " " in str(err.args[0]) else ""
+                raise self._error(node, message or f"there is no {name!r}") from None
             if values.ndim != 1:
                 raise self._error(node, f"a vector; name one of its components: {name}[0]")
-            self._found[name] = Value(values, present)
-        return self._found[name]
+            self.columns[name] = Value(values, present)
+        return self.columns[name]
 
     def _unary(self, node: ast.UnaryOp) -> Value:
         if isinstance(node.op, ast.Not):
-            return opposite(self._condition(node.operand))
+            return opposite(self.condition(node.operand))
         value = self._number(node.operand)
         return (
             value if isinstance(node.op, ast.UAdd) else Value(negative(value.values), value.known)
@@ -193,32 +210,32 @@ class Evaluation:
         return Value(values, known_in(left.known, right.known))
 
     def _chain(self, node: ast.Compare) -> Value:
-        # Each side is computed once, however deep: else a nested chain would take forever.
+        # Each side is computed once, so that nested chains do not take exponential time.
         sides = [node.left, *node.comparators]
         values = [None if _is_list(side) or _is_none(side) else self._value(side) for side in sides]
-        found = []
+        links = []
         for i, operator in enumerate(node.ops):
             left, right, place = values[i], values[i + 1], sides[i + 1]
             if isinstance(place, _List):
-                found.append(self._member(left, operator, place))
+                links.append(self._member(left, operator, place))
             else:
-                found.append(self._compared(_COMPARISONS[type(operator)], left, right, place))
-        return reduce(both, found)
+                links.append(self._compared(_COMPARISONS[type(operator)], left, right, place))
+        return reduce(both, links)
 
     def _member(self, left: Value | None, operator: ast.cmpop, items: _List) -> Value:
-        found = Value(np.array(False))
+        member = Value(np.array(False))
         for item in items.elts:
             right = None if _is_none(item) else self._value(item)
-            found = either(found, self._compared("==", left, right, item))
-        return opposite(found) if isinstance(operator, ast.NotIn) else found
+            member = either(member, self._compared("==", left, right, item))
+        return opposite(member) if isinstance(operator, ast.NotIn) else member
 
     def _compared(
         self, symbol: str, left: Value | None, right: Value | None, place: ast.expr
     ) -> Value:
-        """Compare; None stands for what is absent."""
+        """Compare two values; None is the constant None: an absent value."""
         if left is None or right is None:
-            there = _present(left or right)
-            return there if symbol == "!=" else opposite(there)
+            present = _present(left or right)
+            return present if symbol == "!=" else opposite(present)
         known = known_in(left.known, right.known)
         kinds = {left.kind, right.kind}
         if "mixed" in kinds:
@@ -227,7 +244,7 @@ class Evaluation:
         if kinds == {"text"}:
             return Value(_TEXTS[symbol](left.values, right.values), known)
         if "text" in kinds:
-            if not left.has_any or not right.has_any:  # a column without any value has no type
+            if not left.has_any or not right.has_any:  # a column without a value has no type
                 shape = np.broadcast_shapes(left.values.shape, right.values.shape)
                 return Value(np.zeros(shape, np.bool_), np.zeros(shape, np.bool_))
             other = (kinds - {"text"}).pop()
@@ -255,7 +272,7 @@ class Evaluation:
         return value
 
     def _require_no_value(self, value: Value, place: ast.expr, expected: str) -> None:
-        """Refuse values of the wrong kind; a column without any value has no kind."""
+        """Refuse values of the wrong kind; a column without a value has no kind."""
         if value.has_any:
             raise self._error(place, f"this is a {value.kind}, expected {expected}")
 
@@ -268,7 +285,7 @@ def _present(value: Value | None) -> Value:
 
 
 def _is_list(node: ast.expr) -> bool:
-    return isinstance(node, ast.Tuple | ast.List | ast.Set)
+    return isinstance(node, _List)
 
 
 def _is_none(node: ast.expr) -> bool:

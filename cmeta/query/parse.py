@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from cmeta.aliases import Mask
 from cmeta.errors import QueryError
-from cmeta.query.evaluate import FUNCTIONS, Evaluation, Lookup, name_of
+from cmeta.query.evaluate import FUNCTIONS, Lookup, evaluate, name_of
 
 LEN_MAX = 4096  # characters
 DEPTH_MAX = 64  # of nesting; also operators in a row
@@ -87,7 +87,7 @@ class Expression:
         >>> parse("not loss < 0.1").evaluate(columns.__getitem__).tolist()
         [True, False, False]
         """
-        return Evaluation(lookup, self.error).selected(self._root)
+        return evaluate(self._root, lookup, self.error)
 
     def range_of(self, name: str) -> Range:
         """Return the lowest and the highest integer that a field can be where this is true.
@@ -134,7 +134,7 @@ def parse(text: str) -> Expression:
     Raises
     ------
     QueryError
-        It is not one; shows the text and the place.
+        Not a condition; shows the text and the place.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def _tree_of(text: str) -> ast.expr:
         message = f"found {len(text):,} characters, expected at most {LEN_MAX:,}"
         raise QueryError(message, text=f"{text[:60]}...", column=60)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of a digit before a word, and the like
+        with warnings.catch_warnings(action="ignore"):  # about a digit before a word, and the like
             return ast.parse(text, mode="eval").body
     except SyntaxError as err:
         column = min(err.offset - 1, len(text)) if err.offset else len(text)
@@ -192,7 +192,7 @@ def _check_depth(root: ast.expr, refuse: Refuse) -> None:
 
 
 def _checked(node: ast.AST, refuse: Refuse) -> Iterator[tuple[str, ast.expr]]:
-    """Check a part and what it consists of, and yield the names of fields."""
+    """Check a part and its parts, and yield the names of fields."""
     if not isinstance(node, _ALLOWED):
         kind = type(node).__name__
         refuse(node, f"{kind} is not allowed; {_INSTEAD.get(type(node), _EXAMPLE)}")
@@ -216,7 +216,7 @@ def _parts(node: ast.AST, refuse: Refuse) -> Iterator[ast.AST]:
     if isinstance(node, ast.Call):
         known = isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS
         if not known or node.keywords or len(node.args) != 1:
-            refuse(node, f"expected one of {', '.join(FUNCTIONS)}, of one value")
+            refuse(node, f"expected one of {', '.join(FUNCTIONS)}, with one argument")
         yield node.args[0]
     elif isinstance(node, ast.Compare):
         yield node.left
@@ -227,7 +227,7 @@ def _parts(node: ast.AST, refuse: Refuse) -> Iterator[ast.AST]:
 
 
 def _placed(child: ast.AST, parent: ast.AST) -> ast.AST:
-    """Return an operator with the place of what it is in: `ast` gives it none."""
+    """Return an operator with the place of its expression: `ast` gives it none."""
     if not hasattr(child, "col_offset"):
         child = type(child)()  # operators are shared between trees
         vars(child)["col_offset"] = getattr(parent, "col_offset", 0)
@@ -262,7 +262,7 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _require_condition(node: ast.expr, refuse: Refuse) -> None:
-    """Refuse what is plainly no condition, also where there is no record to try it on."""
+    """Refuse what cannot be a condition, even if there is no record to evaluate it on."""
     if isinstance(node, ast.BoolOp):
         for part in node.values:
             _require_condition(part, refuse)
@@ -271,7 +271,7 @@ def _require_condition(node: ast.expr, refuse: Refuse) -> None:
     elif isinstance(node, ast.BinOp | ast.UnaryOp) or (
         isinstance(node, ast.Constant) and not isinstance(node.value, bool)
     ):
-        refuse(node, f"this is no condition, {_EXAMPLE}")
+        refuse(node, f"not a condition, {_EXAMPLE}")
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "abs":
         refuse(node, f"a number, {_EXAMPLE}")
 

@@ -1,11 +1,12 @@
-"""Comparing and computing without loss, as far as 64 bits go.
+"""Comparisons and arithmetic without loss, as far as 64 bits go, also of mixed columns.
 
 - Integers with integers: exact, whatever their signs; numpy sees to it.
-- Integers with floats: exact, as Python does it; not by rounding the integer first.
-- A constant that is the shortest decimal of a float32 means that float32 where it meets a column
-  of float32: ``loss_value == 0.1`` finds what is shown as 0.1.
+- Integers with floats: exact, as in Python; the integer is not rounded first.
+- A constant that is the shortest decimal of a float32 means that float32 when it is compared with a
+  column of float32: ``loss_value == 0.1`` finds what is shown as 0.1.
 - Sums, differences, products and remainders of integers are exact as long as all of them fit in 64
-  bits, and float64 otherwise. Quotients and powers are float64, so that no power can take forever.
+  bits, and float64 otherwise. Quotients and powers are float64, so that a power takes no time.
+- A column of a configuration may mix numbers, texts and booleans: it is compared one by one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _INEXACT: dict[str, np.ufunc] = {
 
 
 def compare(name: str, left: Array, right: Array) -> Array:
-    """Compare numbers; a constant is an array of no dimension.
+    """Compare numbers; a constant is an array without dimensions.
 
     Examples
     --------
@@ -57,10 +58,10 @@ def compare(name: str, left: Array, right: Array) -> Array:
     if left.dtype.kind in _INTEGERS and right.dtype.kind in _INTEGERS:
         return np.asarray(ufunc(left, right))
     left, right = _as_float32(left, right), _as_float32(right, left)
-    found = np.array(ufunc(left, right))
+    result = np.array(ufunc(left, right))
     if left.dtype.kind != right.dtype.kind:
-        _settle(found, left, right, exact)
-    return found
+        _correct(result, left, right, exact)
+    return result
 
 
 def compute(name: str, left: Array, right: Array) -> Array:
@@ -77,27 +78,27 @@ def compute(name: str, left: Array, right: Array) -> Array:
     if left.dtype.kind in _INTEGERS and right.dtype.kind in _INTEGERS:
         if not left.size or not right.size:
             return np.zeros(np.broadcast_shapes(left.shape, right.shape), np.int64)
-        found = _exact(name, left, right)
-        if found is not None:
-            return found
+        integers = _exact(name, left, right)
+        if integers is not None:
+            return integers
     with np.errstate(all="ignore"):
         return np.asarray(_INEXACT[name](left.astype(np.float64), right.astype(np.float64)))
 
 
 def absolute(values: Array) -> Array:
-    """Return absolute values; that of the lowest integer as well."""
-    found = _number(values)
-    if found.dtype.kind == "i":
-        return np.asarray(np.abs(found.astype(np.int64))).astype(np.uint64)
-    return np.asarray(np.abs(found))
+    """Return absolute values, also that of the lowest integer."""
+    numbers = _number(values)
+    if numbers.dtype.kind == "i":
+        return np.asarray(np.abs(numbers.astype(np.int64))).astype(np.uint64)
+    return np.asarray(np.abs(numbers))
 
 
 def negative(values: Array) -> Array:
-    """Return values with the other sign."""
-    found = _number(values)
-    if found.dtype.kind in _INTEGERS:
-        return compute("-", np.array(0), found)
-    return np.asarray(np.negative(found))
+    """Return the negated values."""
+    numbers = _number(values)
+    if numbers.dtype.kind in _INTEGERS:
+        return compute("-", np.array(0), numbers)
+    return np.asarray(np.negative(numbers))
 
 
 def _number(values: Array) -> Array:
@@ -105,7 +106,7 @@ def _number(values: Array) -> Array:
 
 
 def _as_float32(constant: Array, column: Array) -> Array:
-    """Return a constant as what it means beside a column of float32."""
+    """Return a constant as it is meant in a comparison with a column of float32."""
     if column.dtype != np.float32 or constant.ndim or constant.dtype.kind != "f":
         return constant
     with np.errstate(over="ignore", under="ignore"):
@@ -113,10 +114,10 @@ def _as_float32(constant: Array, column: Array) -> Array:
     return near if float(str(near)) == float(constant) else constant
 
 
-def _settle(found: Array, left: Array, right: Array, exact: Callable[[Any, Any], bool]) -> None:
-    """Decide again where a large integer was rounded to the very float that it is compared with.
+def _correct(result: Array, left: Array, right: Array, exact: Callable[[Any, Any], bool]) -> None:
+    """Compare again, exactly, where a large integer was rounded to the float beside it.
 
-    Rounding keeps the order, so that everywhere else the answer is right already.
+    Rounding keeps the order, so that the result is right everywhere else.
     """
     left, right = np.broadcast_arrays(left, right)
     integers = left if left.dtype.kind in _INTEGERS else right
@@ -125,7 +126,7 @@ def _settle(found: Array, left: Array, right: Array, exact: Callable[[Any, Any],
     doubtful = np.equal(left, right) & (np.abs(integers.astype(np.float64)) >= _SAFE)
     rows = np.flatnonzero(doubtful)
     pairs = zip(left.ravel()[rows].tolist(), right.ravel()[rows].tolist(), strict=True)
-    found.flat[rows] = [exact(a, b) for a, b in pairs]  # Python compares int with float exactly
+    result.flat[rows] = [exact(a, b) for a, b in pairs]  # Python compares int with float exactly
 
 
 def _exact(name: str, left: Array, right: Array) -> Array | None:
@@ -142,9 +143,9 @@ def _exact(name: str, left: Array, right: Array) -> Array | None:
     kind = _holding(*(of_integers(a, b) for a in sides[0] for b in sides[1]))
     if kind is None:
         return None
-    with np.errstate(over="ignore"):  # modulo 2^64 both ways, which is right for what fits
-        found = ufunc(left.astype(np.uint64), right.astype(np.uint64))
-    return np.asarray(found).astype(kind)
+    with np.errstate(over="ignore"):  # modulo 2^64, which is exact for results that fit
+        result = ufunc(left.astype(np.uint64), right.astype(np.uint64))
+    return np.asarray(result).astype(kind)
 
 
 def _holding(*numbers: int) -> type[np.int64] | type[np.uint64] | None:
@@ -157,17 +158,17 @@ _NUMBERS = (bool, int, float)
 
 
 def column_of(values: Iterable[Any]) -> Column:
-    """Return Python objects as a column: of one dtype if one holds them all without loss.
+    """Return Python objects as a column, of one dtype if that holds them all without loss.
 
     Parameters
     ----------
     values : iterable
-        Numbers, texts, booleans; None is absent, and so is anything else, such as a list.
+        Numbers, texts, booleans; anything else, such as None or a list, is absent.
 
     Returns
     -------
     Column
-        Of bool, int64, uint64, float64, str, or of object if they are mixed.
+        bool, int64, uint64, float64, str, or object if they are mixed.
 
     Examples
     --------
@@ -177,21 +178,21 @@ def column_of(values: Iterable[Any]) -> Column:
     >>> column_of([0.1, "cosine"])[0].dtype
     dtype('O')
     """
-    found = [value if isinstance(value, (*_NUMBERS, str)) else None for value in values]
-    present = np.array([value is not None for value in found], np.bool_)
-    there = [value for value in found if value is not None]
-    kinds = {type(value) for value in there}
-    if not there:
-        array: Array = np.zeros(len(found))
+    scalars = [value if isinstance(value, (*_NUMBERS, str)) else None for value in values]
+    present = np.array([value is not None for value in scalars], np.bool_)
+    given = [value for value in scalars if value is not None]
+    if not given:
+        array: Array = np.zeros(len(scalars))
     else:
-        dtype = _dtype_of(there) if len(kinds) == 1 else None
-        array = np.empty(len(found), object) if dtype is None else np.zeros(len(found), dtype)
-        array[present] = there
+        is_mixed = len({type(value) for value in given}) > 1
+        dtype = None if is_mixed else _dtype_of(given)
+        array = np.empty(len(scalars), object) if dtype is None else np.zeros(len(scalars), dtype)
+        array[present] = given
     return Column(array, None if present.all() else present)
 
 
 def compare_mixed(name: str, left: Array, right: Array) -> tuple[Array, Mask]:
-    """Compare objects one by one; give also what is known."""
+    """Compare objects one by one; return also where the result is known."""
     of_two = COMPARISONS[name][1]
     left, right = np.broadcast_arrays(left, right)
     result, known = np.zeros(left.shape, np.bool_), np.ones(left.shape, np.bool_)
@@ -206,7 +207,7 @@ def compare_mixed(name: str, left: Array, right: Array) -> tuple[Array, Mask]:
 
 
 def numbers_of(values: Array) -> tuple[Array, Mask]:
-    """Return objects as float64, and which of them are numbers."""
+    """Return objects as float64, and where they are numbers."""
     objects = values.ravel().tolist()
     known = np.array([isinstance(v, _NUMBERS) for v in objects], np.bool_)
     numbers = np.array([_float(v) if isinstance(v, _NUMBERS) else 0.0 for v in objects])
@@ -221,7 +222,7 @@ def _float(value: float) -> float:
 
 
 def _dtype_of(values: list[Any]) -> np.dtype[Any] | None:
-    """Return the dtype of values of one type; None if there is none that holds them all."""
+    """Return a dtype that holds values of one type; None if there is none."""
     if type(values[0]) is not int:
         return np.array(values).dtype
     for dtype in (np.dtype(np.int64), np.dtype(np.uint64)):

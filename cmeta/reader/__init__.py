@@ -1,5 +1,5 @@
-"""Reading: `reader` is the face of an open `file`, `selection` finds batches and rows, `gather`
-makes arrays of them, `records` makes records.
+"""Reading: `reader` is the public face of an open file (`cmeta.storage.open`), `selection` the loop
+over its batches, rows and columns, `condition` what a query selects, `read_columns` the arrays.
 """
 
 from cmeta.reader.reader import Reader, open_reader

@@ -489,7 +489,7 @@ class Reader:
         """Return the fields of these names, and the configurations if a field needs them."""
         wanted = None if fields is None else [self.field(name) for name in fields]
         has_config = wanted is None or any(field.type == "config" for field in wanted)
-        return wanted, self.configs if has_config else ()
+        return wanted, self._file.configs if has_config else ()
 
     def _records(self, selection: Selection) -> Iterator[CycleRecord]:
         for chunk in chunks(self._file, selection):

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -385,10 +385,10 @@ class OpenFile:
         context = BatchContext(ordinal, self.map.table[row], _Names(self, num_names), num_configs)
         return Batch(self._block(row), self.schema, self._grammar, context)
 
-    def _blocks(self, name: str) -> Iterator[Block]:
-        kind = self._grammar.kinds[name]
-        for row in np.flatnonzero(self.map.table["kind"] == kind).tolist():
-            yield self._block(row)
+    def _blocks(self, name: str) -> list[Block]:
+        """Read all blocks of a kind."""
+        rows = np.flatnonzero(self.map.table["kind"] == self._grammar.kinds[name])
+        return list(map(self._block, rows.tolist()))
 
     def _block(self, row: int) -> Block:
         """Read the block of a row of the table, and check that it is the one of that row."""

@@ -1,7 +1,7 @@
-"""Sources: where a file's bytes come from, by positioned reads.
+"""A file on disk as a `Source`: positioned reads, each a private copy.
 
-A read is a private copy, so that what has been checked cannot change while it is decoded; a mapped
-file that shrinks would kill its reader.
+So checked bytes cannot change while they are decoded. The file is not mapped: a mapped file that
+shrinks kills its reader.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import threading
 from pathlib import Path
 
+from cmeta.aliases import Buffer, PathLike
 from cmeta.format.source import BytesSource, Source
 
 
@@ -19,10 +20,10 @@ class FileSource(Source):
     Raises
     ------
     OSError
-        It cannot be opened.
+        The file cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: PathLike) -> None:
         self.name = str(path)
         self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115  (closed by `close`)
         self._lock = threading.Lock()
@@ -50,12 +51,12 @@ class FileSource(Source):
             return self._file.read(length) or b""
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file; closing it again does nothing."""
         self._file.close()
 
 
-def open_source(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Source:
-    """Return the source for a path, or for bytes in memory."""
-    if isinstance(source, bytes | bytearray | memoryview):
+def open_source(source: PathLike | Buffer) -> Source:
+    """Return a path, or bytes in memory, as a source."""
+    if isinstance(source, Buffer):
         return BytesSource(source)
     return FileSource(source)
