@@ -24,7 +24,7 @@ CORE = (
 GUIDE = "tests/docs/test_guides.py::test_the_blocks_of_a_guide_run[{}]"
 # The tests of what is not a room of the package.
 ELSEWHERE = {
-    "README.md": ("tests/test_readme.py",),
+    "README.md": (GUIDE.format("README.md"),),
     "SPEC.md": ("tests/spec",),
     "schema": ("tests/schema", "tests/spec"),
     "bench": ("tests/bench",),
@@ -44,8 +44,8 @@ def affected_by(path: PurePosixPath, root: Path = ROOT) -> Iterator[str]:
         yield from of_room(PurePosixPath(place[0]).stem, root)
         if path.suffix == ".py" and (root / path).exists():
             yield str(path)
-    elif first == "docs" and path.suffix == ".md":
-        yield GUIDE.format(path.stem)
+    elif first == "docs":
+        yield GUIDE.format(path) if path.match("docs/*.md") else "tests/docs/test_site.py"
     elif first == "tools":
         own = f"tests/test_{path.stem}.py"
         yield own if (root / own).exists() else "tests/spec"

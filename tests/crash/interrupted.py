@@ -9,37 +9,31 @@ import os
 import random
 import signal
 import sys
-import threading
-import time
 
 import cmeta
 from tests.crash.runs import LARGER, cycle
 
 PACKAGE = os.path.dirname(cmeta.__file__)
+LONGEST = 0.0003  # seconds from arming the timer to the interrupt
 
 
-class Interrupter(threading.Thread):
-    """Sends SIGINT to its own process; always one at a time, at random distances."""
+class Interrupter:
+    """Sends SIGINT to its own process at random instants, one at a time.
 
-    def __init__(self, num):
-        super().__init__(daemon=True)
-        self.left, self.may = num, threading.Event()
-        self.sent_at = time.monotonic()
+    They come from a timer of the system: a thread would have to wait for the interpreter's lock,
+    often for as long as it takes to record twenty cycles.
+    """
 
-    @property
-    def is_swallowed(self):
-        """Whether the last interrupt was sent long ago without any effect."""
-        return not self.may.is_set() and time.monotonic() - self.sent_at > 1
+    def __init__(self):
+        self.num_sent, self.draw = 0, random.Random(0)
+        signal.signal(signal.SIGALRM, self._strike)
 
-    def run(self):
-        draw = random.Random(0)
-        while self.left:
-            self.may.wait()
-            time.sleep(draw.random() * 0.0005)
-            self.may.clear()
-            self.left -= 1
-            self.sent_at = time.monotonic()
-            os.kill(os.getpid(), signal.SIGINT)
+    def arm(self):
+        signal.setitimer(signal.ITIMER_REAL, self.draw.uniform(1e-6, LONGEST))
+
+    def _strike(self, *_):
+        self.num_sent += 1
+        signal.raise_signal(signal.SIGINT)
 
 
 def is_within(trace):
@@ -55,15 +49,16 @@ def is_within(trace):
 
 
 def main(path, num):
-    recorder = cmeta.Recorder(path, LARGER)
-    interrupter = Interrupter(num)
-    interrupter.start()
+    recorder, interrupter, draw = cmeta.Recorder(path, LARGER), Interrupter(), random.Random(1)
     num_interrupts = num_within = 0
     while num_interrupts < num:
+        num_before = draw.randrange(3)  # uninterrupted cycles, so that the run grows
         try:
-            interrupter.may.set()
-            while not interrupter.is_swallowed:
-                # Only the recorder can say whether an interrupted call has recorded.
+            while interrupter.num_sent == num_interrupts:
+                if num_before == 0:
+                    interrupter.arm()
+                num_before -= 1
+                # What an interrupted call did is asked of the recorder, as any user must.
                 fields = cycle(len(recorder))
                 recorder.log(fields.pop("phase"), **fields)
         except KeyboardInterrupt as error:

@@ -14,7 +14,7 @@ from cmeta.storage.open import file_state
 from tests.crash.world import QuietDisk, put
 
 SCHEMA = cmeta.Schema.load(Path(__file__).with_name("schema.toml"))
-LARGER = SCHEMA.with_batch_records(512)
+LARGER = SCHEMA.with_batch_records(64)
 CONFIGS = ({"lr": 0.1}, {"lr": 0.01}, {"lr": 0.001})
 NAME = "run.cmeta"
 SIDE = "run.dropped-from-{}-1.cmeta"

@@ -78,7 +78,7 @@ def run_console(block, page):
     assert code == 0, f"{page.name}:{block.line}: ended with {code}: {output}"
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_blocks_of_a_guide_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CMETA_CACHE_DIR", str(tmp_path / "cache"))
