@@ -1,7 +1,7 @@
 """The entry point: the group of all commands.
 
 A new command is a file in `commands/` and its name in `COMMANDS`. Each is imported when it is
-called, so that no command loads what only others need.
+called, so that no command loads the libraries of others.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ Examples:
   cmeta diff first.cmeta second.cmeta      where do two runs differ?
   cmeta audit runs/                        are they sound evidence?
   cmeta replay run.cmeta train.py:cycle    can the run be reproduced?
-  cmeta recover broken.cmeta new.cmeta     save what is intact
+  cmeta recover broken.cmeta new.cmeta     save the intact part
 
 \b
 Exit codes:

@@ -36,7 +36,9 @@ FILE = click.Path(path_type=Path)
 
 file_argument = click.argument("file", type=FILE)
 files_argument = click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per line."
+)
 replace_option = click.option("--replace", is_flag=True, help="Overwrite OUT if it exists.")
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",

@@ -115,14 +115,14 @@ class Table:
 
     def _shrunk(self, widths: Sequence[int]) -> list[int]:
         """Return the widths with the widest of the folded columns made narrower until all fit."""
-        room, found = terminal_width(), list(widths)
+        room, shrunk = terminal_width(), list(widths)
         folded = [i for i, column in enumerate(self.columns) if column.is_folded]
-        while room is not None and folded and self._total(found) > room:
-            widest = max(folded, key=lambda i: found[i])
-            if found[widest] <= _FOLDED_MIN:
+        while room is not None and folded and self._total(shrunk) > room:
+            widest = max(folded, key=lambda i: shrunk[i])
+            if shrunk[widest] <= _FOLDED_MIN:
                 break
-            found[widest] -= 1
-        return found
+            shrunk[widest] -= 1
+        return shrunk
 
     def _total(self, widths: Sequence[int]) -> int:
         return len(self._indent) + sum(widths) + len(GAP) * (len(widths) - 1)
@@ -186,10 +186,10 @@ class Table:
 
 
 def _column(column: Column, texts: Sequence[str], width: int) -> list[str]:
-    found = _aligned(texts, width, is_left=column.is_left)
+    cells = _aligned(texts, width, is_left=column.is_left)
     if column.is_alarming is None:
-        return found
-    pairs = zip(found, texts, strict=True)
+        return cells
+    pairs = zip(cells, texts, strict=True)
     return [click.style(cell, fg="red") if column.is_alarming(t) else cell for cell, t in pairs]
 
 
@@ -249,7 +249,7 @@ def folded(text: str, width: int) -> list[str]:
             lines.append(word[:length])
             word = word[length:]
         line += word
-    return [*lines, line.rstrip()]
+    return [*lines, line.rstrip()] if line or not lines else lines
 
 
 def _fits(text: str, width: int) -> bool:

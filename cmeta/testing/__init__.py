@@ -18,7 +18,7 @@ Examples
 """
 
 try:
-    import hypothesis as _hypothesis  # noqa: F401  (says what is missing, before anything else)
+    import hypothesis as _hypothesis  # noqa: F401  (reports that it is missing before other imports fail)
 except ImportError as _err:
     raise ImportError(
         "cmeta.testing needs Hypothesis, which is not installed: "

@@ -1,4 +1,4 @@
-"""Strategies for runs: columns for `cmeta.write`, records, and whole files."""
+"""Strategies for runs: columns for `cmeta.write`, records and files."""
 
 from __future__ import annotations
 

@@ -84,8 +84,8 @@ def audit(
         reports = audit_files(paths, cycle, against, jobs=jobs, progress=update)
     for report in reports:
         if as_json:
-            found = report.as_json()
-            print_data(json_line({**found, "file": file_name(found["file"])}))
+            fields = report.as_json()
+            print_data(json_line({**fields, "file": file_name(fields["file"])}))
         else:
             print_lines(map(printable, report.lines()))
     if len(reports) > 1 and not as_json:

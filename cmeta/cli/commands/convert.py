@@ -50,7 +50,7 @@ Formats:
 
 `cmeta import` makes an identical file from JSON lines and from Parquet, if all records and fields
 were converted. OUT appears once it is complete. Nothing is written for a damaged chronicle:
-`cmeta recover` it first, or see what is intact with `cmeta cat`.
+`cmeta recover` it first, or print its intact records with `cmeta cat`.
 
 \b
 Exit codes:

@@ -54,7 +54,7 @@ Exit codes:
   0 success, or open    2 usage or I/O error    3 damaged: the intact part is shown"""
 )
 @file_argument
-@click.option("--quick", is_flag=True, help="Skip what needs all batches: phases and sha256.")
+@click.option("--quick", is_flag=True, help="Do not read the batches: no counts and no sha256.")
 @json_option
 def info(file: Path, quick: bool, as_json: bool) -> None:
     """Show state, size, schema and configurations."""
@@ -120,7 +120,7 @@ def read_info(reader: Reader, path: Path, *, quick: bool) -> FileInfo:
     Parameters
     ----------
     quick : bool
-        Skip everything for which batches would have to be read.
+        Do not read the batches: no counts and no sha256.
     """
     with reading(path):
         batches, header = reader.batches, reader.header

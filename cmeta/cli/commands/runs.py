@@ -82,7 +82,7 @@ as a file's length, modification time, header and checksum are the same."""
 )
 @click.argument("folders", type=FILE, nargs=-1, required=True, metavar="DIR...")
 @click.option("--sort", metavar="NAME", help="Sort by this; runs without it come last.")
-@click.option("--reverse", is_flag=True, help="Largest first.")
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
 @click.option("--where", type=expression, metavar="EXPR", help="Only runs that fulfil this.")
 @fields_option("Only these columns, in this order.")
 @click.option(
@@ -283,7 +283,7 @@ def _text(value: Any, *, is_long: bool) -> str:
 
 
 def _end(name: str, max_length: int) -> str:
-    """Return the end of a long name, which is what tells runs apart."""
+    """Return the end of a long name, because it tells runs apart."""
     return name if display_width(name) <= max_length else f"...{name[-(max_length - 3) :]}"
 
 

@@ -128,7 +128,7 @@ Examples:
   cmeta summary first.cmeta second.cmeta --stats last,min,course
   cmeta summary --json run.cmeta | jq '.fields[] | select(.num_nan > 0)'
 
-NaN and infinities are counted; except for `last`, they are excluded from all other statistics. The
+`min`, `max`, `mean`, `deviation` and `slope` ignore NaN and infinities, which are counted. The
 deviation is that of the population. The slope is the least-squares fit, in units of the field per
 timestamp. The course is a sparkline from the first value to the last; each character is a mean, and
 `!` means that all values were NaN or infinite.
