@@ -82,7 +82,9 @@ def test_of_some_fields_phases_and_timestamps(path):
 
 
 def test_requests_that_are_refused(path):
-    with pytest.raises(KeyError, match=r"no field 'nothing' in .*; there are: timestamp, phase"):
+    with pytest.raises(
+        KeyError, match=r"run0.cmeta: no field 'nothing'; there are: timestamp, phase"
+    ):
         cmeta.summarise(path, ["nothing"])
     for name in ("phase", "config", "metrics.state"):
         with pytest.raises(ValueError, match=f"{name} is of type .*, expected a numeric field"):

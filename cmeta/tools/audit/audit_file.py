@@ -126,17 +126,15 @@ def _check_records(reader: Reader, report: AuditReport) -> None:
     configs = _check_configs(reader, report)
     gaps, seeds, losses = GapCheck(), SeedCheck(reader, configs), LossCheck(reader.schema)
     counts = np.zeros(len(reader.schema.phases), np.int64)
-    first = 0
     for info in reader.batches:
         try:
             batch = reader.batch(info.ordinal)
             counts += np.bincount(batch.phases.codes, minlength=len(counts))
             gaps.add(batch.timestamps)
-            seeds.add(batch, first)
-            losses.add(batch, first)
+            seeds.add(batch, info.first_record)
+            losses.add(batch, info.first_record)
         except DecodeError:
             break
-        first += info.num_records
     by_phase = zip(reader.schema.phases, counts.tolist(), strict=True)
     report.phases = {name: count for name, count in by_phase if count}
     for check in (gaps, seeds, losses):

@@ -187,11 +187,9 @@ class SeedCheck:
             report.add("warning", "seed-repeated", message, f"record {ordinal:,}")
 
     def _all_seeds(self) -> Iterator[tuple[Array, Array]]:
-        first = 0
         for info in self._reader.batches:
             rows, values = self._seeds_in(self._reader.batch(info.ordinal))
-            yield rows + first, values
-            first += info.num_records
+            yield rows + info.first_record, values
 
     def _seeds_in(self, batch: AnyBatch) -> tuple[Array, Array]:
         """Return the rows that have a seed, and the seeds."""

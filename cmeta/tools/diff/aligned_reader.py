@@ -52,8 +52,8 @@ class AlignedReader:
                 raise reader.problem
             self.fields: dict[str, Field] = {field.path: field for field in reader.fields}
             self.infos: tuple[BatchInfo, ...] = reader.batches
-            counts = [0, *(info.num_records for info in self.infos)]
-            self._starts = np.cumsum(np.array(counts, np.int64))
+            begins = [info.first_record for info in self.infos]
+            self._starts = np.array([*begins, len(reader)], np.int64)
             self._batch: AnyBatch | None = None
             self._place = -1
             self._columns: dict[str, Column | None] = {}

@@ -23,7 +23,6 @@ from cmeta.tools.diff.aligned_reader import AlignedReader, naming
 from cmeta.tools.diff.configs import ConfigComparison, schema_differences
 from cmeta.tools.diff.diff_report import Deviation, DiffReport
 from cmeta.tools.diff.field_comparison import FieldComparison, value_of
-from cmeta.vocabulary import field_named
 
 Path = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -46,7 +45,7 @@ def diff(
     a, b : path or bytes
         Closed or open; an open one is compared as it is now, its journal included.
     fields : sequence of str, optional
-        Dotted names, or ``loss``; only these are compared. Default: all.
+        Names as `Reader.read` takes them; only these are compared. Default: all.
     start, end : int, optional
         First and last timestamp, both included. The records of the range are paired in order: the
         first in a with the first in b, and so on.
@@ -112,23 +111,29 @@ class _Comparison:
     def __init__(self, a: AlignedReader, b: AlignedReader, fields: Sequence[str] | None) -> None:
         self._a, self._b = a, b
         known = tuple(dict.fromkeys([*a.fields, *b.fields]))
-        wanted = known if fields is None else [field_named(name, known) for name in fields]
-        for path in wanted:
-            if path not in known:
-                names = ", ".join(known)
-                raise KeyError(f"no field {path!r} in {a.name} or {b.name}; there are: {names}")
+        wanted = known if fields is None else [self._path(name) for name in fields]
         self.report = DiffReport(a.name, b.name, num_records=(a.num_records, b.num_records))
         self._configs = ConfigComparison(a.reader.configs, b.reader.configs)
         self._fields = {
             path: FieldComparison(a.fields.get(path), b.fields.get(path), self._configs.ids)
             for path in wanted
         }
-        # Then equal bytes are equal records: numbers of names and configurations mean the same.
+        # If so, equal bytes are equal records: numbers of names and configurations mean the same.
         self._same_tables = (
             a.reader.schema == b.reader.schema
             and _one_is_prefix(a.reader.names, b.reader.names)
             and _one_is_prefix(self._configs.ids[0].tolist(), self._configs.ids[1].tolist())
         )
+
+    def _path(self, name: str) -> str:
+        """Return the field that a name means in a or, if a does not have it, in b."""
+        try:
+            return self._a.reader.field(name).path
+        except KeyError as error_of_a:
+            try:
+                return self._b.reader.field(name).path
+            except KeyError:
+                raise error_of_a from None
 
     def run(self, progress: Progress) -> None:
         """Compare all records, window by window."""

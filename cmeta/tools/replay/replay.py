@@ -109,7 +109,7 @@ def _records(run: Reader, start: int | None, end: int | None) -> Iterator[tuple[
     for info in run.batches if start is not None else ():
         if start is not None and info.last_timestamp >= start:
             timestamps = run.batch(info.ordinal).timestamps
-            first = info.ordinal * run.schema.batch_records
+            first = info.first_record
             first += int(np.searchsorted(timestamps, np.uint64(max(start, 0))))
             break
     yield from enumerate(run.records(start, end), first)

@@ -21,6 +21,7 @@ from cmeta.records.chunk import Column
 from cmeta.records.config import flattened
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
+from cmeta.storage.open import BatchInfo
 from cmeta.tools.runs.run_info import RunField, RunInfo, Scalar, State
 from cmeta.tools.summary.statistics import BinnedMeans, Extremes
 from cmeta.vocabulary import best_loss_name
@@ -79,7 +80,7 @@ class _Description:
         none: tuple[Mapping[str, Any], ...] = ()
         configs = self._attempt(lambda: self._run.configs, none)
         for info in self._run.batches:
-            self._attempt(partial(self._add, info.ordinal), None)
+            self._attempt(partial(self._add, info), None)
         state: State = self._run.state if self._problem is None else "damaged"
         first_timestamp, last_timestamp = self._timestamps or (None, None)
         counts = zip(self._schema.phases, self._phases.tolist(), strict=True)
@@ -108,10 +109,9 @@ class _Description:
             self._problem = self._problem or err
             return default
 
-    def _add(self, ordinal: int) -> None:
+    def _add(self, info: BatchInfo) -> None:
         """Add a batch; none of it unless all of it can be read."""
-        first = ordinal * self._schema.batch_records
-        batch = self._run.batch(ordinal)
+        batch = self._run.batch(info.ordinal)
         timestamps = batch.timestamps
         columns = take(batch, slice(0, batch.num_records), self._listed).columns
         self._phases += np.bincount(batch.phases.codes, minlength=len(self._phases))
@@ -119,7 +119,7 @@ class _Description:
         begin = self._timestamps[0] if self._timestamps else batch.first_timestamp
         self._timestamps = (begin, batch.last_timestamp)
         for field, column in columns.items():
-            self._add_column(field, column, timestamps, first)
+            self._add_column(field, column, timestamps, info.first_record)
 
     def _add_column(self, field: Field, column: Column, timestamps: Any, first: int) -> None:
         values, present = column.recorded(), column.present

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from cmeta.query.values import column_of
 from cmeta.records.chunk import Column
 from cmeta.records.config import differing_keys, value_json
 from cmeta.tools.runs.run_info import RunInfo
-from cmeta.vocabulary import field_named, phase_named
+from cmeta.vocabulary import field_named, phase_named, similar
 
 PROPERTIES = (
     "file", "state", "problem", "num_records", "first_timestamp", "last_timestamp", "len_file",
@@ -32,7 +31,6 @@ PROPERTIES = (
 PARTS = ("last", "min", "max", "num_values", "num_nan", "min_timestamp", "max_timestamp")
 _VALUES = ("last", "min", "max")  # parts of the field's own type
 _CONFIG, _PHASES = "config.", "phases."
-_GUESSES_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,8 @@ class Keys:
         known += [f"{_CONFIG}{key}" for key in self._configs]
         known += [f"{_PHASES}{phase}" for phase in self._phases]
         base = name.partition(":")[2] or name
-        close = list(dict.fromkeys(difflib.get_close_matches(base, known, _GUESSES_MAX)))
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        guesses = similar(base, dict.fromkeys(known))
+        hint = f"; did you mean {' or '.join(guesses)}?" if guesses else ""
         return f"no run here has {name!r}{hint}"
 
 

@@ -15,7 +15,6 @@ from cmeta.schema.types import Field
 from cmeta.tools.summary.selected import SelectedChunks
 from cmeta.tools.summary.statistics import SeriesStats, integer_distances
 from cmeta.tools.summary.summary_report import FieldSummary, Summary
-from cmeta.vocabulary import field_named
 
 # Integers that are names: their mean has no meaning.
 _NAMES = frozenset({TIMESTAMP, "seed_state", "state_digest"})
@@ -41,8 +40,8 @@ def summarise(
     path : path, bytes or Reader
         A reader stays open.
     fields : sequence of str, optional
-        Dotted names, or ``loss``. Default: every numeric field that occurs, except timestamp, seed
-        and digest.
+        Names as `Reader.read` takes them. Default: every numeric field that occurs, except
+        timestamp, seed and digest.
     start, end : int, optional
         First and last timestamp, both included.
     phase : str or sequence of str, optional
@@ -76,26 +75,15 @@ def summarise(
     if not isinstance(path, Reader):
         with Reader(path) as reader:
             return summarise(reader, fields, start, end, phase, partial=partial, progress=progress)
-    chosen = None if fields is None else [_numeric_field(path, name) for name in fields]
+    chosen = None if fields is None else [_numeric(path.field(name)) for name in fields]
     selection = Selection.of(path.schema, start, end, phase)
     return summary_of(path, chosen, selection, partial=partial, progress=progress)
 
 
-def _numeric_field(reader: Reader, name: str) -> Field:
-    """Return a numeric field by its name; reads the NAME blocks only for an undeclared one.
-
-    Raises
-    ------
-    KeyError, ValueError
-    """
-    schema = reader.schema
-    path = field_named(name, schema)
-    known = {field.path: field for field in (schema.fields if path in schema else reader.fields)}
-    if path not in known:
-        raise KeyError(f"no field {name!r} in {reader.name}; there are: {', '.join(known)}")
-    if not is_number(known[path]):
-        raise ValueError(f"{path} is of type {known[path].type}, expected a numeric field")
-    return known[path]
+def _numeric(field: Field) -> Field:
+    if not is_number(field):
+        raise ValueError(f"{field.path} is of type {field.type}, expected a numeric field")
+    return field
 
 
 def is_number(field: Field) -> bool:
