@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal
 
-from cmeta.errors import CmetaWarning, OrderError
+from cmeta.errors import CmetaWarning, OrderError, counted
 from cmeta.recorder.cycle import Cycle
 from cmeta.recorder.options import Options, path_of_rank, rank_of
 from cmeta.recorder.row_builder import Row
@@ -308,10 +308,9 @@ class Recorder:
         has_closed = self._session.close()
         _RECORDERS.discard(self)
         if has_closed and self.num_refused:
-            num = self.num_refused
             warnings.warn(
-                f"{self.path}: {num:,} {'record was' if num == 1 else 'records were'} not recorded "
-                'because of going back in (timestamp, phase), as on_error="warn" allows',
+                f"{self.path}: {counted(self.num_refused, 'record')} not taken, because of going "
+                "back in (timestamp, phase)",
                 CmetaWarning,
                 stacklevel=2,
             )
@@ -327,8 +326,7 @@ class Recorder:
 
     def __repr__(self) -> str:
         state = "closed" if self._session and self._session.is_closed else "recording"
-        num = len(self)
-        return f"<Recorder {self.path}: {state}, {num:,} record{'s' * (num != 1)}>"
+        return f"<Recorder {self.path}: {state}, {counted(len(self), 'record')}>"
 
 
 _RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.errors import DecodeError, ExistsError, RecorderError
+from cmeta.errors import DecodeError, ExistsError, RecorderError, counted
 from cmeta.format.encoder import Encoder, Progress
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
@@ -196,8 +196,8 @@ class _Resumption:
         keep, num_records = int(state["num_records"]), self._file.num_records
         if keep > num_records:
             raise RecorderError(
-                f"{self._path}: holds {num_records:,} records, but the state to resume at was "
-                f"taken after {keep:,}; resume at an earlier checkpoint"
+                f"{self._path}: holds {counted(num_records, 'record')}, but the state to resume at "
+                f"was taken after {keep:,}; resume at an earlier checkpoint"
             )
         timestamp = self._key_at(keep - 1)[0]
         if timestamp != state["timestamp"]:

@@ -139,7 +139,7 @@ def test_on_error_warn_counts_and_says_so_at_the_end(path):
     for timestamp in (3, 1, 2, 4):
         rec.log("train", timestamp=timestamp)
     assert rec.num_refused == 2
-    with pytest.warns(CmetaWarning, match="2 records were not recorded because of going back"):
+    with pytest.warns(CmetaWarning, match="2 records not taken, because of going back"):
         rec.close()
     with cmeta.open(path) as run:
         assert [r.timestamp for r in run] == [3, 4]
