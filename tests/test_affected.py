@@ -46,8 +46,19 @@ def test_a_room_is_chosen_by_its_name(capsys):
     assert main(["--room", "reader"]) == 0
     assert capsys.readouterr().out.split() == [*CORE, "tests/reader"]
     assert main(["--room", "cellar"]) == 2
-    assert "no room 'cellar'" in capsys.readouterr().err
+    assert "no tests of a room 'cellar'" in capsys.readouterr().err
     assert of_room("cellar") == []
+
+
+WITHOUT_TESTS = {"__init__", "__main__", "aliases", "vocabulary"}  # names; their doctests run
+ROOMS = {p.parent.name for p in (ROOT / "cmeta").glob("*/__init__.py")}
+ROOMS |= {p.parent.name for p in (ROOT / "cmeta" / "tools").glob("*/__init__.py")}
+ROOMS |= {p.stem for p in (ROOT / "cmeta").glob("*.py")}
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS - WITHOUT_TESTS))
+def test_every_room_has_tests(room):
+    assert of_room(room)
 
 
 def test_where_there_is_no_git_nothing_has_changed(tmp_path):

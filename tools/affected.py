@@ -32,6 +32,20 @@ ELSEWHERE = {
     "fuzz": ("tests/hostile/test_mutations.py",),
     "pyproject.toml": ("tests/test_wheel.py",),
 }
+# The tests of a room besides those that have its name; a name that does not exist is left out.
+ALSO = {
+    "format": (
+        "tests/codecs", "tests/journal", "tests/test_grammar.py", "tests/test_checksum.py",
+        "tests/hostile/test_lies_of_columns.py", "tests/properties/test_plan.py",
+    ),
+    "records": ("tests/writer", "tests/reader/test_arrow.py", "tests/test_model.py"),
+    "storage": ("tests/test_source.py", "tests/crash/test_faults.py"),
+    "write": ("tests/writer",),
+    "validate": ("tests/test_checker.py", "tests/hostile/test_lies_of_files.py"),
+    "recorder": ("tests/crash/test_faults.py",),
+    "tools": ("tests/test_processes.py",),
+    "testing": ("tests/properties/test_strategies.py",),
+}  # fmt: skip
 
 
 def affected_by(path: PurePosixPath, root: Path = ROOT) -> Iterator[str]:
@@ -63,8 +77,8 @@ def _among_tests(path: PurePosixPath, root: Path) -> Iterator[str]:
 
 
 def of_room(room: str, root: Path = ROOT) -> list[str]:
-    """Return the tests of a room of the package; none if there are none of its name."""
-    names = (f"tests/{room}", f"tests/test_{room}.py")
+    """Return the tests of a room of the package; an empty list if it has none."""
+    names = (f"tests/{room}", f"tests/test_{room}.py", *ALSO.get(room, ()))
     return [name for name in names if (root / name).exists()]
 
 
@@ -105,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for room in rooms:
         if not of_room(room):
             print(
-                f"no room {room!r}: found neither tests/{room} nor tests/test_{room}.py",
+                f"no tests of a room {room!r}: found neither tests/{room} nor tests/test_{room}.py",
                 file=sys.stderr,
             )
             return 2
