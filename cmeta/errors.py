@@ -1,22 +1,22 @@
-"""The one hierarchy of errors: who is to blame, what, where, and what was expected.
+"""The hierarchy of errors: each names its cause, the place, and what was found and expected.
 
-- `SchemaError`: a schema is not one.
-- `EncodeError`: you gave something that cannot be recorded.
-- `RecorderError`: a recorder cannot begin or go on.
-- `RecoveryError`: what was salvaged cannot be written again.
-- `QueryError`: a condition that selects records is not one.
-- `MissingExtraError`: a library is not installed that only some functions need.
-- `DecodeError`: the file is at fault. Carries `offset` (bytes from the start of the file) and
-  `path` (of the element: ``BATCH[3].metrics.entropy``).
+- `SchemaError`: a schema is not legal.
+- `EncodeError`: a value cannot be recorded.
+- `RecorderError`: a recorder cannot begin or continue.
+- `RecoveryError`: recovered records cannot be written.
+- `QueryError`: a condition cannot be understood.
+- `MissingExtraError`: an optional library is not installed.
+- `DecodeError`: a file is invalid. Has `offset` (bytes from the start of the file) and `path`
+  (of the element: ``BATCH[3].metrics.entropy``).
 
-Nothing else leaves the library because of a file's bytes (SPEC, P4).
+No other exception is raised because of a file's bytes (SPEC, P4).
 """
 
 from __future__ import annotations
 
 
 class CmetaError(Exception):
-    """Whatever cmeta raises."""
+    """Base of all errors of cmeta."""
 
 
 class SchemaError(CmetaError):
@@ -25,9 +25,9 @@ class SchemaError(CmetaError):
     Attributes
     ----------
     source : str
-        The file, or another name of where the schema came from.
+        The file, or another name of the schema's origin.
     key : str
-        Key path of the culprit, such as ``record.fields[3].type``.
+        Key path of the wrong value, such as ``record.fields[3].type``.
     """
 
     def __init__(self, message: str, *, source: str = "schema", key: str = "") -> None:
@@ -48,23 +48,23 @@ class OrderError(EncodeError):
 
 
 class RecorderError(CmetaError):
-    """A recorder cannot go on, or cannot begin; what it has acknowledged is safe."""
+    """A recorder cannot begin or continue; every acknowledged record is safe."""
 
 
 class ExistsError(RecorderError, FileExistsError):
-    """There is a chronicle already, and nobody said whether to continue or to replace it."""
+    """The file exists, and the mode is neither to resume nor to overwrite it."""
 
 
 class LockedError(RecorderError):
-    """Another writer has the file; names its host and process id."""
+    """Another process is writing the file; names its host and process id."""
 
 
 class RecoveryError(CmetaError):
-    """What was salvaged of a damaged file cannot be written again."""
+    """The records recovered from a damaged file cannot be written."""
 
 
 class QueryError(CmetaError):
-    """A condition that selects records cannot be understood, or does not fit what it is asked of.
+    """A condition cannot be understood, or does not fit the file or the runs.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class QueryError(CmetaError):
     text : str
         The condition.
     column : int
-        Where in it, counted in characters from 0.
+        The place of the problem in it, in characters from 0.
     """
 
     def __init__(self, message: str, *, text: str, column: int) -> None:
@@ -85,7 +85,7 @@ class QueryError(CmetaError):
 
 
 class MissingExtraError(CmetaError, ImportError):
-    """A library that only some functions need is not installed; names the extra that has it."""
+    """An optional library is not installed; names the extra that installs it."""
 
 
 class DecodeError(CmetaError):
@@ -110,7 +110,7 @@ class DecodeError(CmetaError):
         return f"{where}, {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
 
     def prefixed(self, base: int, path: str) -> DecodeError:
-        """Place the error inside an element that begins at `base`, and return it."""
+        """Return the error, its offset and path prefixed with those of an enclosing element."""
         self.offset += base
         glue = "." if path and self.path and not self.path.startswith("[") else ""
         self.path = f"{path}{glue}{self.path}"
@@ -118,9 +118,9 @@ class DecodeError(CmetaError):
 
 
 class error_context:  # noqa: N801  (used as a verb, as contextlib.suppress is)
-    """Places the decode errors of a part inside what it is a part of (`DecodeError.prefixed`).
+    """Prefixes decode errors with the offset and path of the enclosing element.
 
-    A class and not a generator: it stands around every column and every run header.
+    A class, because a generator would be slower: it surrounds every column and run header.
     """
 
     __slots__ = ("_base", "_path")
@@ -157,15 +157,15 @@ class ChecksumError(CorruptError):
 
 
 class CanonicalError(CorruptError):
-    """The bytes can be read, but are not the ones that a writer must choose."""
+    """The bytes are readable, but not those that a writer must choose."""
 
 
 class CmetaWarning(UserWarning):
-    """Whatever cmeta warns of."""
+    """Base of all warnings of cmeta."""
 
 
 class PrecisionWarning(CmetaWarning):
-    """A declared field lost more than 0.1% of a value, or all of it."""
+    """A declared field stores a value with an error of more than 0.1%."""
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

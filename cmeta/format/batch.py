@@ -104,27 +104,29 @@ def check_size(num_columns: int, num_records: int, schema: Schema) -> None:
     """
     limits = schema.format.limits
     if num_columns > limits.columns_max:
-        raise EncodeError(f"a batch of {num_columns} columns, at most {limits.columns_max}")
+        raise EncodeError(
+            f"found a batch of {num_columns:,} columns, expected at most {limits.columns_max:,}"
+        )
     if num_columns * num_records > limits.cells_max:
         raise EncodeError(
-            f"a batch of {num_columns} columns and {num_records} records, at most "
-            f"{limits.cells_max} cells; take fewer batch_records or fewer metrics"
+            f"found a batch of {num_columns:,} columns and {num_records:,} records, expected at "
+            f"most {limits.cells_max:,} cells; use a smaller batch_records or fewer metrics"
         )
 
 
 @dataclass(frozen=True)
 class BatchContext:
-    """What stands before a batch, which its columns refer to.
+    """The blocks before a batch, as far as its columns refer to them.
 
     Attributes
     ----------
     ordinal : int
-        Which BATCH of the file it is.
+        Number of the BATCH in the file.
     row : structured scalar
         Its row of the table.
     names : sequence of str
-        Names of the NAME blocks before it, looked at only for undeclared metrics; "" for a name
-        that is lost, whose metric is left out.
+        Names of the NAME blocks before it, read only for undeclared metrics; "" for a name that is
+        lost, whose metric is left out.
     num_configs : int
         Number of CONFIG blocks before it.
     """
@@ -136,7 +138,7 @@ class BatchContext:
 
 
 class Piece(NamedTuple):
-    """Where a column stands in the body."""
+    """The place of a column in the body."""
 
     start: int
     length: int
@@ -162,13 +164,14 @@ class Batch:
             self._read_directory()
 
     def _read_head(self) -> None:
-        """Check the count and the cells before anything else is made of the body."""
+        """Check the fixed part of the body against the row of the table."""
         size = self._grammar.batch_head.size
         head = self._grammar.batch_head.parse(self._block.body[:size])
         for name in ("records_count", "first_timestamp", "last_timestamp"):
             if head[name] != self._context.row[name]:
                 expected = self._context.row[name]
-                raise CorruptError(f"{head[name]}, but the INDEX says {expected}", path=name)
+                message = f"found {head[name]}, but the INDEX says {expected}"
+                raise CorruptError(message, path=name)
         self.num_records: int = head["records_count"]
         self.first_timestamp: int = head["first_timestamp"]
         self.last_timestamp: int = head["last_timestamp"]
@@ -181,8 +184,8 @@ class Batch:
         num_columns = self._schema.num_columns + body["num_undeclared"]
         if num_columns > limits.columns_max or num_columns * self.num_records > limits.cells_max:
             raise LimitError(
-                f"{num_columns} columns of {self.num_records} records, at most "
-                f"{limits.columns_max} columns and {limits.cells_max} cells",
+                f"found {num_columns:,} columns of {self.num_records:,} records, expected at most "
+                f"{limits.columns_max:,} columns and {limits.cells_max:,} cells",
                 path="num_undeclared",
             )
         numbers = body["undeclared"]["name_number"]
@@ -191,23 +194,25 @@ class Batch:
             raise CorruptError("name numbers do not ascend strictly", path="undeclared")
         if len(numbers) and numbers[-1] >= len(self._context.names):
             known = len(self._context.names)
-            raise CorruptError(f"name {numbers[-1]}, but {known} NAMEs so far", path="undeclared")
+            message = f"found name {numbers[-1]}, but only {known} NAME blocks before it"
+            raise CorruptError(message, path="undeclared")
         if len(others) and not others.all():
-            raise CorruptError("an undeclared column of length 0", path="undeclared")
+            raise CorruptError("found an undeclared column of length 0", path="undeclared")
         lengths = np.concatenate([body["len_columns"], others]).astype(np.int64)
         if lengths.sum() != len(body["columns"]):
             raise CorruptError(
-                f"columns of {lengths.sum()} bytes, but {len(body['columns'])} are there",
+                f"found {len(body['columns'])} bytes of columns, expected {lengths.sum()}",
                 path="len_columns",
             )
         starts = (np.cumsum(lengths) - lengths + len(self._block.body) - lengths.sum()).tolist()
         self._pieces = list(map(Piece, starts, lengths.tolist()))
         if len(numbers) and self._schema.open_group is None:
-            raise CorruptError("undeclared metrics without an open group", path="num_undeclared")
+            message = "found undeclared metrics, but no group is open"
+            raise CorruptError(message, path="num_undeclared")
         self._name_numbers: list[int] = numbers.tolist()
         for name in (TIMESTAMP, PHASE):
             if not self.has(self._schema[name]):
-                raise CorruptError("absent, expected in every record", path=name)
+                raise CorruptError("found no column, expected one for every record", path=name)
 
     @cached_property
     def _declared(self) -> dict[Field, int]:
@@ -325,16 +330,17 @@ class Batch:
     def _check(self, field: Field, column: Column, first: Column) -> None:
         same = (column.present is None) == (first.present is None)
         if not same or (column.present is not None and (column.present != first.present).any()):
-            raise CorruptError("a vector that is absent in part")
+            raise CorruptError("found a vector of which only some components are absent")
         if field.type == "config":
             used = column.recorded()
             if used.size and used.max() >= self._context.num_configs:
                 raise CorruptError(
-                    f"configuration {used.max()}, but {self._context.num_configs} CONFIGs so far"
+                    f"found configuration {used.max()}, but only {self._context.num_configs} "
+                    "CONFIG blocks before it"
                 )
 
     def place_of(self, field: Field, component: int) -> tuple[int, str]:
-        """Return where a column begins in the file, and its path."""
+        """Return the offset of a column in the file, and its path."""
         start = self._pieces[self._places(field)[field] + component].start
         label = f"{field.path}[{component}]" if field.num_components else field.path
         return self._block.body_offset + start, f"{self.path}.{label}"
@@ -343,7 +349,7 @@ class Batch:
         start, length = self._pieces[self._places(field)[field] + component]
         with error_context(*self.place_of(field, component)):
             if not length:
-                raise CorruptError("a vector that is absent in part")
+                raise CorruptError("found a vector of which only some components are absent")
             data = self._block.body[start : start + length]
             codec = self._grammar.column(field)
             column = decode_column(codec, data, self.num_records, phases, fill)

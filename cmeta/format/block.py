@@ -1,6 +1,6 @@
-"""Header, trailer and blocks of a file: framing and checksums.
+"""Header and blocks of a file, both ways: frame, CRC, and the bodies that define something.
 
-Nothing of a block is looked at before its CRC has been found right.
+Nothing of a block is used before its CRC has been checked.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from cmeta.format.source import Source
 from cmeta.schema import canonical_json
 from cmeta.schema.schema import Schema
 
-_MANY = ("CONFIG", "NAME", "BATCH")  # kinds of which a file has more than one
-
 
 @dataclass(frozen=True)
 class Header:
@@ -38,17 +36,17 @@ class Header:
 
 @dataclass(frozen=True)
 class Block:
-    """A block whose CRC is right.
+    """A block with a valid CRC.
 
     Attributes
     ----------
     name : str
-        Name of its kind, or "" for one that we do not know and may skip.
+        Name of its kind, or "" for an unknown kind that may be skipped.
     kind, flags : int
     offset, end : int
-        Where it stands in the file.
+        Its place in the file.
     body_offset : int
-        Where its body begins in the file.
+        Offset of its body in the file.
     body : bytes
     """
 
@@ -105,9 +103,9 @@ def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer
     Parameters
     ----------
     offset : int
-        Where it begins.
+        Offset of the block in the file.
     end : int
-        Where it must have ended, at the latest.
+        Offset at which it must end, at the latest.
     newer : bool
         The file's minor version is newer than ours: unknown blocks may be skipped.
 
@@ -122,15 +120,15 @@ def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer
     len_block = grammar.len_frame + head["len_body"]
     if len_block > end - offset:
         left = max(0, end - offset - grammar.len_frame)
-        message = f"a body of {head['len_body']} bytes, but only {left} are left for it"
+        message = f"found a body of {head['len_body']} bytes, but only {left} are left for it"
         kind = TruncatedError if end >= source.size else CorruptError
         raise kind(message, offset=offset, path=f"{path}.len_body")
     data = source.read(offset, len_block)
     tail_at = len_block - grammar.frame_tail.size
     stored = grammar.frame_tail.parse(data[tail_at:])["masked_crc"]
-    found = grammar.checksum.masked(memoryview(data)[:tail_at])
-    if stored != found:
-        message = f"the bytes give {found:#018x}, stored is {stored:#018x}"
+    masked_crc = grammar.checksum.masked(memoryview(data)[:tail_at])
+    if stored != masked_crc:
+        message = f"the bytes give {masked_crc:#018x}, stored is {stored:#018x}"
         raise ChecksumError(message, offset=offset, path=f"{path}.masked_crc")
     _check_kind(name, head, grammar, offset, path, newer)
     start = grammar.frame_head.size
@@ -142,17 +140,17 @@ def read_block(source: Source, grammar: Grammar, offset: int, end: int, *, newer
 
 @contextmanager
 def numbered(name: str, number: Callable[[], int]) -> Iterator[None]:
-    """Say in a decode error which block of its kind it is about: ``BATCH[3].masked_crc``."""
+    """Number the block in the path of a decode error: ``BATCH[3].masked_crc``."""
     try:
         yield
     except DecodeError as err:
-        if name in _MANY and (err.path == name or err.path.startswith(f"{name}.")):
+        if is_repeated(name) and (err.path == name or err.path.startswith(f"{name}.")):
             err.path = f"{name}[{number()}]{err.path[len(name) :]}"
         raise
 
 
 def _upto(source: Source, offset: int, length: int, end: int) -> bytes:
-    """Return `length` bytes, or fewer where `end` comes first."""
+    """Return `length` bytes, or fewer if `end` comes first."""
     length = max(0, min(length, end - offset, source.size - offset))
     return source.read(offset, length) if length else b""
 
@@ -165,22 +163,22 @@ def _check_kind(
         if head["flags"] != grammar.flags_of(name) and not newer:
             expected = grammar.flags_of(name)
             raise CorruptError(
-                f"flags {head['flags']:#x}, expected {expected:#x}", offset=offset, path=path
+                f"found flags {head['flags']:#x}, expected {expected:#x}", offset=offset, path=path
             )
     elif not newer:
-        raise CorruptError("a kind that this version does not have", offset=offset, path=path)
+        raise CorruptError("this version does not have such a kind", offset=offset, path=path)
     elif critical:
-        message = "a critical kind that this version does not have"
+        message = "this version does not have such a kind, which is critical"
         raise UnsupportedVersionError(message, offset=offset, path=path)
 
 
 def walk(source: Source, grammar: Grammar, offset: int, *, newer: bool) -> Iterator[Block]:
-    """Yield blocks one behind the other, up to the INDEX or the end of the source.
+    """Yield consecutive blocks, up to the INDEX or the end of the source.
 
     Raises
     ------
     DecodeError
-        What stands where the next block should is none.
+        The bytes at the offset of the next block are not one.
     """
     while offset < source.size:
         block = read_block(source, grammar, offset, source.size, newer=newer)
@@ -188,6 +186,14 @@ def walk(source: Source, grammar: Grammar, offset: int, *, newer: bool) -> Itera
         if block.name == "INDEX":
             return
         offset = block.end
+
+
+# ------------------------------------------------------------------------------------ the bodies
+
+
+def is_repeated(name: str) -> bool:
+    """Return whether a file may have several blocks of a kind, which are numbered then."""
+    return name in DEFINITIONS or name == "BATCH"
 
 
 def parse_config(block: Block, schema: Schema) -> Mapping[str, Any]:
@@ -200,8 +206,7 @@ def parse_config(block: Block, schema: Schema) -> Mapping[str, Any]:
     with error_context(block.body_offset, "CONFIG"):
         config = canonical_json.loads(block.body, schema.format.limits)
     if not isinstance(config, dict):
-        found = type(config).__name__
-        message = f"a configuration that is a {found}, expected an object"
+        message = f"found a configuration of type {type(config).__name__}, expected an object"
         raise CorruptError(message, offset=block.body_offset, path="CONFIG")
     return config
 
@@ -215,7 +220,7 @@ def parse_name(block: Block, schema: Schema) -> str:
     """
     most = schema.format.limits.name_bytes_max
     if not 1 <= len(block.body) <= most:
-        message = f"a name of {len(block.body)} bytes, expected 1 to {most}"
+        message = f"found a name of {len(block.body)} bytes, expected 1 to {most}"
         raise CorruptError(message, offset=block.body_offset, path="NAME")
     try:
         name = block.body.decode()
@@ -226,3 +231,10 @@ def parse_name(block: Block, schema: Schema) -> str:
         message = f"{name!r} is a declared metric"
         raise CorruptError(message, offset=block.body_offset, path="NAME")
     return name
+
+
+# The kinds that define what batches refer to by number, with what their body defines.
+DEFINITIONS: dict[str, Callable[[Block, Schema], Any]] = {
+    "CONFIG": parse_config,
+    "NAME": parse_name,
+}

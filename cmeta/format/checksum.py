@@ -1,7 +1,7 @@
-"""The checksum, built from the schema's parameters, and its mask.
+"""The CRC and its mask, built from the schema's parameters.
 
-`fastcrc` computes the algorithms that it knows at memory speed; any other set of parameters is
-built by `crcmod`. Both are held to the schema's check value before they are used.
+`fastcrc` computes the algorithms that it knows at memory speed; `crcmod` builds any other. Both
+must give the schema's check value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FASTCRC = {"CRC-64/XZ": ("crc64", "xz")}
 
 
 class Checksum:
-    """A checksum and its mask.
+    """A CRC and its mask.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Checksum:
         self._add = to_int(facts.mask.add)
 
     def __call__(self, data: Buffer, running: int | None = None) -> int:
-        """Return the CRC of `data`, or of what `running` is the CRC of followed by `data`."""
+        """Return the CRC of `data`; `running` is the CRC of the bytes before it."""
         return self._crc(data, running)
 
     def mask(self, crc: int) -> int:
@@ -51,19 +51,19 @@ class Checksum:
     def masked_function(self) -> Callable[[Buffer, int], int]:
         """Return a function of data and a running CRC that gives the masked CRC of both.
 
-        For what is checked record by record: everything but the data is fixed beforehand.
+        For entries of a journal, one record each: everything but the data is looked up once.
         """
         crc, right, left, add = self._crc, self._rotate, self._bits - self._rotate, self._add
         ones = (1 << self._bits) - 1
 
         def masked(data: Buffer, running: int) -> int:
-            found = crc(data, running)
-            return ((found >> right | (found << left & ones)) + add) & ones
+            value = crc(data, running)
+            return ((value >> right | (value << left & ones)) + add) & ones
 
         return masked
 
     def masked(self, *parts: Buffer) -> int:
-        """Return the masked CRC of `parts`, one after the other."""
+        """Return the masked CRC of the concatenated `parts`."""
         crc = None
         for part in parts:
             crc = self._crc(part, crc)
@@ -74,20 +74,20 @@ class Checksum:
 def _implementation(facts: ChecksumFacts) -> Crc:
     crc = _fast(facts) or build_with_crcmod(facts)
     if crc(_CHECK_INPUT, None) != to_int(facts.check):
-        found = f"{crc(_CHECK_INPUT, None):#x}"
-        raise SchemaError(f"the parameters give {found}, not {facts.check}", key="checksum.check")
+        message = f"the parameters give {crc(_CHECK_INPUT, None):#x}, expected {facts.check}"
+        raise SchemaError(message, key="checksum.check")
     return crc
 
 
 def _fast(facts: ChecksumFacts) -> Crc | None:
-    """Return fastcrc's implementation, if it has one whose check value is ours."""
+    """Return fastcrc's implementation, if it has one with the same check value."""
     import fastcrc
 
     module, name = _FASTCRC.get(facts.name, ("", ""))
     known = getattr(getattr(fastcrc, module, None), name, None)
     if known is None or known(_CHECK_INPUT) != to_int(facts.check):
         return None
-    crc: Crc = known  # (data, the finished CRC of what went before or None)
+    crc: Crc = known  # (data, the finished CRC of the bytes before it or None)
     return crc
 
 
@@ -97,12 +97,13 @@ def build_with_crcmod(facts: ChecksumFacts) -> Crc:
     Raises
     ------
     SchemaError
-        The parameters mix reflected and plain, which crcmod cannot build.
+        `refin` and `refout` differ, which crcmod does not support.
     """
     from crcmod import mkCrcFun
 
     if facts.refin != facts.refout:
-        raise SchemaError("refin and refout must be equal", key="checksum.refin")
+        message = f"found refin {facts.refin} and refout {facts.refout}, expected equal values"
+        raise SchemaError(message, key="checksum.refin")
     init, xorout = to_int(facts.init), to_int(facts.xorout)
     polynomial = 1 << facts.width | to_int(facts.poly)
     crc = mkCrcFun(polynomial, initCrc=init ^ xorout, rev=facts.refin, xorOut=xorout)

@@ -1,7 +1,8 @@
-"""The encoder: records in, bytes out, no file in between.
+"""The encoder: chunks of records to the bytes of a file.
 
-It cuts records into full batches, numbers configurations and names by their first use, and keeps
-what the INDEX needs. Everything it emits depends on the records alone, never on how they came.
+It cuts records into full batches, numbers configurations and names by their first use, and
+collects the entries of the INDEX. Its bytes depend on the records alone, not on the chunks in
+which they arrive.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from cmeta.schema.schema import Schema
 
 @dataclass
 class Progress:
-    """What an encoder must know to go on: where it stands in the file.
+    """The state of an encoder between two batches.
 
     Attributes
     ----------
@@ -70,7 +71,7 @@ class Encoder:
 
     @classmethod
     def resume(cls, schema: Schema, progress: Progress, last: tuple[int, int]) -> Encoder:
-        """Return an encoder that goes on behind the last full batch of a file.
+        """Return an encoder that continues after the last full batch of a file.
 
         Parameters
         ----------
@@ -94,7 +95,7 @@ class Encoder:
         return self._last[0] + 1 if self.num_records else 0
 
     def header(self, records_count: int | None = None) -> bytes:
-        """Return the header of a file: closed with so many records, or open."""
+        """Return the header of a closed file with this number of records, or of an open file."""
         facts = self.schema.format.format
         count = facts.open_records_count if records_count is None else records_count
         return self.grammar.header.build(
@@ -115,7 +116,7 @@ class Encoder:
         Raises
         ------
         OrderError
-            A record would go back in (timestamp, phase); nothing of the chunk is taken.
+            A record goes back in (timestamp, phase); no record of the chunk is taken.
         EncodeError
             The file would hold more records than its header can count.
         """
@@ -124,7 +125,7 @@ class Encoder:
         self._check_order(chunk)
         most = self.schema.format.limits.records_count_max
         if self.num_records + chunk.num_records > most:
-            raise EncodeError(f"a file holds at most {most} records; begin another one")
+            raise EncodeError(f"a file holds at most {most:,} records; begin another one")
         self._pending.append(chunk)
         self._num_pending += chunk.num_records
         blocks = []
@@ -197,7 +198,7 @@ class Encoder:
                 known[body] = len(known)
                 blocks.append(self._block("CONFIG", body))
             numbers[place] = known[body]
-        # What stands in an absent cell does not matter, but must not lead outside the list.
+        # The value of an absent cell has no meaning, but must be a valid place.
         values = numbers[np.minimum(column.values, len(batch.configs))]
         return Column(values, column.present), blocks
 
@@ -212,7 +213,7 @@ class Encoder:
         return [name.decode() for _, name in sorted(new)]
 
     def _take(self, num_records: int) -> Chunk:
-        """Take records off the front of what is pending, as one chunk."""
+        """Remove the first pending records, and return them as one chunk."""
         pieces = []
         missing = num_records
         while missing:
@@ -227,7 +228,7 @@ class Encoder:
         return pieces[0] if len(pieces) == 1 else join(pieces)
 
     def _block(self, name: str, body: bytes, row: tuple[int, int, int] = (0, 0, 0)) -> bytes:
-        """Frame a body, and note it for the INDEX."""
+        """Return a block, and add its entry to the INDEX."""
         block, masked_crc = encode_block(name, body, self.grammar)
         progress = self.progress
         progress.last_masked_crc = masked_crc
@@ -240,12 +241,12 @@ class Encoder:
 
 
 def order_error(
-    ordinal: int, before: tuple[int, int], found: tuple[int, int], schema: Schema
+    ordinal: int, before: tuple[int, int], record: tuple[int, int], schema: Schema
 ) -> OrderError:
     """Return the error for a record that goes back; pairs are (timestamp, code of the phase)."""
     labels = schema.phases
     return OrderError(
-        f"record {ordinal}: (timestamp {found[0]}, {labels[found[1]]}) comes after (timestamp "
+        f"record {ordinal}: (timestamp {record[0]}, {labels[record[1]]}) comes after (timestamp "
         f"{before[0]}, {labels[before[1]]}), expected (timestamp, phase) never to go back; the "
         f"order of phases is {', '.join(labels)}"
     )

@@ -1,10 +1,10 @@
-"""Layouts of the schema as construct descriptions, and as dtypes and structs where they are hot.
+"""Layouts of the schema as construct descriptions, and as numpy dtypes and structs.
 
-construct frames; a counted table of fixed-size structures is read in one piece through the dtype
-of the same layout, and a layout of fixed fields through its struct (`Layout(fast=False)` keeps to
-construct; a property proves both equal). What such a struct cannot take, construct explains.
-Counts are checked against the bytes that remain before anything is made of them. This is the one
-place in which a `ConstructError` becomes one of ours.
+construct parses and builds every layout. A counted table of fixed-size structures is read in one
+piece through the dtype of the same layout, and a layout of fixed fields through its struct
+(`Layout(fast=False)` reads both with construct; a property proves both equal). Where the struct
+fails, construct explains why. A count is checked against the bytes that remain before anything is
+allocated. Only this module turns a `ConstructError` into a `DecodeError`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Layout:
         return Layout(self.fields[: self._place(name)], self._format, fast=self._fast)
 
     def after(self, name: str) -> Layout:
-        """Return the fields behind `name` as a layout."""
+        """Return the fields after `name` as a layout."""
         return Layout(self.fields[self._place(name) + 1 :], self._format, fast=self._fast)
 
     def _place(self, name: str) -> int:
@@ -142,7 +142,7 @@ def _scalar(type_: str) -> Construct:
 
 
 class Located(Subconstruct):
-    """A named element: its errors say where it stands, and are ours."""
+    """A named element: its errors are a `DecodeError` with its offset and path."""
 
     def __init__(self, name: str, subcon: Construct) -> None:
         super().__init__(subcon)
@@ -167,14 +167,14 @@ class Constant(construct.Const):
 
     def _parse(self, stream: io.BytesIO, context: Container, path: str) -> int:
         at = stream.tell()
-        found: int = self.subcon._parsereport(stream, context, path)
-        if found != self.value:
-            raise CorruptError(f"found {found:#x}, expected {self.value:#x}", offset=at)
-        return found
+        value: int = self.subcon._parsereport(stream, context, path)
+        if value != self.value:
+            raise CorruptError(f"found {value:#x}, expected {self.value:#x}", offset=at)
+        return value
 
 
 class Utf8(Subconstruct):
-    """A string; what is not UTF-8 is corrupt."""
+    """A string; bytes that are not UTF-8 are corrupt."""
 
     def _parse(self, stream: io.BytesIO, context: Container, path: str) -> str:
         at = stream.tell()
@@ -190,7 +190,7 @@ class Utf8(Subconstruct):
 
 
 class Counted(Construct):
-    """A counted string or table: its count is bounded by the bytes that remain before it is read.
+    """A counted string or table; its count is checked against the bytes that remain.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class Counted(Construct):
         left = len(stream.getbuffer()) - stream.tell()
         if count * self._len_item > left:
             raise TruncatedError(
-                f"{count} items of {self._len_item} bytes, but only {left} bytes are left",
+                f"found {count} items of {self._len_item} bytes, but only {left} bytes are left",
                 offset=stream.tell(),
             )
         if self._item is not None:
@@ -245,9 +245,9 @@ class Grammar:
     Attributes
     ----------
     header, trailer : Layout
-        The ends of a file.
+        The beginning and the end of a file.
     frame : Layout
-        A whole block; `frame_head` and `frame_tail` are what stands around its body.
+        A block; `frame_head` and `frame_tail` are the parts before and after its body.
     bodies : dict of str to Layout
         The body of each kind of block, by name.
     """
@@ -290,7 +290,7 @@ class Grammar:
 
     @cached_property
     def index_tail(self) -> Layout:
-        """What stands behind the entries of the INDEX."""
+        """The fixed part of an INDEX body, after its entries."""
         return self.bodies["INDEX"].after("entries")
 
     @cached_property
@@ -320,11 +320,11 @@ class Grammar:
 
     @cached_property
     def journal_frame(self) -> Layout:
-        """A whole entry of a journal."""
+        """An entry of a journal."""
         return self.layout(self.format.journal.frame.fields)
 
     def pack_scalar(self, type_: str, value: int) -> bytes:
-        """Return a value of a scalar type as it stands in a file."""
+        """Return the bytes of a value of a scalar type."""
         return bytes(_scalar(type_).build(value))
 
     @cached_property

@@ -1,7 +1,7 @@
-"""The structure of a file: its table of blocks, from the INDEX or from walking, and its state.
+"""The table of a file's blocks: checked, and found by the INDEX or by walking from block to block.
 
-The table is checked by itself, without reading the blocks that it lists: opening a file stays
-independent of its size. Whoever reads a block holds it against its row.
+The table is checked by itself, without reading the blocks that it lists, so the time to open a
+file does not depend on its size. A block is compared with its row when it is read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ State = Literal["closed", "open", "damaged"]
 
 @dataclass(frozen=True)
 class FileMap:
-    """What opening a file finds.
+    """The header, the schema and the table of blocks of a file.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class FileMap:
         Rows as in the INDEX: of a closed file all blocks before the INDEX, otherwise those of the
         intact beginning.
     end : int
-        Where the last of these blocks ends.
+        Offset at which the last of these blocks ends.
     running_crc : int
-        As stored in the INDEX; 0 if there is none.
+        As stored in the INDEX; 0 without an INDEX.
     problem : DecodeError or None
-        Why it is damaged, or what stands behind the intact beginning of an open file.
+        Why the file is damaged, or why the intact beginning of an open file ends.
     """
 
     state: State
@@ -61,24 +61,24 @@ class FileMap:
 
     @cached_property
     def ends(self) -> npt.NDArray[np.int64]:
-        """Where each block of the table ends."""
+        """The offset at which each block of the table ends."""
         return np.append(self.table["offset"][1:], np.uint64(self.end)).astype(np.int64)
 
     def number_of(self, row: int) -> int:
-        """Return how many blocks of its kind stand before a block of the table."""
+        """Return how many blocks of its kind precede a block of the table."""
         kinds = self.table["kind"]
         return int(np.count_nonzero(kinds[:row] == kinds[row]))
 
 
 def map_file(source: Source, grammar: Grammar) -> FileMap:
-    """Find out what a file holds, reading header, trailer, INDEX and SCHEMA only.
+    """Return the map of a file, reading its header, trailer, INDEX and SCHEMA only.
 
-    A file that is not closed is walked, block by block, as far as it is intact.
+    A file that is not closed is walked block by block, as far as it is intact.
 
     Raises
     ------
     DecodeError
-        Header or SCHEMA cannot be read: nothing else can be either.
+        Header or SCHEMA cannot be read, and without them nothing else.
     """
     header, schema = read_beginning(source, grammar)
     if header.is_open:
@@ -95,12 +95,13 @@ def read_beginning(source: Source, grammar: Grammar) -> tuple[Header, Schema]:
     Raises
     ------
     DecodeError
-        Without them nothing else can be read.
+        One of them cannot be read, and without it nothing else.
     """
     header, start = read_header(source, grammar), grammar.header.size
     block = read_block(source, grammar, start, source.size, newer=header.is_newer)
     if block.name != "SCHEMA":
-        raise CorruptError("not a SCHEMA block", offset=start, path="SCHEMA")
+        message = f"found a {block.name or 'block of another kind'}, expected the SCHEMA"
+        raise CorruptError(message, offset=start, path="SCHEMA")
     with error_context(block.body_offset, "SCHEMA"):
         schema = Schema.from_embedded(block.body, grammar.format, newer=header.is_newer)
     return header, schema
@@ -121,19 +122,21 @@ def map_closed(source: Source, grammar: Grammar, header: Header, schema: Schema)
     tail_size = grammar.index_tail.size + grammar.frame_tail.size
     tail_at = end - tail_size
     if tail_at < grammar.header.size + grammar.len_frame:
-        raise TruncatedError("no room for INDEX and trailer", offset=source.size, path="INDEX")
+        message = "the file is too short for an INDEX and a trailer"
+        raise TruncatedError(message, offset=source.size, path="INDEX")
     tail = grammar.index_tail.parse(source.read(tail_at, grammar.index_tail.size))
     offset = tail["index_offset"]
     if not grammar.header.size <= offset < end:
         raise CorruptError(
-            f"INDEX at {offset}, outside the payload; the end of the file is missing or damaged",
+            f"found the INDEX at {offset}, outside the payload; the end of the file is missing or "
+            "damaged",
             offset=end - grammar.frame_tail.size - 8,
             path="INDEX.index_offset",
         )
     block = read_block(source, grammar, offset, end, newer=header.is_newer)
     if block.name != "INDEX" or block.end != end:
         raise CorruptError(
-            f"a {block.name or 'block'} that ends at {block.end}, expected an INDEX up to {end}",
+            f"found a {block.name or 'block'} up to {block.end}, expected an INDEX up to {end}",
             offset=offset,
             path="INDEX",
         )
@@ -145,7 +148,7 @@ def map_closed(source: Source, grammar: Grammar, header: Header, schema: Schema)
 
 
 def _check_kinds(table: Table, header: Header, grammar: Grammar) -> None:
-    """Refuse blocks of a kind that we may not skip, before any is read."""
+    """Refuse blocks of an unknown kind that may not be skipped, before any block is read."""
     unknown = ~np.isin(table["kind"], list(grammar.names))
     critical = unknown & (table["flags"] & grammar.format.blocks.critical_flag != 0)
     refused = critical if header.is_newer else unknown
@@ -153,14 +156,14 @@ def _check_kinds(table: Table, header: Header, grammar: Grammar) -> None:
         row = int(np.argmax(refused))
         kind = UnsupportedVersionError if header.is_newer else CorruptError
         raise kind(
-            f"kind {table['kind'][row]}, which this version does not have",
+            f"found kind {table['kind'][row]}, which this version does not have",
             offset=int(table["offset"][row]),
             path=f"INDEX.entries[{row}].kind",
         )
 
 
 def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any]:
-    """Return the fields of an INDEX that agrees with the header and with its own place.
+    """Return the fields of an INDEX that agrees with the header and with its own offset.
 
     Raises
     ------
@@ -171,12 +174,12 @@ def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any
     expected = {
         "version": (header.version, "the header says"),
         "records_count": (header.records_count, "the header says"),
-        "index_offset": (block.offset, "it stands at"),
+        "index_offset": (block.offset, "it is at"),
     }
     for name, (value, witness) in expected.items():
         if fields[name] != value:
             raise CorruptError(
-                f"{fields[name]}, but {witness} {value}",
+                f"found {fields[name]}, but {witness} {value}",
                 offset=block.body_offset,
                 path=f"INDEX.{name}",
             )
@@ -186,15 +189,15 @@ def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any
 def check_table(
     table: Table, end: int, header: Header | None, schema: Schema, grammar: Grammar
 ) -> Iterator[CorruptError]:
-    """Yield what is wrong with a table of blocks, by itself.
+    """Yield every error of a table of blocks.
 
     Parameters
     ----------
     table : structured array, (n_blocks,)
     end : int
-        Where the last block ends.
+        Offset at which the last block ends.
     header : Header or None
-        Whose `records_count` the batches must add up to; None for a file that is not closed.
+        Its `records_count` must be the sum of the batches; None for a file that is not closed.
     """
 
     def error(row: int, name: str, message: str) -> CorruptError:
@@ -202,22 +205,23 @@ def check_table(
         return CorruptError(message, offset=at, path=f"INDEX.entries[{row}].{name}")
 
     if len(table) == 0:
-        yield CorruptError("no entry, expected at least SCHEMA", offset=end, path="INDEX.entries")
+        message = "found no entry, expected at least that of SCHEMA"
+        yield CorruptError(message, offset=end, path="INDEX.entries")
         return
     yield from _check_offsets(table, end, grammar, error)
     kinds = table["kind"]
     schemas = np.flatnonzero(kinds == grammar.kinds["SCHEMA"])
     if schemas.tolist() != [0]:
         row = int(schemas[1]) if len(schemas) > 1 else 0
-        yield error(row, "kind", "SCHEMA must be the first block, and no other")
+        yield error(row, "kind", "SCHEMA must be the first block, and only the first")
     for row in np.flatnonzero(kinds == grammar.kinds["INDEX"]).tolist():
-        yield error(row, "kind", "an INDEX among the entries")
+        yield error(row, "kind", "found an INDEX among the entries")
     is_batch = kinds == grammar.kinds["BATCH"]
     for name in ("records_count", "first_timestamp", "last_timestamp"):
         for row in np.flatnonzero(~is_batch & (table[name] != 0)).tolist():
-            yield error(row, name, f"{table[name][row]}, expected 0: it is no BATCH")
+            yield error(row, name, f"found {table[name][row]}, expected 0: it is not a BATCH")
     for row in np.flatnonzero(table["reserved"] != 0).tolist():
-        yield error(row, "reserved", f"{table['reserved'][row]}, expected 0")
+        yield error(row, "reserved", f"found {table['reserved'][row]}, expected 0")
     yield from _check_batches(table, np.flatnonzero(is_batch), schema, error)
     total = int(table["records_count"][is_batch].sum(dtype=np.uint64))
     if header is not None and total != header.records_count:
@@ -230,11 +234,12 @@ def check_table(
 def _check_offsets(table: Table, end: int, grammar: Grammar, error: Any) -> Iterator[CorruptError]:
     offsets = table["offset"]
     if offsets[0] != grammar.header.size:
-        yield error(0, "offset", f"{offsets[0]}, expected {grammar.header.size}")
+        yield error(0, "offset", f"found {offsets[0]}, expected {grammar.header.size}")
     ends = np.append(offsets[1:], np.uint64(end))
     short = (ends < offsets) | (ends - offsets < np.uint64(grammar.len_frame))
     for row in np.flatnonzero(short):
-        yield error(int(row), "offset", f"{offsets[row]}, too near to what follows at {ends[row]}")
+        message = f"found {offsets[row]}, too close to the next block at {ends[row]}"
+        yield error(int(row), "offset", message)
 
 
 def _check_batches(
@@ -244,15 +249,16 @@ def _check_batches(
     first, last = table["first_timestamp"][batches], table["last_timestamp"][batches]
     full = schema.batch_records
     for i in np.flatnonzero((counts[:-1] != full) if len(counts) else []):
-        message = f"{counts[i]} records, expected {full}: only the last batch may be shorter"
+        message = f"found {counts[i]} records, expected {full}: only the last batch may be shorter"
         yield error(int(batches[i]), "records_count", message)
     if len(counts) and not 1 <= counts[-1] <= full:
-        message = f"{counts[-1]} records, expected 1 to {full}"
+        message = f"found {counts[-1]} records, expected 1 to {full}"
         yield error(int(batches[-1]), "records_count", message)
     for i in np.flatnonzero(last < first):
-        yield error(int(batches[i]), "last_timestamp", f"{last[i]}, before the first, {first[i]}")
+        message = f"found {last[i]}, before the first timestamp {first[i]}"
+        yield error(int(batches[i]), "last_timestamp", message)
     for i in np.flatnonzero(first[1:] < last[:-1]):
-        message = f"{first[i + 1]}, before {last[i]}, where the batch before ends"
+        message = f"found {first[i + 1]}, before the end of the previous batch at {last[i]}"
         yield error(int(batches[i + 1]), "first_timestamp", message)
 
 
@@ -275,14 +281,16 @@ def _map_by_walking(
             if block.name == "INDEX":
                 _check_trailer(source, grammar, block)
                 break
-            rows.append(_row(block, grammar))
+            rows.append(
+                _row(block.kind, block.flags, block.offset, block.body, block.body_offset, grammar)
+            )
             end = block.end
         else:
             if state == "damaged":
                 message = f"the file ends at {source.size}, before its INDEX"
                 raise TruncatedError(message, offset=source.size, path="INDEX")
     except DecodeError as err:
-        problem = err  # says more than what was found in place of the INDEX
+        problem = err  # more precise than the problem of the INDEX
     table = np.array(rows, grammar.index_entry.dtype)
     bad = [_row_of(e) for e in check_table(table, end, None, schema, grammar)]
     if bad:
@@ -294,25 +302,26 @@ def _map_by_walking(
 
 
 def _check_trailer(source: Source, grammar: Grammar, index: Block) -> None:
-    """Require that nothing but the trailer stands behind the INDEX."""
+    """Require that the trailer, and nothing else, follows the INDEX."""
     left = source.size - index.end
     if left < grammar.trailer.size:
         message = f"{left} bytes left, expected {grammar.trailer.size}"
         raise TruncatedError(message, offset=index.end, path="trailer")
     if left > grammar.trailer.size:
-        message = f"{left - grammar.trailer.size} bytes behind the trailer"
+        message = f"{left - grammar.trailer.size} bytes after the trailer"
         raise CorruptError(message, offset=index.end + grammar.trailer.size, path="trailer")
 
 
-def _row(block: Block, grammar: Grammar) -> tuple[int, ...]:
-    """Return the row that the INDEX would have for a block."""
+def _row(
+    kind: int, flags: int, offset: int, body: bytes, body_offset: int, grammar: Grammar
+) -> tuple[int, ...]:
+    """Return the row that the INDEX would have for a block, given the beginning of its body."""
     count = first = last = 0
-    if block.name == "BATCH":
-        size = grammar.batch_head.size
-        with error_context(block.body_offset, "BATCH"):
-            head = grammar.batch_head.parse(block.body[:size])
+    if kind == grammar.kinds["BATCH"]:
+        with error_context(body_offset, "BATCH"):
+            head = grammar.batch_head.parse(body[: grammar.batch_head.size])
         count, first, last = head.values()
-    return (block.kind, block.flags, 0, count, block.offset, first, last)
+    return (kind, flags, 0, count, offset, first, last)
 
 
 def _row_of(error: CorruptError) -> int:
@@ -342,28 +351,26 @@ def map_heads(
         raise error
     is_batch = table["kind"] == grammar.kinds["BATCH"]
     if (table["records_count"][is_batch] != schema.batch_records).any():
-        raise CorruptError("a short batch in a file that is still open", offset=length)
+        raise CorruptError("found a short batch in a file that is still open", offset=length)
     return FileMap("open", header, schema, table, length)
 
 
 def _read_head(
     source: Source, grammar: Grammar, offset: int, length: int
 ) -> tuple[tuple[int, ...], int]:
-    """Return the row of the block at `offset`, and where it ends."""
+    """Return the row of the block at `offset`, and the offset at which the block ends."""
     head_size = grammar.frame_head.size
     with error_context(offset, "block"):
         head = grammar.frame_head.parse(source.read(offset, min(head_size, length - offset)))
     end = offset + grammar.len_frame + head["len_body"]
     if end > length:
-        message = f"a block up to {end}, beyond {length}"
+        message = f"found a block up to {end}, expected its end at {length} at the latest"
         raise CorruptError(message, offset=offset, path="block.len_body")
-    count = first = last = 0
-    if head["kind"] == grammar.kinds["BATCH"]:
-        with error_context(offset + head_size, "BATCH"):
-            available = min(grammar.batch_head.size, head["len_body"])
-            fields = grammar.batch_head.parse(source.read(offset + head_size, available))
-        count, first, last = fields.values()
-    return (head["kind"], head["flags"], 0, count, offset, first, last), end
+    body_offset = offset + head_size
+    is_batch = head["kind"] == grammar.kinds["BATCH"]
+    len_read = min(grammar.batch_head.size, head["len_body"]) if is_batch else 0
+    body = source.read(body_offset, len_read) if len_read else b""
+    return _row(head["kind"], head["flags"], offset, body, body_offset, grammar), end
 
 
 def last_masked_crc(source: Source, grammar: Grammar, end: int) -> int:

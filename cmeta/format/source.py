@@ -1,6 +1,7 @@
-"""Sources: bytes that can be read at any offset, a private copy at each read.
+"""Sources: bytes that can be read at any offset.
 
-What has been checked cannot change while it is decoded. Files are in `cmeta.storage.source`.
+Each read returns a private copy, so bytes that have been checked cannot change while they are
+decoded. Files are in `cmeta.storage.source`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ class Source:
     Attributes
     ----------
     name : str
-        What to call it in messages.
+        Its name in messages.
     size : int
         Its length in bytes.
     len_read : int
@@ -31,7 +32,7 @@ class Source:
         Raises
         ------
         TruncatedError
-            The source ends before; nothing is allocated for what it does not have.
+            The source is shorter; nothing is allocated.
         """
         if length < 0 or offset < 0 or offset + length > self.size:
             left = max(0, self.size - offset)
@@ -50,7 +51,7 @@ class Source:
         """Release the file."""
 
     def _read(self, offset: int, length: int) -> bytes:
-        raise AssertionError("a source knows how to read")
+        raise NotImplementedError
 
 
 class BytesSource(Source):

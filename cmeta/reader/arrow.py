@@ -42,7 +42,7 @@ def arrow_stream(
         )
         for info in selection.infos(file)
     )  # fmt: skip
-    batches = (form.batch(part) for part in parts if part.num_records)
+    batches = (form.batch(part, part.present) for part in parts if part.num_records)
     return require("pyarrow", "arrow").RecordBatchReader.from_batches(form.schema, batches)
 
 

@@ -1,12 +1,12 @@
-"""Columns as Arrow data, of exactly the types of their fields.
+"""Columns as Arrow data, with exactly the types of their fields, both ways.
 
-- An absent value is null; a recorded NaN is a NaN. Timestamp and phase are never null.
+- An absent value is null; a recorded NaN is NaN. Timestamp and phase are never null.
 - Numbers keep their type: a u64 is a uint64, an f32 a float, an undeclared metric always a double.
-  A vector is a fixed-size list of them.
+  A vector is a fixed-size list.
 - An enumeration is a dictionary of all its names, in the order of their codes; a configuration a
   dictionary of canonical JSON, in the order of the file.
-- A field's unit, documentation and quanta_per_unit stand in its metadata; the version of the
-  format, the schema and the configurations in the metadata of the whole.
+- The metadata of a field are its unit, documentation and quanta_per_unit; those of the table the
+  version of the format, the schema and the configurations.
 
 Numbers are not copied: they share the memory of the arrays. Importing this module needs pyarrow.
 """
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     import pyarrow.types as kinds
-
-    from cmeta.records.columns import Columns
 else:
     pa = require("pyarrow", "arrow")
     kinds = require("pyarrow.types", "arrow")
@@ -47,15 +45,20 @@ UNIT_KEY, DOC_KEY, QUANTA_KEY = b"unit", b"doc", b"quanta_per_unit"
 _INT8_LABELS = 128  # signed, as pandas takes no unsigned codes of a dictionary
 
 
-def table_of(columns: Columns) -> pa.Table:
-    """Return columns as a table, one chunk each."""
-    form = ArrowForm.of(columns, columns.schema, columns.configs)
-    return pa.Table.from_arrays(form.arrays(columns), schema=form.schema)
+def table_of(
+    columns: Mapping[str, Array],
+    present: Mapping[str, Mask],
+    schema: Schema,
+    configs: Sequence[Mapping[str, Any]],
+) -> pa.Table:
+    """Return columns as a table, one chunk each; the parameters are those of `Columns`."""
+    form = ArrowForm.of(columns, schema, configs)
+    return pa.Table.from_arrays(form.arrays(columns, present), schema=form.schema)
 
 
 @dataclass(frozen=True)
 class ArrowForm:
-    """How records stand in Arrow; made once, so that all batches have one schema.
+    """The form of records in Arrow; made once, so that all batches have one schema.
 
     Attributes
     ----------
@@ -64,7 +67,7 @@ class ArrowForm:
     dictionaries : mapping of Field to pyarrow.StringArray
         Of enumerations and configurations.
     places : int32 array
-        Where each configuration stands in its dictionary, by number.
+        The place of each configuration in its dictionary, by number.
     """
 
     fields: tuple[Field, ...]
@@ -90,15 +93,14 @@ class ArrowForm:
         arrow = pa.schema(map(_field, fields), _metadata(schema, texts))
         return cls(fields, arrow, dictionaries, places)
 
-    def batch(self, columns: Columns) -> pa.RecordBatch:
+    def batch(self, columns: Mapping[str, Array], present: Mapping[str, Mask]) -> pa.RecordBatch:
         """Return columns, which must have all the fields, as a batch."""
-        return pa.RecordBatch.from_arrays(self.arrays(columns), schema=self.schema)
+        return pa.RecordBatch.from_arrays(self.arrays(columns, present), schema=self.schema)
 
-    def arrays(self, columns: Columns) -> list[pa.Array]:
+    def arrays(self, columns: Mapping[str, Array], present: Mapping[str, Mask]) -> list[pa.Array]:
         """Return an array for each field."""
         return [
-            self._array(field, columns[field.path], columns.present[field.path])
-            for field in self.fields
+            self._array(field, columns[field.path], present[field.path]) for field in self.fields
         ]
 
     def _array(self, field: Field, values: Array, present: Mask) -> pa.Array:
@@ -152,7 +154,7 @@ def _index_type(field: Field) -> pa.DataType:
 
 
 def _doc(field: Field) -> str:
-    """Return a field's documentation; a file holds none, so that of the shipped schema if alike."""
+    """Return a field's documentation: a file has none, so that of an equal shipped field."""
     shipped = default_schema()
     if field.doc or field.path not in shipped:
         return field.doc
@@ -163,23 +165,20 @@ def _doc(field: Field) -> str:
 
 def _metadata(schema: Schema, configs: Sequence[str]) -> dict[bytes, bytes]:
     facts = schema.format.format
-    found = {
+    metadata = {
         VERSION_KEY: f"{facts.major}.{facts.minor}".encode(),
         SCHEMA_KEY: schema.embedded,
     }
-    return found | ({CONFIGS_KEY: f"[{','.join(configs)}]".encode()} if configs else {})
-
-
-Found = tuple[dict[str, Array], dict[str, Mask], tuple[Mapping[str, Any], ...]]
+    return metadata | ({CONFIGS_KEY: f"[{','.join(configs)}]".encode()} if configs else {})
 
 
 def schema_of(data: pa.Table | pa.RecordBatch | pa.Schema) -> Schema:
-    """Return the schema that stands in the metadata.
+    """Return the schema in the metadata.
 
     Raises
     ------
     EncodeError
-        None stands there, or it is not a schema.
+        The metadata have none, or it is not a schema.
     """
     metadata = (data if isinstance(data, pa.Schema) else data.schema).metadata or {}
     if SCHEMA_KEY not in metadata:
@@ -193,14 +192,16 @@ def schema_of(data: pa.Table | pa.RecordBatch | pa.Schema) -> Schema:
         raise EncodeError(f"{SCHEMA_KEY.decode()} in the table's metadata: {err}") from err
 
 
-def arrays_of(data: pa.Table | pa.RecordBatch, schema: Schema, *, codes: bool) -> Found:
-    """Return arrays, which records have them, and configurations.
+def arrays_of(
+    data: pa.Table | pa.RecordBatch, schema: Schema, *, codes: bool
+) -> tuple[dict[str, Array], dict[str, Mask], tuple[Mapping[str, Any], ...]]:
+    """Return arrays and masks by dotted name, and configurations.
 
     Raises
     ------
     EncodeError
-        A column is of a type that no field has, names a label that the enumeration lacks, holds no
-        JSON where a configuration stands, or a vector that is null in part.
+        The type of a column is that of no field; a name is not one of the enumeration; a
+        configuration is not JSON; a vector is null in part.
     """
     arrays, present = {}, {}
     configs: tuple[Mapping[str, Any], ...] = ()
@@ -209,12 +210,12 @@ def arrays_of(data: pa.Table | pa.RecordBatch, schema: Schema, *, codes: bool) -
             raise EncodeError(f"found two columns {path!r}, expected one")
         field = _field_of(path, schema)
         array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
+        mask = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
         if field.type == "config" and _is_text(array.type):
             values, configs = _configs(array, field, schema)
         else:
-            values = _values(array, field, there, codes)
-        arrays[path], present[path] = values, there
+            values = _values(array, field, mask, codes)
+        arrays[path], present[path] = values, mask
     return arrays, present, configs
 
 
@@ -230,9 +231,9 @@ def _values(array: pa.Array, field: Field, present: Mask, codes: bool) -> Array:
     if kinds.is_null(array.type):
         return _absent(len(array), field, codes)
     if field.labels and _is_text(array.type):
-        found = _codes(array, field, present)
+        numbers = _codes(array, field, present)
         names = np.array([*field.labels, ""])
-        return found if codes else names[np.where(present, found, len(field.labels))]
+        return numbers if codes else names[np.where(present, numbers, len(field.labels))]
     if kinds.is_list(array.type) or kinds.is_large_list(array.type):
         array = _as_vectors(array, field)
     if kinds.is_fixed_size_list(array.type):
@@ -253,7 +254,7 @@ def _absent(num_records: int, field: Field, codes: bool) -> Array:
 
 
 def _encoded(array: pa.Array) -> tuple[Array, list[Any]]:
-    """Return the places of texts in a list, 0 for null, and the list."""
+    """Return the places of texts in a list of them, 0 for null, and the list."""
     if not kinds.is_dictionary(array.type):
         array = array.cast(pa.string()) if kinds.is_string_view(array.type) else array
         array = array.dictionary_encode()
@@ -275,22 +276,22 @@ def _configs(
     array: pa.Array, field: Field, schema: Schema
 ) -> tuple[Array, tuple[Mapping[str, Any], ...]]:
     places, texts = _encoded(array)
-    found = tuple(_config(text, f"{field.path}[{i}]", schema) for i, text in enumerate(texts))
-    return places.astype(np.uint32), found
+    configs = tuple(_config(text, f"{field.path}[{i}]", schema) for i, text in enumerate(texts))
+    return places.astype(np.uint32), configs
 
 
-def _config(text: str | None, where: str, schema: Schema) -> Mapping[str, Any]:
+def _config(text: str | None, path: str, schema: Schema) -> Mapping[str, Any]:
     data = (text or "null").encode()
     try:
         try:
-            found = canonical_json.loads(data, schema.format.limits)
-        except CorruptError:  # JSON, but not as a file writes it
-            found = msgspec.json.decode(data)
+            config = canonical_json.loads(data, schema.format.limits)
+        except CorruptError:  # JSON, but not in canonical form
+            config = msgspec.json.decode(data)
     except (DecodeError, msgspec.DecodeError) as err:
-        raise EncodeError(f"{where}: found {text!r:.60}, expected JSON: {err}") from err
-    if not isinstance(found, Mapping):
-        raise EncodeError(f"{where}: found {text!r:.60}, expected a JSON object")
-    return found
+        raise EncodeError(f"{path}: found {text!r:.60}, expected JSON: {err}") from err
+    if not isinstance(config, Mapping):
+        raise EncodeError(f"{path}: found {text!r:.60}, expected a JSON object")
+    return config
 
 
 def _as_vectors(array: pa.Array, field: Field) -> pa.Array:
@@ -308,8 +309,8 @@ def _vectors(array: pa.Array, field: Field, present: Mask) -> Array:
         if (partly & present).any():
             row = int(np.argmax(partly & present))
             raise EncodeError(
-                f"{field.path}: a null within the vector of record {row}; a vector is absent as a "
-                "whole or not at all"
+                f"{field.path}: a null within the vector of record {row}; a vector is absent "
+                "entirely or not at all"
             )
     values = _numbers(items, field).reshape(-1, size).copy()
     values[~present] = np.nan if values.dtype.kind == "f" else 0
@@ -321,30 +322,41 @@ def _numbers(array: pa.Array, field: Field) -> Array:
     if not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind)):
         raise EncodeError(f"{field.path}: found a column of {kind}, expected {field.type_name}")
     if array.null_count:
-        nothing = np.nan if kinds.is_floating(kind) else False if kinds.is_boolean(kind) else 0
-        array = array.fill_null(nothing)
-    found: Array = array.to_numpy(zero_copy_only=False)
-    return found
+        fill = np.nan if kinds.is_floating(kind) else False if kinds.is_boolean(kind) else 0
+        array = array.fill_null(fill)
+    values: Array = array.to_numpy(zero_copy_only=False)
+    return values
 
 
-def to_pandas(columns: Columns) -> pd.DataFrame:
-    """Return a data frame; see `Columns.to_pandas`."""
+def to_pandas(
+    columns: Mapping[str, Array],
+    present: Mapping[str, Mask],
+    schema: Schema,
+    configs: Sequence[Mapping[str, Any]],
+) -> pd.DataFrame:
+    """Return columns as a data frame; see `Columns.to_pandas`."""
     pandas = require("pandas", "pandas")
 
     def type_of(arrow: Any) -> Any:
-        """Return the type of a column; None: what pandas takes for a dictionary, categories."""
+        """Return the type of a column; None for a dictionary, which pandas makes categories."""
         return None if hasattr(arrow, "index_type") else pandas.ArrowDtype(arrow)
 
-    return columns.to_arrow().to_pandas(types_mapper=type_of)
+    table = table_of(columns, present, schema, configs)
+    return table.to_pandas(types_mapper=type_of)
 
 
-def to_polars(columns: Columns) -> pl.DataFrame:
-    """Return a data frame; see `Columns.to_polars`."""
+def to_polars(
+    columns: Mapping[str, Array],
+    present: Mapping[str, Mask],
+    schema: Schema,
+    configs: Sequence[Mapping[str, Any]],
+) -> pl.DataFrame:
+    """Return columns as a data frame; see `Columns.to_polars`."""
     polars = require("polars", "polars")
-    numbered = columns.to_arrow().rename_columns(list(map(str, range(len(columns)))))
-    frame = polars.from_arrow(numbered)
-    frame.columns = list(columns)  # on its way a name would end at a NUL
-    labelled = [field for field in columns.schema.fields if field.labels and field.path in columns]
+    table = table_of(columns, present, schema, configs)
+    frame = polars.from_arrow(table.rename_columns(list(map(str, range(len(columns))))))
+    frame.columns = list(columns)  # set afterwards: polars would cut a name at a NUL
+    labelled = [field for field in schema.fields if field.labels and field.path in columns]
     return frame.with_columns(
         polars.col(field.path).cast(polars.Enum(list(field.labels))) for field in labelled
     )

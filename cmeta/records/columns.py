@@ -1,4 +1,4 @@
-"""`Columns`: records as arrays, which is what `read` gives and `write` takes."""
+"""`Columns`: records as arrays, as `read` returns and `write` takes them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cmeta.aliases import Array, Mask
 from cmeta.schema.schema import Schema
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Columns(Mapping[str, npt.NDArray[Any]]):
+class Columns(Mapping[str, Array]):
     """A read-only mapping of dotted names to arrays of ``(n_records,)`` or ``(n_records, k)``.
 
     Attributes
@@ -32,8 +32,8 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
 
     def __init__(
         self,
-        arrays: Mapping[str, npt.NDArray[Any]],
-        present: Mapping[str, npt.NDArray[np.bool_]],
+        arrays: Mapping[str, Array],
+        present: Mapping[str, Mask],
         schema: Schema,
         configs: Sequence[Mapping[str, Any]] = (),
     ) -> None:
@@ -42,12 +42,12 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         self.schema = schema
         self.configs = tuple(configs)
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+    def __getitem__(self, name: str) -> Array:
         try:
             return self._arrays[name]
         except KeyError:
             known = ", ".join(self._arrays)
-            raise KeyError(f"no field {name!r} with a value here; there are: {known}") from None
+            raise KeyError(f"no field {name!r} has a value here; these have: {known}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._arrays
@@ -72,7 +72,7 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
     # ------------------------------------------------------------- for other libraries, and back
 
     def to_arrow(self) -> pa.Table:
-        """Return the records as a table of Arrow, of exactly the types of their fields.
+        """Return the records as an Arrow table, with exactly the types of their fields.
 
         Returns
         -------
@@ -80,8 +80,8 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
             An absent value is null, a recorded NaN is NaN; u64 is uint64, a vector a
             fixed_size_list, an undeclared metric always double; an enumeration a dictionary of all
             its names, a configuration one of canonical JSON. The metadata of a column are its
-            ``unit``, ``doc`` and ``quanta_per_unit`` (documentation is that of the shipped schema,
-            where a field is the same); of the table ``cmeta.version``, ``cmeta.schema`` and
+            ``unit``, ``doc`` and ``quanta_per_unit`` (``doc`` is that of an equal field of the
+            shipped schema); those of the table ``cmeta.version``, ``cmeta.schema`` and
             ``cmeta.configs``. Numbers share the memory of the arrays.
 
         Raises
@@ -92,17 +92,17 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         Examples
         --------
         >>> from cmeta import default_schema
-        >>> found = Columns({"loss_value": np.float32([0.5, 0])},
-        ...                 {"loss_value": np.array([True, False])}, default_schema())
-        >>> found.to_arrow()["loss_value"].to_pylist()
+        >>> columns = Columns({"loss_value": np.float32([0.5, 0])},
+        ...                   {"loss_value": np.array([True, False])}, default_schema())
+        >>> columns.to_arrow()["loss_value"].to_pylist()
         [0.5, None]
         """
         from cmeta.records.arrow import table_of
 
-        return table_of(self)
+        return table_of(self, self.present, self.schema, self.configs)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the records as a data frame of pandas, its columns of Arrow types (`to_arrow`).
+        """Return the records as a pandas data frame with the Arrow types of `to_arrow`.
 
         An absent value is NA and a recorded NaN stays NaN; integers stay integers. Enumerations
         and configurations (JSON) are categories, in the order of their codes.
@@ -114,10 +114,10 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         """
         from cmeta.records.arrow import to_pandas
 
-        return to_pandas(self)
+        return to_pandas(self, self.present, self.schema, self.configs)
 
     def to_polars(self) -> pl.DataFrame:
-        """Return the records as a data frame of polars, its types those of `to_arrow`.
+        """Return the records as a polars data frame with the types of `to_arrow`.
 
         Enumerations are Enums of all their names, configurations Categoricals of JSON.
 
@@ -128,7 +128,7 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         """
         from cmeta.records.arrow import to_polars
 
-        return to_polars(self)
+        return to_polars(self, self.present, self.schema, self.configs)
 
     @classmethod
     def from_arrow(
@@ -139,8 +139,8 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         Parameters
         ----------
         data : pyarrow.Table or pyarrow.RecordBatch
-            Columns by dotted name, in any order; null is absent. Also what other libraries made of
-            such a table: names and JSON as plain strings, vectors as lists, other widths.
+            Columns by dotted name, in any order; null is absent. Names and JSON may be plain
+            strings, vectors lists, numbers of other widths: what other libraries make of a table.
         schema : Schema, optional
             Default: the one in the metadata of a table that cmeta made.
         codes : bool
@@ -149,8 +149,8 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         Raises
         ------
         EncodeError
-            There is no schema, or a column cannot be one of it; names it. Whether the values fit
-            is checked when they are written.
+            There is no schema, or a column does not fit it; names the column. The range of the
+            values is checked when they are written.
         MissingExtraError
             pyarrow is not installed.
 
@@ -159,8 +159,8 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         >>> import pyarrow as pa
         >>> from cmeta import default_schema
         >>> table = pa.table({"phase": ["train", "validate"], "step": [7, None]})
-        >>> found = Columns.from_arrow(table, default_schema())
-        >>> found["phase"].tolist(), found.present["step"].tolist()
+        >>> columns = Columns.from_arrow(table, default_schema())
+        >>> columns["phase"].tolist(), columns.present["step"].tolist()
         (['train', 'validate'], [True, False])
         """
         from cmeta.records.arrow import arrays_of, schema_of

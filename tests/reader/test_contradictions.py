@@ -55,25 +55,25 @@ B = "BATCH[0]"
 
 BATCHES = {
     "lengths beyond the columns": (
-        batch(len_columns=with_lengths(1)), CorruptError, f"{B}.len_columns", "but",
+        batch(len_columns=with_lengths(1)), CorruptError, f"{B}.len_columns", "expected",
     ),
     "lengths short of the columns": (
-        batch(len_columns=with_lengths(-1)), CorruptError, f"{B}.len_columns", "bytes, but",
+        batch(len_columns=with_lengths(-1)), CorruptError, f"{B}.len_columns", "bytes of columns, expected",
     ),
     "a length of 4 GiB": (
         batch(len_columns=with_lengths(2**32 - 100)), CorruptError, f"{B}.len_columns",
-        "bytes, but",
+        "bytes of columns, expected",
     ),
     "a name of which nobody knows": (
         batch(undeclared=lambda f: entries((5, f["undeclared"]["len_column"][0]))),
-        CorruptError, f"{B}.undeclared", "name 5, but 1 NAMEs so far",
+        CorruptError, f"{B}.undeclared", "found name 5, but only 1 NAME blocks",
     ),
     "an undeclared column of no bytes": (
         batch(undeclared=entries((0, 0)), columns=lambda f: f["columns"][:-1]),
         CorruptError, f"{B}.undeclared", "length 0",
     ),
-    "no timestamps": (column(0, ""), CorruptError, f"{B}.timestamp", "absent, expected in every"),
-    "no phases": (column(PHASE, ""), CorruptError, f"{B}.phase", "absent, expected in every"),
+    "no timestamps": (column(0, ""), CorruptError, f"{B}.timestamp", "found no column, expected one"),
+    "no phases": (column(PHASE, ""), CorruptError, f"{B}.phase", "found no column, expected one"),
     "other first timestamps": (
         batch(first_timestamp=11), CorruptError, f"{B}.timestamp", "10 to 80, expected",
     ),
@@ -81,14 +81,14 @@ BATCHES = {
         batch(last_timestamp=79), CorruptError, f"{B}.timestamp", "10 to 80, expected",
     ),
     "a vector that lacks a component": (
-        column(SIGNATURE + 1, ""), CorruptError, f"{B}.tensor_signature", "absent in part",
+        column(SIGNATURE + 1, ""), CorruptError, f"{B}.tensor_signature", "only some components are absent",
     ),
     "a vector whose components differ": (
-        column(SIGNATURE + 1, ABSENT), CorruptError, f"{B}.tensor_signature", "absent in part",
+        column(SIGNATURE + 1, ABSENT), CorruptError, f"{B}.tensor_signature", "only some components are absent",
     ),
     "a configuration that comes later": (
         column(CONFIG, "00" "0c00" "02"), CorruptError, f"{B}.config",
-        "configuration 1, but 1 CONFIGs so far",
+        "found configuration 1, but only 1 CONFIG blocks",
     ),
     "a state without a name": (
         column(STATE, "00" "0c00" "08"), CorruptError, f"{B}.metrics.state",
@@ -115,7 +115,7 @@ BATCHES = {
     "no body": (first_block("BATCH", b""), DecodeError, "", ""),
     "a body of a head": (first_block("BATCH", bytes(20)), DecodeError, "", ""),
     "an open configuration": (
-        first_block("CONFIG", b"[1]"), CorruptError, "CONFIG", "a list, expected an object",
+        first_block("CONFIG", b"[1]"), CorruptError, "CONFIG", "of type list, expected an object",
     ),
     "a configuration with spaces": (
         first_block("CONFIG", b'{"lr": 0.1}'), CorruptError, "CONFIG", "not canonical JSON",
@@ -186,7 +186,7 @@ def test_more_columns_than_a_batch_may_have(crafted):
     crafted.put_batch(fields)
     with cmeta.open(crafted.build()) as run, pytest.raises(LimitError) as caught:
         run.read()
-    assert "4097 columns of 16 records, at most 4096 columns" in caught.value.message
+    assert "4,097 columns of 16 records, expected at most 4,096 columns" in caught.value.message
     assert caught.value.path == "BATCH[0].num_undeclared"
 
 
@@ -218,7 +218,7 @@ def test_undeclared_metrics_where_no_group_is_open(crafted):
     with cmeta.open(crafted.build()) as run:
         assert run.schema.open_group is None
         with pytest.raises(
-            CorruptError, match="undeclared metrics without an open group"
+            CorruptError, match="undeclared metrics, but no group is open"
         ) as caught:
             run.read()
     assert caught.value.path == "BATCH[0].num_undeclared"

@@ -199,7 +199,7 @@ def test_unknown_fields(run, path):
 
 def test_a_column_that_was_not_read(run):
     found = run.read(["loss_value"])
-    with pytest.raises(KeyError, match="no field 'phase' with a value here; there are: loss_value"):
+    with pytest.raises(KeyError, match="no field 'phase' has a value here; these have: loss_value"):
         found["phase"]
 
 

@@ -176,7 +176,7 @@ def test_a_damaged_file_without_batches(data, blocks):
     [
         (lambda data: data[:-1], -8, "trailer", "7 bytes left, expected 8"),
         (lambda data: data[:-8], -8, "trailer", "0 bytes left, expected 8"),
-        (lambda data: data + b"\0\0", 0, "trailer", "2 bytes behind the trailer"),
+        (lambda data: data + b"\0\0", 0, "trailer", "2 bytes after the trailer"),
     ],
 )
 def test_what_stands_behind_the_index_is_named(data, change, offset, place, words):

@@ -24,22 +24,22 @@ def cell(row, name, value):
 
 # A change of the table; path and words of what is wrong with it.
 TABLES = {
-    "no rows": (lambda t: t[:0], "INDEX.entries", "no entry, expected at least SCHEMA"),
+    "no rows": (lambda t: t[:0], "INDEX.entries", "no entry, expected at least that of SCHEMA"),
     "without the schema": (lambda t: t[1:], "INDEX.entries[0].offset", "expected 10"),
     "a first offset": (cell(0, "offset", 11), "INDEX.entries[0].offset", "11, expected 10"),
     "no schema": (cell(0, "kind", CONFIG), "INDEX.entries[0].kind", "SCHEMA must be the first"),
     "two schemas": (cell(1, "kind", SCHEMA), "INDEX.entries[1].kind", "SCHEMA must be the first"),
-    "an index": (cell(1, "kind", INDEX), "INDEX.entries[1].kind", "an INDEX among the entries"),
+    "an index": (cell(1, "kind", INDEX), "INDEX.entries[1].kind", "found an INDEX among the entries"),
     "offsets that go back": (
-        cell(3, "offset", 20), "INDEX.entries[2].offset", "too near to what follows at 20",
+        cell(3, "offset", 20), "INDEX.entries[2].offset", "too close to the next block at 20",
     ),
     "offsets too near": (
-        cell(2, "offset", lambda at: at - 20), "INDEX.entries[1].offset", "too near",
+        cell(2, "offset", lambda at: at - 20), "INDEX.entries[1].offset", "too close",
     ),
     "an offset beyond": (cell(LAST_BATCH, "offset", 2**63), f"INDEX.entries[{LAST_BATCH}].offset",
-                         "too near"),
+                         "too close"),
     "records in a schema": (
-        cell(0, "records_count", 5), "INDEX.entries[0].records_count", "5, expected 0: it is no",
+        cell(0, "records_count", 5), "INDEX.entries[0].records_count", "5, expected 0: it is not",
     ),
     "a timestamp of a configuration": (
         cell(1, "first_timestamp", 5), "INDEX.entries[1].first_timestamp", "5, expected 0",
@@ -59,11 +59,11 @@ TABLES = {
     ),
     "a batch that ends before it begins": (
         cell(4, "last_timestamp", 89), "INDEX.entries[4].last_timestamp",
-        "89, before the first, 90",
+        "89, before the first timestamp 90",
     ),
     "a batch that begins too early": (
         cell(4, "first_timestamp", 79), "INDEX.entries[4].first_timestamp",
-        "79, before 80, where the batch before ends",
+        "found 79, before the end of the previous batch at 80",
     ),
     "a record less": (
         cell(LAST_BATCH, "records_count", 3), f"INDEX.entries[{LAST_BATCH}].records_count",
@@ -109,7 +109,7 @@ def test_an_index_offset_that_leads_to_another_block(crafted):
     crafted.index["index_offset"] = 10
     with cmeta.open(crafted.build(), partial=True) as run:
         assert run.state == "damaged"
-        assert "a SCHEMA that ends at" in run.problem.message
+        assert "a SCHEMA up to" in run.problem.message
         assert "expected an INDEX" in run.problem.message
 
 
@@ -188,9 +188,9 @@ def frame(kind, flags, body=b"?", reserved=0):
 
 
 FRAMES = {
-    "an unknown kind": (frame(99, 0), "block of kind 99", "a kind that this version does not have"),
-    "an unknown critical kind": (frame(99, 1), "block of kind 99", "a kind that this version"),
-    "kind 0": (frame(0, 0), "block of kind 0", "a kind that this version does not have"),
+    "an unknown kind": (frame(99, 0), "block of kind 99", "this version does not have such a kind"),
+    "an unknown critical kind": (frame(99, 1), "block of kind 99", "this version does not"),
+    "kind 0": (frame(0, 0), "block of kind 0", "this version does not have such a kind"),
     "a configuration that is not critical": (frame(CONFIG, 0, b"{}"), "CONFIG", "flags 0x0"),
     "an unknown flag": (frame(CONFIG, 3, b"{}"), "CONFIG", "flags 0x3, expected 0x1"),
     "a reserved field": (frame(CONFIG, 1, b"{}", 7), "block.reserved", "7"),
@@ -274,7 +274,7 @@ def test_another_major_version_is_not(crafted, version):
 
 def test_a_first_block_that_is_no_schema(crafted):
     crafted.blocks.pop(0)
-    with pytest.raises(CorruptError, match="not a SCHEMA block") as caught:
+    with pytest.raises(CorruptError, match="expected the SCHEMA") as caught:
         cmeta.open(crafted.build())
     assert (caught.value.offset, caught.value.path) == (10, "SCHEMA")
 

@@ -177,14 +177,14 @@ def test_metrics_are_named_by_first_record_then_by_bytes(target):
 
 def test_too_many_columns(refuse):
     columns = {f"metrics.m{i}": [0.5] for i in range(4096)}
-    refuse({"phase": ["train"]} | columns, ["a batch of 4118 columns, at most 4096"])
+    refuse({"phase": ["train"]} | columns, ["a batch of 4,118 columns, expected at most 4,096"])
 
 
 def test_too_many_cells(refuse):
     schema = cmeta.default_schema().with_batch_records(65536)
     num_more = 2**24 // 65536 - schema.num_columns
     columns = {f"metrics.m{i}": np.zeros(65536) for i in range(num_more + 1)}
-    words = ["a batch of 257 columns and 65536 records", "at most 16777216 cells", "fewer"]
+    words = ["a batch of 257 columns and 65,536 records", "at most 16,777,216 cells", "fewer"]
     refuse({"phase": np.ones(65536, int)} | columns, words, schema)
 
 
@@ -193,7 +193,7 @@ def test_too_many_records():
     encoder.begin()
     chunk = Converter(SCHEMA).convert({"phase": ["train"] * 2}, None, 0)
     encoder.progress.num_records = 2**32 - 2 - 1
-    with pytest.raises(EncodeError, match="a file holds at most 4294967294 records"):
+    with pytest.raises(EncodeError, match="a file holds at most 4,294,967,294 records"):
         encoder.feed(chunk)
 
 
