@@ -279,7 +279,7 @@ def peak_of(path, num_batches, spoil):
 def test_memory_is_flat(tmp_path, monkeypatch, share):
     """Another batch takes less than its own bytes, whether or not half of the file is damaged."""
     monkeypatch.setattr(
-        sys.modules["cmeta.validate"], "_CHUNK", 1 << 16
+        sys.modules["cmeta.validate"], "_LEN_READ", 1 << 16
     )  # so that the file is many times larger
     path = tmp_path / "run.cmeta"
     peak_of(path, 2, 0)
