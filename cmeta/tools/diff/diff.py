@@ -110,8 +110,8 @@ class _Comparison:
 
     def __init__(self, a: AlignedReader, b: AlignedReader, fields: Sequence[str] | None) -> None:
         self._a, self._b = a, b
-        known = tuple(dict.fromkeys([*a.fields, *b.fields]))
-        wanted = known if fields is None else [self._path(name) for name in fields]
+        every = {**a.fields, **b.fields}
+        wanted = every if fields is None else map(self._path, fields)
         self.report = DiffReport(a.name, b.name, num_records=(a.num_records, b.num_records))
         self._configs = ConfigComparison(a.reader.configs, b.reader.configs)
         self._fields = {
