@@ -7,8 +7,7 @@ Phases and fields are named as `Recorder.log` takes them (`cmeta.vocabulary`): `
 from __future__ import annotations
 
 import csv
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -25,12 +24,11 @@ from cmeta.query.parse import Expression, parse
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
 from cmeta.schema.types import Field
-from cmeta.vocabulary import field_named, phase_named
+from cmeta.vocabulary import phase_named, similar
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _KNOWN_MAX = 40  # names in a message
-_SUGGESTIONS_MAX = 3
 
 FILE = click.Path(path_type=Path)
 
@@ -153,11 +151,8 @@ class RecordOptions:
         """
         if not self.fields:
             return None
-        by_path = {field.path: field for field in reader.schema.fields}
-        if any(name not in by_path for name in self.fields):
-            with reading(Path(reader.name)):
-                by_path = {field.path: field for field in reader.fields}
-        return tuple(dict.fromkeys(_field(name, by_path) for name in self.fields))
+        with reading(Path(reader.name)):
+            return tuple(dict.fromkeys(_field(name, reader) for name in self.fields))
 
     def replace(self, **changes: Any) -> RecordOptions:
         """Return the options with some replaced."""
@@ -178,17 +173,11 @@ def require_phase(reader: Reader, name: str) -> str:
     return phase
 
 
-def _field(name: str, by_path: Mapping[str, Field]) -> Field:
-    """Return the field of a name: its path, its name without the group, or a synonym."""
-    if name in by_path:
-        return by_path[name]
-    same_name = [field for field in by_path.values() if field.name == name]
-    if len(same_name) == 1:
-        return same_name[0]
-    path = field_named(name, by_path)
-    if same_name or path not in by_path:
-        raise _unknown("fields", name, tuple(by_path))
-    return by_path[path]
+def _field(name: str, reader: Reader) -> Field:
+    try:
+        return reader.field(name)
+    except KeyError:
+        raise _unknown("fields", name, [field.path for field in reader.fields]) from None
 
 
 def record_options(command: Command) -> Command:
@@ -272,18 +261,9 @@ def format_option(command: Command) -> Command:
 
 
 def _unknown(option: str, name: str, known: Sequence[str]) -> click.BadParameter:
-    suggestions = " or ".join(map(printable, _similar(name, known)))
+    suggestions = " or ".join(map(printable, similar(name, known)))
     hint = f" Did you mean {suggestions}?" if suggestions else ""
     shown = ", ".join(map(printable, known[:_KNOWN_MAX]))
     more = f" and {len(known) - _KNOWN_MAX} more" if len(known) > _KNOWN_MAX else ""
     message = f"'{printable(name)}' is not in this file.{hint} It has: {shown}{more}."
     return click.BadParameter(message, param_hint=f"'--{option}'")
-
-
-def _similar(name: str, known: Sequence[str]) -> list[str]:
-    """Return known names with a similar spelling or the same start, with or without the group."""
-    paths = {path.rpartition(".")[2].lower(): path for path in known}
-    paths |= {path.lower(): path for path in known}
-    close = difflib.get_close_matches(name.lower(), paths)
-    close += [spelling for spelling in paths if spelling.startswith(name.lower())]
-    return list(dict.fromkeys(paths[spelling] for spelling in close))[:_SUGGESTIONS_MAX]
