@@ -132,7 +132,7 @@ def still_open(damaged):
 
 
 @pytest.fixture
-def no_chronicle(tmp_path):
+def not_a_chronicle(tmp_path):
     """A text file."""
     path = tmp_path / "notes.txt"
     path.write_text("These are not the records that you are looking for.\n")

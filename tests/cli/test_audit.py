@@ -64,13 +64,13 @@ def test_audit_json(cm, recorded):
 
 
 def test_audit_exits_with_the_highest(
-    cm, recorded, chronicle, flipped, truncated, still_open, no_chronicle, tmp_path
+    cm, recorded, chronicle, flipped, truncated, still_open, not_a_chronicle, tmp_path
 ):
     good, missing = recorded(), tmp_path / "missing.cmeta"
     assert cm("audit", good, still_open).exit_code == 1
     assert cm("audit", good, chronicle).exit_code == 1  # a loss that is NaN
     assert cm("audit", still_open, missing).exit_code == 2
-    for corrupt in (flipped, truncated, no_chronicle):
+    for corrupt in (flipped, truncated, not_a_chronicle):
         assert cm("audit", good, missing, corrupt).exit_code == 3
     result = cm("audit", good, missing, "--jobs", 1)
     assert result.stdout.splitlines()[-1] == "2 files: 1 sound, 1 unreadable"

@@ -87,7 +87,7 @@ def test_other_formats_have_no_full(cm, chronicle, options):
     assert "--full requires --format jsonl" in result.stderr
 
 
-def test_the_help_says_what_the_first_line_holds(cm):
+def test_the_help_explains_the_first_line(cm):
     text = " ".join(cm("cat", "--help").stdout.split())
     assert '{"cmeta": {"version", "num_records", "schema", "configs"}}' in text
     assert "identical file" in text

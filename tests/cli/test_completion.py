@@ -63,7 +63,7 @@ def test_a_mistyped_command(cm, typed, meant):
     assert f"No such command '{typed}'. Did you mean {meant}" in result.stderr
 
 
-def test_what_is_like_no_command(cm):
+def test_a_name_unlike_any_command(cm):
     result = cm("xyzzy!")
     assert result.exit_code == 2
     assert result.stderr.endswith("No such command 'xyzzy!'.\n")

@@ -17,7 +17,7 @@ NUM_RECORDS = 100
 
 
 @pytest.mark.parametrize("name", ["run.jsonl", "run.ndjson", "run.parquet", "run.pq"])
-def test_importing_what_was_converted_gives_the_identical_file(cm, chronicle, tmp_path, name):
+def test_importing_a_converted_file_gives_the_identical_file(cm, chronicle, tmp_path, name):
     out, again = tmp_path / name, tmp_path / "again.cmeta"
     result = cm("convert", chronicle, out)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")

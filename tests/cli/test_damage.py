@@ -1,4 +1,4 @@
-"""Damaged, open and foreign files: what is intact is given, what is wrong is said, exit code 3."""
+"""Damaged, open and foreign files: intact records are printed, errors reported, exit code 3."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_cat_of_a_flipped_bit_in_other_formats(cm, flipped, format_):
     assert "offset" in result.stderr
 
 
-def test_cat_of_a_truncated_file_gives_what_is_intact(cm, truncated):
+def test_cat_of_a_truncated_file_prints_the_intact_records(cm, truncated):
     problem = cmeta.validate(truncated).findings[0]
     result = cm("cat", "--json", truncated)
     assert result.exit_code == 3
@@ -60,7 +60,7 @@ def test_cat_of_a_truncated_file_before_the_damage_is_fine(cm, truncated):
     result = cm("cat", "--json", truncated, "--end", 1046)
     assert (result.exit_code, result.stderr) == (0, "")
     assert printed(result) == list(range(1000, 1047))
-    # Another record of the last intact timestamp may have stood behind it.
+    # Another record of the last intact timestamp may have followed it.
     assert cm("cat", "--json", truncated, "--end", 1047).exit_code == 3
 
 
@@ -157,11 +157,11 @@ def test_info_of_a_damaged_name_or_configuration(cm, chronicle, needle):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_is_no_chronicle_at_all(cm, no_chronicle, command):
-    result = cm(*command, no_chronicle)
+def test_a_file_that_is_not_a_chronicle(cm, not_a_chronicle, command):
+    result = cm(*command, not_a_chronicle)
     assert result.exit_code == 3
     said = result.stderr + result.stdout
-    assert f"{no_chronicle}: " in said
+    assert f"{not_a_chronicle}: " in said
     assert "offset 0, header.signature: CorruptError: " in said
     assert "this is not a .cmeta file" in said
 

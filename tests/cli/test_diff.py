@@ -81,8 +81,8 @@ def test_diff_of_large_numbers_in_json(cm, chronicle, other):
     assert nan["first"]["b"] == "NaN"
 
 
-def test_diff_of_what_cannot_be_read(cm, chronicle, flipped, truncated, no_chronicle, tmp_path):
-    for bad in (flipped, truncated, no_chronicle):
+def test_diff_of_an_unreadable_file(cm, chronicle, flipped, truncated, not_a_chronicle, tmp_path):
+    for bad in (flipped, truncated, not_a_chronicle):
         for pair in ((chronicle, bad), (bad, chronicle)):
             result = cm("diff", *pair)
             assert (result.exit_code, result.stdout) == (3, "")

@@ -106,7 +106,7 @@ def test_help_lists_the_commands_in_their_order(cm):
     assert [line.split()[0] for line in lines[:3]] == COMMANDS
 
 
-def test_an_interrupt_is_no_difference(cm, chronicle, monkeypatch):
+def test_an_interrupt_has_its_own_exit_code(cm, chronicle, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 

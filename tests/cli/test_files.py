@@ -1,4 +1,4 @@
-"""What a command is given: folders, patterns, standard input."""
+"""The arguments of a command: folders, patterns, standard input."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_file_whose_name_is_a_pattern_is_a_file(tree):
     assert names(tree, "[x]*.cmeta") == ["[x]*.cmeta"]
 
 
-def test_what_is_named_is_never_passed_by(tree):
+def test_no_argument_is_skipped(tree):
     assert names(tree, "missing.cmeta", "m*.cmeta", "a.cmeta", "a.cmeta") == [
         "missing.cmeta", "m*.cmeta", "a.cmeta",
     ]  # fmt: skip
@@ -83,7 +83,7 @@ def test_a_pattern_without_a_match(cm, tmp_path, command):
 
 
 @pytest.mark.parametrize("command", FROM_STDIN)
-def test_standard_input_says_what_the_file_says(cm, chronicle, command):
+def test_standard_input_prints_the_same_as_the_file(cm, chronicle, command):
     from_file = cm(*command.split(), chronicle)
     from_pipe = piped(chronicle.read_bytes(), *command.split(), "-")
     assert from_pipe.exit_code == from_file.exit_code == 0
@@ -98,7 +98,7 @@ def test_query_and_diff_of_standard_input(chronicle):
 
 
 @pytest.mark.parametrize("command", FROM_STDIN)
-def test_what_comes_in_is_no_chronicle(command):
+def test_standard_input_that_is_not_a_chronicle(command):
     for data in (b"", b"not a chronicle at all", b"\0" * 1000):
         result = piped(data, *command.split(), "-")
         assert result.exit_code == 3
@@ -120,7 +120,7 @@ def test_commands_that_need_a_file_on_disk(chronicle, args):
     assert result.stderr.startswith("Error: <stdin>: this command needs a file on disk")
 
 
-def test_a_terminal_is_no_chronicle(cm, monkeypatch):
+def test_a_terminal_is_refused_as_input(cm, monkeypatch):
     monkeypatch.setattr("cmeta.cli.files.is_terminal", lambda stream: True)
     result = cm("info", "-")
     assert (result.exit_code, result.stderr) == (

@@ -33,7 +33,7 @@ def test_the_report(cm, log, out):
     assert losses(out) == [0.5, 0.25]
 
 
-def test_what_a_chronicle_has_no_place_for_is_no_success(cm, log, out):
+def test_data_that_a_chronicle_cannot_store_is_not_a_success(cm, log, out):
     log.write_text(LINES.replace("0.5", '0.5, "note": "a"'))
     result = cm("import", log, out)
     assert result.exit_code == 4
@@ -56,7 +56,7 @@ def test_the_report_as_json(cm, log, out):
     assert (found["source"], found["num_records"]) == (str(log), 2)
 
 
-def test_a_source_that_was_cut_off_is_no_success(cm, log, out):
+def test_a_source_that_was_cut_off_is_not_a_success(cm, log, out):
     log.write_text(LINES + '{"loss": 0.')
     result = cm("import", log, out)
     assert result.exit_code == 4
@@ -122,17 +122,17 @@ def test_an_existing_file_stays_unless_it_may_go(cm, log, out):
     assert cm("import", log, out, "--replace").exit_code == 0
 
 
-def test_a_source_that_is_missing_or_unknown(cm, no_chronicle, out, tmp_path):
+def test_a_source_that_is_missing_or_unknown(cm, not_a_chronicle, out, tmp_path):
     result = cm("import", tmp_path / "none.csv", out)
     assert result.exit_code == 2
     assert "none.csv: No such file or directory" in result.stderr
-    result = cm("import", no_chronicle, out)
+    result = cm("import", not_a_chronicle, out)
     assert result.exit_code == 2
     assert "found a file that begins with b'These are not" in result.stderr
     assert not out.exists()
 
 
-def test_a_chronicle_is_no_source(cm, chronicle, out):
+def test_a_chronicle_is_not_a_source(cm, chronicle, out):
     result = cm("import", chronicle, out)
     assert result.exit_code == 2
     assert "expected a file of one of: parquet" in result.stderr

@@ -51,7 +51,7 @@ def test_info_json_has_fields_and_configurations_as_the_file_has_them(cm, chroni
     }  # fmt: skip
 
 
-def test_info_quick_leaves_out_what_reads_the_whole_file(cm, chronicle):
+def test_info_quick_reads_no_batches(cm, chronicle):
     found, all_facts = facts(cm, chronicle, "--quick"), facts(cm, chronicle)
     assert found["phases"] is found["sha256"] is None
     assert all(field["num_batches"] is None for field in found["fields"])
@@ -88,7 +88,7 @@ def test_info_of_an_empty_chronicle(cm, empty):
     assert "per record" not in text.stdout
 
 
-def test_info_json_of_timestamps_beyond_what_json_carries(cm, tmp_path):
+def test_info_json_of_timestamps_beyond_safe_integers(cm, tmp_path):
     path, now = tmp_path / "ns.cmeta", 1_760_000_000_123_456_789
     cmeta.write(path, {"phase": ["train"], "timestamp": np.array([now], "u8")})
     assert int(facts(cm, path)["first_timestamp"], 0) == now

@@ -173,13 +173,13 @@ def test_timestamps_of_nanoseconds(cm, run):
     assert len(set(heights)) == len(rows)
 
 
-def test_what_is_damaged_is_left_out_and_said(
-    cm, flipped, no_chronicle, chronicle, still_open, tmp_path
+def test_damaged_batches_are_left_out_and_reported(
+    cm, flipped, not_a_chronicle, chronicle, still_open, tmp_path
 ):
     result = cm("plot", flipped, "--fields", "entropy")
     assert (result.exit_code, "┌" in result.stdout) == (3, True)
     assert result.stderr.count("its 16 records, timestamps 1032 to 1047, are left out") == 1
-    result = cm("plot", no_chronicle, chronicle)
+    result = cm("plot", not_a_chronicle, chronicle)
     assert (result.exit_code, "┌" in result.stdout, result.stderr.count("\n")) == (3, True, 1)
     assert cm("plot", chronicle, tmp_path / "missing.cmeta").exit_code == 2
     result = cm("plot", still_open)

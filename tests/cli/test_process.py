@@ -148,7 +148,7 @@ def test_colour_on_a_terminal(process, chronicle, command):
 
 
 @posix
-def test_table_fits_the_terminal_and_says_what_it_left_out(process, chronicle):
+def test_table_fits_the_terminal_and_notes_the_hidden_columns(process, chronicle):
     _, out, err = on_terminal(process, "cat", chronicle, env={"NO_COLOR": "1"})
     lines = out.decode().splitlines()
     assert len(lines) == 102
@@ -201,7 +201,7 @@ def test_progress_on_a_terminal(process, chronicle):
     assert out.startswith(str(chronicle).encode() + b": valid")
 
 
-def test_data_are_utf8_whatever_the_terminal_is(process, chronicle):
+def test_data_are_utf8_on_any_terminal(process, chronicle):
     environment = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     name = "late/\N{GREEK SMALL LETTER ALPHA}"
     for format_ in ("jsonl", "csv"):
@@ -221,7 +221,7 @@ def test_text_survives_a_terminal_that_is_not_utf8(process, chronicle, command):
     ("statement", "absent"),
     [("import cmeta", {"click", "rich"}), ("import cmeta.cli", {"rich"})],
 )
-def test_import_brings_only_what_it_needs(process, statement, absent):
+def test_an_import_loads_only_its_own_needs(process, statement, absent):
     code = f"import sys; {statement}; print(*sys.modules)"
     _, out, _ = finish(process(python=("-c", code)))
     assert absent.isdisjoint(out.decode().split())

@@ -70,13 +70,13 @@ def test_several_files_are_named(cm, chronicle, tmp_path):
     assert "--format csv takes one file" in csv.stderr
 
 
-def test_nothing_found_is_said(cm, chronicle):
+def test_an_empty_result_has_a_note(cm, chronicle):
     result = cm("query", chronicle, "loss_value > 1e9 and not isinf(loss_value)")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == f"Note: {chronicle} has no matching records\n"
 
 
-def test_a_text_that_is_no_condition_is_shown_with_the_place(cm, chronicle):
+def test_an_invalid_condition_is_shown_with_the_position(cm, chronicle):
     result = cm("query", chronicle, "loss_value = \x1b")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[-2:] == ["  loss_value = \\x1b", "               ^"]
@@ -90,16 +90,18 @@ def test_a_text_that_is_no_condition_is_shown_with_the_place(cm, chronicle):
         ("phase < 3", "this compares a text with a number\n  phase < 3\n          ^\n"),
     ],
 )
-def test_what_a_file_does_not_have(cm, chronicle, empty, condition, said):
+def test_names_that_a_file_does_not_have(cm, chronicle, empty, condition, said):
     result = cm("query", chronicle, condition)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {chronicle}: ")
     assert said in result.stderr
 
 
-def test_a_bad_file_does_not_stop_the_others(cm, chronicle, flipped, no_chronicle, tmp_path):
+def test_a_bad_file_does_not_stop_the_others(cm, chronicle, flipped, not_a_chronicle, tmp_path):
     missing = tmp_path / "missing.cmeta"
-    result = cm("query", missing, no_chronicle, flipped, chronicle, "timestamp < 1100", "--count")
+    result = cm(
+        "query", missing, not_a_chronicle, flipped, chronicle, "timestamp < 1100", "--count"
+    )
     assert result.exit_code == 3
     assert result.stdout == f"{flipped}: 84\n{chronicle}: 100\n"
     assert f"Error: {missing}: No such file" in result.stderr

@@ -53,13 +53,13 @@ def test_recover_of_an_open_file(cm, still_open, out):
     assert "an unknown number of records lost" in result.stdout
 
 
-def test_recover_of_what_is_no_chronicle(cm, no_chronicle, out):
-    result = cm("recover", no_chronicle, out)
+def test_recover_of_a_file_that_is_not_a_chronicle(cm, not_a_chronicle, out):
+    result = cm("recover", not_a_chronicle, out)
     assert (result.exit_code, result.stderr) == (3, "")
-    assert f"{no_chronicle}: nothing could be salvaged\n" in result.stdout
+    assert f"{not_a_chronicle}: nothing could be salvaged\n" in result.stdout
     assert "no intact SCHEMA" in result.stdout
     assert not out.exists()
-    assert json.loads(cm("recover", "--json", no_chronicle, out).stdout)["out"] == ""
+    assert json.loads(cm("recover", "--json", not_a_chronicle, out).stdout)["out"] == ""
 
 
 def test_recover_never_writes_over_a_file(cm, flipped, out):
@@ -71,7 +71,7 @@ def test_recover_never_writes_over_a_file(cm, flipped, out):
     assert out.read_text() == "precious"
 
 
-def test_recover_of_what_is_not_there(cm, chronicle, out, tmp_path):
+def test_recover_of_a_missing_file(cm, chronicle, out, tmp_path):
     result = cm("recover", tmp_path / "missing.cmeta", out)
     assert result.exit_code == 2
     assert result.stderr == f"Error: {tmp_path / 'missing.cmeta'}: No such file or directory\n"

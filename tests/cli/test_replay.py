@@ -109,7 +109,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("cycle", "words"), REFUSED.items())
-def test_what_is_wrong_with_a_callable_is_said(cm, run, cycle, words):
+def test_an_error_in_a_callable_is_reported(cm, run, cycle, words):
     result = cm("replay", run, cycle)
     assert result.exit_code == 2
     assert words in result.stderr

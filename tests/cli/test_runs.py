@@ -103,7 +103,7 @@ def test_chosen_fields(cm, folder):
     ]
 
 
-def test_what_is_not_shown_is_counted(cm, folder):
+def test_hidden_runs_are_counted(cm, folder):
     assert cm("runs", folder, "--limit", 1).stdout.endswith("\n1 of 3 runs: 1 closed\n")
     result = cm("runs", folder, "--where", "num_records > 2")
     assert (result.exit_code, result.stdout) == (0, "0 of 3 runs\n")

@@ -36,7 +36,7 @@ def test_check(cm, own, chronicle, tmp_path):
         (("batch_records = 100", "batch_records ="), None, "not TOML"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_key(cm, own, change, key, message):
+def test_an_error_names_its_key(cm, own, change, key, message):
     own.write_text(own.read_text("utf-8").replace(*change), "utf-8")
     result = cm("schema", "check", own)
     assert result.exit_code == 3
@@ -50,11 +50,11 @@ def test_what_is_wrong_is_named_by_its_key(cm, own, change, key, message):
         assert refused.stderr.startswith(f"Error: {own}: ")
 
 
-def test_check_goes_on_and_ends_with_the_worst(cm, own, no_chronicle, tmp_path):
-    result = cm("schema", "check", tmp_path / "missing.toml", no_chronicle, own)
+def test_check_goes_on_and_ends_with_the_worst(cm, own, not_a_chronicle, tmp_path):
+    result = cm("schema", "check", tmp_path / "missing.toml", not_a_chronicle, own)
     assert result.exit_code == 3
     assert "missing.toml: No such file" in result.stderr
-    assert f"{no_chronicle}: invalid: " in result.stdout
+    assert f"{not_a_chronicle}: invalid: " in result.stdout
     assert f"{own}: valid" in result.stdout
 
 
@@ -93,8 +93,8 @@ def test_json(cm, own, chronicle):
     assert json.loads(cm("schema", "json", own).stdout)["record"]["batch_records"] == 100
 
 
-def test_a_corrupt_chronicle(cm, no_chronicle):
+def test_a_corrupt_chronicle(cm, not_a_chronicle):
     for command in ("show", "json"):
-        result = cm("schema", command, no_chronicle)
+        result = cm("schema", command, not_a_chronicle)
         assert (result.exit_code, result.stdout) == (3, "")
         assert "this is not a .cmeta file" in result.stderr

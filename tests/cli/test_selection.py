@@ -83,7 +83,7 @@ def test_selection_prefers_the_exact_name(cm, tmp_path):
         (("--feilds", "phase"), ["--feilds", "--fields"]),
     ],
 )
-def test_selection_that_is_none_says_what_there_is(cm, chronicle, options, words):
+def test_an_invalid_selection_lists_the_valid_names(cm, chronicle, options, words):
     result = cm("cat", chronicle, *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Try 'cmeta cat --help' for help" in result.stderr.replace("cli", "cmeta")

@@ -21,7 +21,7 @@ def test_levels_go_from_the_lowest_to_the_highest():
     assert sparkline([], ascii_only=False) == ""
 
 
-def test_what_is_not_finite_is_marked():
+def test_values_that_are_not_finite_are_marked():
     assert sparkline([np.nan, 0, np.inf, 1], ascii_only=False) == "!▁!█"
     assert sparkline([np.nan, np.nan], ascii_only=False) == "!!"
 

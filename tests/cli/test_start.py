@@ -37,7 +37,7 @@ finally:
     ],
     ids=" ".join,
 )
-def test_what_is_not_needed_is_not_imported(process, chronicle, args):
+def test_unneeded_libraries_are_not_imported(process, chronicle, args):
     given = [chronicle if arg == "FILE" else arg for arg in args]
     started = process(*given, python=("-c", SHOW.format(heavy=sorted(HEAVY))))
     out, err = started.communicate(timeout=60)

@@ -117,7 +117,7 @@ def test_runs_are_named_briefly(cm, run):
 
 
 @pytest.mark.parametrize("width", [50, 80, 140])
-def test_what_does_not_fit_is_said(cm, run, monkeypatch, width):
+def test_statistics_that_do_not_fit_are_noted(cm, run, monkeypatch, width):
     monkeypatch.setattr("cmeta.cli.table.terminal_width", lambda: width)
     paths = [run(name) for name in ("first", "second", "third")]
     for given in ([paths[0]], paths):
@@ -167,7 +167,7 @@ def test_json(cm, run, empty):
     assert (two["file"], two["num_records"], two["fields"]) == (str(empty), 0, [])
 
 
-def test_what_is_damaged_is_left_out_and_said(cm, flipped, truncated, chronicle):
+def test_damaged_batches_are_left_out_and_reported(cm, flipped, truncated, chronicle):
     result = cm("summary", flipped, "--fields", "entropy", "--stats", "count")
     assert result.exit_code == 3
     assert result.stdout.startswith(f"{flipped}: damaged, 84 records, timestamps 1000 to 1099\n")
@@ -183,11 +183,11 @@ def test_what_is_damaged_is_left_out_and_said(cm, flipped, truncated, chronicle)
     assert cm("summary", flipped, "--start", 1048).exit_code == 0
 
 
-def test_a_bad_file_spoils_no_other(cm, chronicle, no_chronicle, tmp_path):
+def test_a_bad_file_does_not_stop_the_others(cm, chronicle, not_a_chronicle, tmp_path):
     result = cm("summary", tmp_path / "missing.cmeta", chronicle, "--stats", "last")
     assert (result.exit_code, len(table_of(result)) > 3) == (2, True)
     assert result.stderr.count("No such file") == 1
-    result = cm("summary", no_chronicle, chronicle, "--fields", "loss_value")
+    result = cm("summary", not_a_chronicle, chronicle, "--fields", "loss_value")
     assert (result.exit_code, len(table_of(result))) == (3, 3)
     assert cm("summary").exit_code == 2
 

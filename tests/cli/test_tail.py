@@ -29,7 +29,7 @@ def test_following_a_closed_file_ends_at_once(cm, chronicle):
     assert len(cm("tail", "-f", "--json", chronicle).stdout.splitlines()) == 10
 
 
-def test_an_open_file_is_said_to_be_open(cm, tmp_path):
+def test_an_open_file_has_a_note(cm, tmp_path):
     with cmeta.Recorder(tmp_path / "run.cmeta", SCHEMA) as rec:
         for i in range(40):
             rec.log("train", step=i)

@@ -110,8 +110,8 @@ def with_useless_configuration(path):
     return data[:start] + payload + grammar.trailer.build({"checksum": grammar.checksum(payload)})
 
 
-@pytest.mark.parametrize("make", ["truncated", "no_chronicle"])
-def test_validate_what_cannot_be_opened_as_closed(cm, request, make):
+@pytest.mark.parametrize("make", ["truncated", "not_a_chronicle"])
+def test_validate_an_incomplete_file(cm, request, make):
     path = request.getfixturevalue(make)
     result = cm("validate", path)
     assert result.exit_code == 3
@@ -119,8 +119,8 @@ def test_validate_what_cannot_be_opened_as_closed(cm, request, make):
     assert "\n  offset " in result.stdout
 
 
-def test_validate_says_what_a_foreign_file_is(cm, no_chronicle):
-    assert "this is not a .cmeta file" in cm("validate", no_chronicle).stdout
+def test_validate_names_a_foreign_file(cm, not_a_chronicle):
+    assert "this is not a .cmeta file" in cm("validate", not_a_chronicle).stdout
 
 
 def test_validate_says_that_a_newer_version_is_one(cm, damaged):

@@ -97,7 +97,7 @@ def _number(text):
 
 @given(json_values)
 @example([[np.nan, {"a": [np.inf, -np.inf]}], 2**60, -(2**60)])
-def test_plain_is_what_canonical_json_writes(value):
+def test_json_safe_agrees_with_canonical_json(value):
     written = canonical_json.dumps(value, shipped_format().limits, "x")
     # A whole float beyond 2^53 is written with the fewest digits that give it back (RFC 8785).
     read = json.loads(written, parse_int=_number)

@@ -1,7 +1,7 @@
 """A walk over all commands: help, wrong arguments, missing, corrupt and empty files.
 
 Whatever goes wrong: an exit code that says so, a message that names the file, no traceback, nothing
-half written. A new command is told how to be called in `CALLS`; without that, the walk fails.
+half written. A new command needs an entry in `CALLS`; without it, the walk fails.
 """
 
 import json
@@ -34,16 +34,16 @@ CALLS = {
 }
 # The commands that take a chronicle.
 READING = [name for name in CALLS if name not in ("import", "completion")]
-OF_A_FLIPPED_BIT = {"recover": 4, "schema check": 0, "schema show": 0, "schema json": 0}
-OF_NO_CHRONICLE = {"runs": 3}
-OF_NO_RECORDS = {"diff": 1, "replay": 5, "recover": 0}
+FOR_A_FLIPPED_BIT = {"recover": 4, "schema check": 0, "schema show": 0, "schema json": 0}
+FOR_NOT_A_CHRONICLE = {"runs": 3}
+FOR_NO_RECORDS = {"diff": 1, "replay": 5, "recover": 0}
 WITH_JSON = [name for name in READING if name not in ("plot", "convert", "schema json")]
 
 
 @pytest.fixture
 def call(cm, chronicle, tmp_path, monkeypatch):
     """Call a command on a file."""
-    monkeypatch.chdir(tmp_path)  # what is left over would be left here
+    monkeypatch.chdir(tmp_path)  # leftovers would be here
     (tmp_path / "cycle.py").write_text("def cycle(state):\n    return None\n")
     places = {
         "GOOD": chronicle,
@@ -60,8 +60,8 @@ def call(cm, chronicle, tmp_path, monkeypatch):
     return run
 
 
-def said(result):
-    """Return what was printed, and hold it to what holds for every error."""
+def messages(result):
+    """Return the messages, after the checks that hold for every error."""
     text = result.stdout + result.stderr
     assert "Traceback" not in text
     assert "\x1b" not in text
@@ -91,7 +91,7 @@ def test_help(cm, name):
 def test_an_option_that_does_not_exist(cm, name):
     result = cm(*name.split(), "--no-such-option")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "No such option" in said(result)
+    assert "No such option" in messages(result)
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_an_option_that_does_not_exist(cm, name):
 def test_no_argument(cm, name):
     result = cm(*name.split())
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "Missing argument" in said(result)
+    assert "Missing argument" in messages(result)
 
 
 @pytest.mark.parametrize("name", [*READING, "import"])
 def test_a_missing_file(call, tmp_path, name):
     result = call(name, tmp_path / "missing.cmeta")
     assert result.exit_code == 2
-    assert str(tmp_path / "missing.cmeta") in said(result)
+    assert str(tmp_path / "missing.cmeta") in messages(result)
     assert outputs(tmp_path) == set()
 
 
@@ -116,24 +116,24 @@ def test_a_folder_without_chronicles(call, tmp_path, name):
     (tmp_path / "folder").mkdir()
     result = call(name, tmp_path / "folder")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert str(tmp_path / "folder") in said(result)
+    assert str(tmp_path / "folder") in messages(result)
     assert outputs(tmp_path) == set()
 
 
 @pytest.mark.parametrize("name", READING)
 def test_a_flipped_bit(call, flipped, tmp_path, name):
     result = call(name, flipped)
-    assert result.exit_code == OF_A_FLIPPED_BIT.get(name, 3)
-    assert str(flipped) in said(result) or result.exit_code == 0
+    assert result.exit_code == FOR_A_FLIPPED_BIT.get(name, 3)
+    assert str(flipped) in messages(result) or result.exit_code == 0
     if name != "recover":
         assert outputs(tmp_path) == set()
 
 
 @pytest.mark.parametrize("name", READING)
-def test_what_is_no_chronicle(call, no_chronicle, tmp_path, name):
-    result = call(name, no_chronicle)
-    assert result.exit_code == OF_NO_CHRONICLE.get(name, 3)
-    assert str(no_chronicle) in said(result)
+def test_a_file_that_is_not_a_chronicle(call, not_a_chronicle, tmp_path, name):
+    result = call(name, not_a_chronicle)
+    assert result.exit_code == FOR_NOT_A_CHRONICLE.get(name, 3)
+    assert str(not_a_chronicle) in messages(result)
     assert outputs(tmp_path) == set()
 
 
@@ -143,21 +143,21 @@ def test_an_empty_file(call, tmp_path, name):
     path.write_bytes(b"")
     result = call(name, path)
     assert result.exit_code == 3
-    assert str(path) in said(result)
+    assert str(path) in messages(result)
     assert outputs(tmp_path) == set()
 
 
 @pytest.mark.parametrize("name", READING)
 def test_a_chronicle_without_records(call, empty, name):
     result = call(name, empty)
-    said(result)
-    assert result.exit_code == OF_NO_RECORDS.get(name, 0)
+    messages(result)
+    assert result.exit_code == FOR_NO_RECORDS.get(name, 0)
 
 
 @pytest.mark.parametrize("name", READING)
 def test_an_intact_chronicle(call, chronicle, name):
     result = call(name, chronicle)
-    said(result)
+    messages(result)
     codes = {"audit": 1, "replay": 5}  # a loss that is NaN; nothing that was compared
     assert result.exit_code == codes.get(name, 0)
 
@@ -172,7 +172,7 @@ def test_json_is_an_object_a_line_and_nothing_else(call, chronicle, flipped, nam
 
 @pytest.mark.parametrize("name", ["cat", "head", "tail", "query", "summary", "plot", "convert"])
 def test_the_same_words_select(call, chronicle, tmp_path, name):
-    for more, what in (
+    for more, message in (
         (["--start", "9", "--end", "1"], "is after --end 1"),
         (["--start", "x"], "'x' is not an integer"),
         (["--end", "-1"], "expected a timestamp of 0 or more"),
@@ -182,6 +182,6 @@ def test_the_same_words_select(call, chronicle, tmp_path, name):
     ):
         result = call(name, chronicle, *more)
         assert result.exit_code == 2
-        assert what in said(result)
+        assert message in messages(result)
         assert result.stdout == ""
         assert outputs(tmp_path) == set()
