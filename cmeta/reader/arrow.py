@@ -48,8 +48,8 @@ def arrow_stream(
 
 def _occurring(file: OpenFile, selection: Selection) -> set[Field]:
     """Return the fields for which a selected record has a value; timestamp and phase anyway."""
-    found = {file.schema[name] for name in (TIMESTAMP, PHASE)}
-    missing = set(file.fields) - found
+    fields = {file.schema[name] for name in (TIMESTAMP, PHASE)}
+    missing = set(file.fields) - fields
     for info in selection.infos(file):
         if not missing:
             break
@@ -57,5 +57,5 @@ def _occurring(file: OpenFile, selection: Selection) -> set[Field]:
         here = fields_with_values(batch, selection.rows(batch, info), missing)
         file.stats.num_columns += batch.num_columns_decoded
         missing.difference_update(here)
-        found.update(here)
-    return found
+        fields.update(here)
+    return fields
