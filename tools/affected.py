@@ -41,7 +41,7 @@ ALSO = {
     "records": ("tests/writer", "tests/reader/test_arrow.py", "tests/test_model.py"),
     "storage": ("tests/test_source.py", "tests/crash/test_faults.py"),
     "write": ("tests/writer",),
-    "validate": ("tests/test_checker.py", "tests/hostile/test_lies_of_files.py"),
+    "validate": ("tests/test_validate.py", "tests/hostile/test_lies_of_files.py"),
     "recorder": ("tests/crash/test_faults.py",),
     "tools": ("tests/test_processes.py",),
     "testing": ("tests/properties/test_strategies.py",),
