@@ -5,8 +5,8 @@ block of n residuals with sum S (each counted as at most 2^56 - 1) is 0 if S = 0
 
     n (k + 1) + max(0, (S >> k) - ((n - (n >> k)) >> 1)),    k = max(0, bitlength(S div n) - 1)
 
-plus 8 bits for its k byte. All runs of an arrangement are priced in one pass: the number of numpy
-calls, not of values, is what planning costs.
+plus 8 bits for its k byte. All runs of an arrangement are priced in one pass: the time of planning
+depends on the number of numpy calls, not of values.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _NEVER = np.int64(1 << 62)
 
 
 class RunChoice(NamedTuple):
-    """How a run is written."""
+    """The delta form of a run, and whether it is sparse."""
 
     form: int
     sparse: bool
 
 
 class Arrangement(NamedTuple):
-    """How a column's integers are written.
+    """The arrangement of a column's integers in runs.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Arrangement(NamedTuple):
     split : bool
         Whether the values are reordered by phase.
     runs : tuple of RunChoice
-        For each run in the order of the stream.
+        One for each run, in the order of the stream.
     """
 
     entries: I64 | None
@@ -66,9 +66,9 @@ def choose(
     ----------
     values : int64 array, (n,)
     split : SplitOrder or None
-        How the values are reordered by phase; None where that is not known.
+        The order of the values by phase; None if the phases are not known.
     stages : sequence of str
-        The column's chain: an arrangement needs its stages.
+        The column's chain: palette and split only if it has them.
     codecs : Codecs
         The constants of the rule.
     """
@@ -112,12 +112,12 @@ def _plain_or_split(
 def price(
     values: I64, lengths: Sequence[int], rice: RiceFacts
 ) -> tuple[list[int], tuple[RunChoice, ...]]:
-    """Return the cost in bits of each of consecutive runs, and how it is written.
+    """Return the cost in bits of each of consecutive runs, and its form.
 
     Parameters
     ----------
     values : int64 array, (n,)
-        The runs one behind the other.
+        The runs, one after the other.
     lengths : sequence of int
         Their lengths, none 0.
     rice : RiceFacts
@@ -222,7 +222,7 @@ def _block_costs(residuals: U64, sizes: npt.NDArray[np.intp], rice: RiceFacts) -
 def _price_sparse(
     residuals: U64, headers: Costs, eligible: npt.NDArray[np.bool_], rice: RiceFacts
 ) -> tuple[int, RunChoice] | None:
-    """Return the cost of a run as a sparse one, if it may be, in the form with fewest non-zeros."""
+    """Return the cost of a sparse run, if allowed, in the form with the fewest non-zeros."""
     counts = [int(np.count_nonzero(r)) if ok else 1 << 62
               for r, ok in zip(residuals, eligible.tolist(), strict=True)]  # fmt: skip
     count = min(counts)

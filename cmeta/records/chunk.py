@@ -1,7 +1,6 @@
 """A chunk: some consecutive records as checked, typed columns, before they are cut into batches.
 
-Whatever gives records to the encoder gives chunks: a user's arrays, a decoded batch, the rows of a
-journal.
+The encoder takes chunks only: of a user's arrays, of a decoded batch, of the rows of a journal.
 """
 
 from __future__ import annotations

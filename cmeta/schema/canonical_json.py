@@ -1,7 +1,7 @@
 """Canonical JSON: the only bytes that a SCHEMA or CONFIG body may have.
 
-RFC 8785, and for what it refuses (SPEC, Canonical JSON): an integer beyond 2^53 - 1 is a hex
-string, NaN and the infinities are strings. Parsing is bounded in bytes and depth before it begins.
+RFC 8785, with two additions (SPEC, Canonical JSON): an integer beyond 2^53 - 1 is a hex string,
+NaN and the infinities are strings. Size and depth are checked before parsing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cmeta.errors import CorruptError, EncodeError, LimitError
 from cmeta.schema.language import Limits
 
 _SAFE_INTEGER = 2**53 - 1
-# Possessive, and the closing quote optional: a string without an end is passed over once.
+# Possessive, with an optional closing quote: a string without an end is scanned only once.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
 
 
@@ -63,12 +63,12 @@ def dumps(value: object, limits: Limits, what: str) -> bytes:
 
 
 def loads(data: bytes, limits: Limits) -> Any:
-    """Return what canonical JSON stands for.
+    """Return the value of canonical JSON.
 
     Raises
     ------
     LimitError, CorruptError
-        Too long, too deep, no JSON, or not the canonical bytes. Offsets are relative to `data`.
+        Too long, too deep, not JSON, or not canonical. Offsets are relative to `data`.
     """
     if len(data) > limits.json_bytes_max:
         raise LimitError(f"{len(data)} bytes of JSON, at most {limits.json_bytes_max}")
@@ -86,12 +86,12 @@ def loads(data: bytes, limits: Limits) -> Any:
 
 
 def float_name(value: float) -> str:
-    """Return the string that stands for a float which JSON cannot carry."""
+    """Return the string for a float that JSON does not have."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _plain(value: object, path: str, depth: int) -> Any:
-    """Replace what RFC 8785 refuses; `depth` is how many levels may still be opened."""
+    """Replace what RFC 8785 refuses; `depth` is the number of levels that may follow."""
     match value:
         case Enum():  # before int and str, which an enumeration may be as well
             return _plain(_as_json(value, path), path, depth)
@@ -117,7 +117,7 @@ def _plain(value: object, path: str, depth: int) -> Any:
 
 
 def _as_json(value: Any, path: str) -> Any:
-    """Return what stands for a value that JSON does not have, or the value itself."""
+    """Return the replacement of a value that JSON does not have, or the value itself."""
     if isinstance(value, Enum):
         return value.value if isinstance(value.value, bool | int | float | str) else value.name
     if isinstance(value, PurePath):
@@ -137,19 +137,19 @@ def _as_json(value: Any, path: str) -> Any:
 
 
 def members_of(value: Any) -> Mapping[str, Any] | None:
-    """Return the members of a mapping, a dataclass or a Namespace; None of anything else."""
+    """Return the members of a mapping, a dataclass or a Namespace; None for other types."""
     if isinstance(value, Mapping):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    argparse = sys.modules.get("argparse")  # who has a Namespace of it has imported it
+    argparse = sys.modules.get("argparse")  # a Namespace exists only if it was imported
     if isinstance(value, SimpleNamespace) or (argparse and isinstance(value, argparse.Namespace)):
         return dict(vars(value))
     return None
 
 
 def _as_binary64(value: Any) -> Any:
-    """Read numbers as RFC 8785 does: a whole one beyond 2^53 - 1 is a float without a point."""
+    """Read numbers as RFC 8785 does: an integer beyond 2^53 - 1 is a float without a point."""
     if isinstance(value, dict):
         return {k: _as_binary64(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -165,7 +165,7 @@ def _key(key: object, path: str) -> str:
 
 
 def _bound_depth(data: bytes, most: int) -> None:
-    """Refuse nesting beyond `most` before a parser recurses into it."""
+    """Refuse nesting beyond `most` levels before a parser recurses."""
     depth = 0
     for found in _STRING_OR_BRACKET.finditer(data):
         if found[1]:

@@ -1,7 +1,8 @@
-"""The schema language: what may stand in a schema's TOML, as types; `Document` is the whole file.
+"""The schema language: the content of a schema's TOML, as types; `Document` is the whole file.
 
-The format version fixes all but `enumerations` and `record`, which are a user's. msgspec checks
-the shape and names the path of a culprit, `rules` the rest. No `doc` reaches a file's bytes.
+The format version fixes all but `enumerations` and `record`, which are the user's. msgspec checks
+the shape and names the path of an error, `rules` checks the rest. A `doc` is never written to a
+file.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ TypeName = Annotated[
 
 
 def to_int(value: int | str) -> int:
-    """Return the integer that a TOML integer or a hex string stands for."""
+    """Return the integer of a TOML integer or a hex string."""
     return value if isinstance(value, int) else int(value, 16)
 
 
 class _Node(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A table of the document: no key that it does not know."""
+    """A table of the document; unknown keys are errors."""
 
 
 # ------------------------------------------------------------------------------- fixed by version
@@ -135,7 +136,7 @@ class BitField(_Node, frozen=True):
 
 
 class BitLayout(_Node, frozen=True):
-    """Bit fields, least significant first, in as few bytes as hold them."""
+    """Bit fields, least significant first, in the fewest bytes that hold them."""
 
     bits: tuple[BitField, ...]
     doc: str = ""
@@ -250,7 +251,7 @@ class Journal(_Node, frozen=True):
 
 
 class Seeds(_Node, frozen=True):
-    """How a cycle's seed is derived, and where a configuration says so."""
+    """The derivation of a cycle's seed, and the keys of a configuration that state it."""
 
     scheme: str
     step: Const
@@ -271,14 +272,14 @@ class EnumerationValue(_Node, frozen=True):
 
 
 class Enumeration(_Node, frozen=True):
-    """Named codes: a value's code is its place in the list."""
+    """Named codes: the code of a value is its place in the list."""
 
     values: tuple[EnumerationValue | Name, ...]
     doc: str = ""
 
 
 class Group(_Node, frozen=True):
-    """A group of fields; an open one takes undeclared names too."""
+    """A group of fields; an open one also takes undeclared names."""
 
     name: Name
     open: bool = False
@@ -325,7 +326,7 @@ class RecordField(_Node, frozen=True):
 
 
 class Record(_Node, frozen=True):
-    """What a record holds."""
+    """The fields of a record, their groups, and the size of a batch."""
 
     batch_records: int
     fields: tuple[RecordField, ...]
@@ -368,7 +369,7 @@ class Format(_Node, frozen=True):
 
     @property
     def version(self) -> int:
-        """The version as the header states it: ``major << 8 | minor``."""
+        """The version as in the header: ``major << 8 | minor``."""
         return self.format.major << 8 | self.format.minor
 
     def const(self, value: Const | None) -> int | None:

@@ -1,6 +1,6 @@
-"""Converting plain data to the types of the document, with errors in the schema's own terms.
+"""Loads schema files, and converts plain data to the types of the document.
 
-msgspec finds the culprit and its path; what it says is rephrased to what was found and expected.
+msgspec finds an error and its path; the message is rewritten to say what was found and expected.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def convert(data: Any, into: type[T], source: str) -> T:
 
 
 def prune(data: Any, into: type[Any]) -> Any:
-    """Leave out the keys of tables that a type does not know."""
+    """Remove the keys of tables that a type does not have."""
     return _prune(data, msgspec.inspect.type_info(into))
 
 
@@ -59,7 +59,7 @@ def _prune(data: Any, node: Any) -> Any:
 
 
 def _name_enumeration(path: str, data: Any) -> str:
-    """Find out which enumeration is meant: msgspec does not say which key of a table."""
+    """Put the name of the enumeration into a path: msgspec does not name keys of a mapping."""
     if not path.startswith(_ANY_ENUMERATION):
         return path.replace("[...]", ".*")
     for name, value in data["enumerations"].items():
@@ -87,7 +87,7 @@ def _explain(message: str, path: str, data: Any, into: type[Any]) -> str:
 
 
 def _lookup(data: Any, path: str, otherwise: str) -> str:
-    """Return what stands at a path, if it leads to a scalar."""
+    """Return the representation of the scalar at a path, otherwise `otherwise`."""
     for index, name in _STEP.findall(path):
         if name == "*":
             return otherwise
@@ -142,7 +142,7 @@ def shipped_document() -> Document:
 
 
 def load_document(path: Path) -> Document:
-    """Read a user's schema file; the format part may be missing, but not differ.
+    """Read a user's schema file; its format part may be missing, but must not differ.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The rules of a legal schema that types cannot express; each raises one `SchemaError`.
 
-A rule names the key path of the culprit, what was found and what was expected. The same rules
-hold for a TOML file, for a schema built in Python, and for the one embedded in a hostile file.
+A rule names the key path of the error, what was found and what was expected. The same rules hold
+for a TOML file, for a schema built in Python, and for the one embedded in a hostile file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PHASE = "phase"
 TIMESTAMP = "timestamp"
 
 # The two fields by which a file is ordered: type, enumeration, longest chain. They are never
-# absent, so they have no class; phase is what others are split by.
+# absent, so they have no class; the others are split by phase.
 _LEADING: dict[str, tuple[str, str, tuple[Stage, ...]]] = {
     TIMESTAMP: ("u64", "", ("split", "delta", "rice")),
     PHASE: ("enum", PHASE, ("delta", "rice")),
@@ -57,7 +57,7 @@ def _check_name(name: str, key: str, fmt: Format, fail: Fail) -> None:
 
 def _check_enumerations(document: Document, fmt: Format, fail: Fail) -> None:
     if PHASE not in document.enumerations:
-        raise fail("enumerations", f"found no {PHASE!r}, expected one: every record has a phase")
+        raise fail("enumerations", f"found no {PHASE!r}, expected it: every record has a phase")
     for name, enumeration in document.enumerations.items():
         key = f"enumerations.{name}"
         _check_name(name, key, fmt, fail)
@@ -67,7 +67,7 @@ def _check_enumerations(document: Document, fmt: Format, fail: Fail) -> None:
             raise fail(f"{key}.values", f"found {len(names)} values, expected 1 to {most}")
         for i, value in enumerate(names):
             _check_name(value, f"{key}.values[{i}]", fmt, fail)
-            if value.endswith("\0"):  # which an array of strings could not give back
+            if value.endswith("\0"):  # an array of strings would drop it
                 raise fail(f"{key}.values[{i}]", f"found {value!r}, expected no NUL at its end")
             if value in names[:i]:
                 raise fail(f"{key}.values[{i}]", f"found {value!r} twice, expected unique values")

@@ -30,7 +30,7 @@ from cmeta.vocabulary import similar
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Schema:
-    """What a file records: its fields, enumerations and size of a batch.
+    """The fields and enumerations of a file, and the size of its batches.
 
     Equal schemas have equal bytes in a file (`Schema.embedded`); documentation does not count.
 
@@ -39,7 +39,7 @@ class Schema:
     document : Document
         The schema file as it was written.
     format : Format
-        What the format version fixes.
+        The part that the format version fixes.
     source : str
         The file, or another name of where the schema came from.
 
@@ -70,7 +70,7 @@ class Schema:
         Raises
         ------
         SchemaError
-            Names the file, the key path, what was found and what was expected.
+            Names the file, the key path, and what was found and expected.
         """
         path = Path(path)
         return cls(load_document(path), shipped_format(), str(path))
@@ -84,9 +84,9 @@ class Schema:
         data : bytes
             Canonical JSON.
         format_ : Format
-            What the version fixes.
+            The part that the format version fixes.
         newer : bool
-            The file has a newer minor version: keys that we do not know are ignored.
+            The file has a newer minor version: unknown keys are ignored.
 
         Raises
         ------
@@ -304,7 +304,7 @@ class Schema:
         return self._derive(record=replace(self.document.record, fields=tuple(fields)))
 
     def with_phases(self, *names: str) -> Schema:
-        """Append phases; the codes of those that exist stay as they are.
+        """Append phases; the codes of the others do not change.
 
         Raises
         ------
@@ -363,11 +363,12 @@ def _strip_field(field: RecordField, format_: Format) -> RecordField:
 
 
 def _bound_batch(document: Document, format_: Format) -> None:
-    """Refuse an embedded limit beyond the format's by name: it is an attack, not a slip."""
-    found, most = document.record.batch_records, format_.limits.batch_records_max
-    if found > most:
+    """Refuse an embedded batch size beyond the format's limit with a `LimitError`."""
+    size, most = document.record.batch_records, format_.limits.batch_records_max
+    if size > most:
         raise LimitError(
-            f"found {found} records a batch, at most {most}", path="record.batch_records"
+            f"found {size:,} records a batch, expected at most {most:,}",
+            path="record.batch_records",
         )
 
 

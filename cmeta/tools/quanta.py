@@ -15,7 +15,7 @@ import numpy as np
 
 from cmeta.aliases import U64, Array, Mask
 from cmeta.format.stages import fixed_point
-from cmeta.format.stages.float_bits import to_ordered
+from cmeta.format.stages.bits import to_ordered
 from cmeta.records.config import config_json
 from cmeta.records.convert import as_array
 from cmeta.schema import canonical_json

@@ -40,11 +40,11 @@ VALUES = {
         "config", "00" "2400" "0000000002000000", 2, "value 4294967296, expected 0 to 4294967295",
         None,
     ),
-    "no finite float32": (F32, "00" "2400" "0000000002000000", 2, "quanta beyond", None),
+    "not a finite float32": (F32, "00" "2400" "0000000002000000", 2, "quanta beyond", None),
     "mode 18": ("undeclared", "90" + CONSTANT_7, 2, "mode 18 of a lossless float64", None),
     "float64 bits in a float32": (EXACT32, "88" + CONSTANT_7, 2, "mode 17 of a lossless", None),
     "a decimal of 54 bits": ("undeclared", "00" "2400" "0200000000004000", 2, "beyond 2^53", None),
-    "the bits of an infinity": ("undeclared", "80" "1c00" "000000ff", 2, "no finite float32", None),
+    "the bits of an infinity": ("undeclared", "80" "1c00" "000000ff", 2, "not a finite float32", None),
 }  # fmt: skip
 
 PALETTES = {

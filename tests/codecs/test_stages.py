@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cmeta import CorruptError
-from cmeta.format.stages import classes, delta, float_bits, palette, sparse, split
+from cmeta.format.stages import bits, classes, delta, palette, sparse, split
 from cmeta.format.stages.bits import BitFields
 
 NAN, INF = float("nan"), float("inf")
@@ -241,12 +241,12 @@ def test_column_flags_are_one_byte(facts):
 def test_float_bits_in_the_order_of_the_floats(value, ordered32, ordered64):
     for dtype, ordered in ((np.float32, ordered32), (np.float64, ordered64)):
         floats = np.array([value], dtype)
-        assert float_bits.to_ordered(floats).tolist() == [ordered]
-        back = float_bits.from_ordered(i64(ordered), np.dtype(dtype))
+        assert bits.to_ordered(floats).tolist() == [ordered]
+        back = bits.from_ordered(i64(ordered), np.dtype(dtype))
         assert back.dtype == dtype
         assert back.tobytes() == floats.tobytes()
 
 
 def test_the_order_is_monotone_across_zero():
     floats = np.array([-3e38, -1.0, -1e-45, -0.0, 0.0, 1e-45, 1.0, 3e38], np.float32)
-    assert (np.diff(float_bits.to_ordered(floats).astype(np.int64)) > 0).all()
+    assert (np.diff(bits.to_ordered(floats).astype(np.int64)) > 0).all()

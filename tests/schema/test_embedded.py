@@ -176,7 +176,9 @@ def test_a_limit_may_be_lowered_but_not_raised(batch_records):
     with pytest.raises(LimitError) as caught:
         parse(edited(lambda d: d["record"].update(batch_records=batch_records)))
     assert caught.value.path == "record.batch_records"
-    assert f"found {batch_records} records a batch, at most 65536" in caught.value.message
+    assert (
+        f"found {batch_records:,} records a batch, expected at most 65,536" in caught.value.message
+    )
 
 
 def test_nesting_is_bounded_before_it_is_parsed():

@@ -1,7 +1,7 @@
-"""The generator of everything that repeats the schema: tables and dumps of SPEC.md, JSON Schema.
+"""Generates everything that repeats the schema: tables and dumps of SPEC.md, the JSON Schema.
 
-Internal; run it in a checkout. ``python -m tools.specgen`` rewrites what is generated, ``--check``
-tells whether it is in step, ``--vectors`` rewrites the golden files. `facts` is what there is to
-say, `layouts`, `constants` and `record` say it in tables, `annotate` and `column` explain files
-byte for byte, `sections` puts it all between the markers of SPEC.md.
+Run it in a checkout. ``python -m tools.specgen`` rewrites what is generated, ``--check`` reports
+whether it is up to date, ``--vectors`` rewrites the golden files. `facts` has the content of the
+schema file; `layouts`, `constants` and `record` make tables of it; `annotate` and `column` explain
+files byte for byte; `sections` puts all between the markers of SPEC.md.
 """

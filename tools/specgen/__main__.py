@@ -1,4 +1,4 @@
-"""``python -m tools.specgen``: write what is generated, or tell whether it is in step."""
+"""``python -m tools.specgen``: write what is generated, or check that it is up to date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def outputs(facts: Facts, root: Path) -> dict[Path, str]:
-    """Return what each generated file must hold."""
+    """Return the content of each generated file."""
     spec, schema = root / "SPEC.md", root / "schema" / "cmeta_schema.schema.json"
     return {
         spec: fill(spec.read_text("utf-8"), facts),
@@ -26,7 +26,7 @@ def outputs(facts: Facts, root: Path) -> dict[Path, str]:
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Run the command; 1 says that something is out of step."""
+    """Run the command, and return 1 if something is out of date."""
     parser = argparse.ArgumentParser(prog="python -m tools.specgen", description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="write nothing; 1 if out of step")

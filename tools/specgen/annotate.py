@@ -1,7 +1,7 @@
-"""Explaining a closed file byte for byte: every element of the grammar with its place and value.
+"""Explains a closed file byte for byte: every element of the grammar with its place and value.
 
-The rows of a file follow one another without a gap. Layouts come from the grammar; what stands
-inside a column is told by `column`.
+The rows of a file follow one another without a gap. Layouts come from the grammar; `column`
+explains the inside of a column.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from cmeta.format.block import Block, walk
+from cmeta.format.block import Block, is_repeated, walk
 from cmeta.format.column import Phases, decode_column
 from cmeta.format.grammar import Grammar, Layout
 from cmeta.format.source import BytesSource
@@ -25,7 +25,6 @@ from tools.specgen.layouts import size_of
 from tools.specgen.markdown import hex_integer
 
 _TEXT = ("json", "utf8")
-_NUMBERED = ("CONFIG", "NAME", "BATCH")
 _COLUMNS = "columns"  # the last field of a BATCH, whose inside the schema's chains describe
 
 
@@ -44,13 +43,13 @@ def explain(data: bytes, schema: Schema) -> list[Row]:
 
 
 class _Explainer:
-    """Explains one file."""
+    """Explains a file."""
 
     def __init__(self, data: bytes, schema: Schema) -> None:
         self._data, self._schema = data, schema
         self._format = schema.format
         self._grammar = Grammar(self._format)
-        self._counts = dict.fromkeys(_NUMBERED, 0)
+        self._counts: dict[str, int] = {}
         self._names: list[str] = []
 
     def rows(self) -> Iterator[Row]:
@@ -64,9 +63,10 @@ class _Explainer:
 
     def _block(self, block: Block) -> Iterator[Row]:
         path = block.name
-        if block.name in self._counts:
-            path = f"{path}[{self._counts[block.name]}]"
-            self._counts[block.name] += 1
+        if is_repeated(block.name):
+            number = self._counts.get(block.name, 0)
+            path = f"{path}[{number}]"
+            self._counts[block.name] = number + 1
         body_end = block.body_offset + len(block.body)
         yield from self._layout(self._grammar.frame_head, block.offset, block.body_offset, path)
         body = self._grammar.bodies[block.name]

@@ -1,4 +1,4 @@
-"""Explaining a column byte for byte: flags, class stream, run headers, and the strings of Rice."""
+"""Explains a column byte for byte: flags, class stream, run headers, and the strings of Rice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def explain_column(data: bytes, column: Column, phases: Phases, codecs: Codecs) 
     Parameters
     ----------
     data : bytes
-        May go on behind the column.
+        May continue after the column.
     column : Column
         What it decodes to.
     phases : Phases

@@ -1,6 +1,6 @@
-"""What a schema file says: its document, resolved, and the comments beside its constants.
+"""The content of a schema file: its document, resolved, and the comments after its constants.
 
-The comments are facts too: the schema states what a constant is for in one place only.
+The comments are used too: only they state the purpose of a constant.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _COMMENTED = re.compile(r'^(\w+) *= *(?:"[^"]*"|[^"#])*# *(.+)$')
 
 @dataclass(frozen=True)
 class Facts:
-    """What a schema file says.
+    """The content of a schema file.
 
     Attributes
     ----------
     schema : Schema
-        With documentation; `schema.format` is what the version fixes.
+        With documentation; `schema.format` is the part that the version fixes.
     comments : mapping of str to str
         By key path, such as ``format.limits.cells_max``.
     """
@@ -37,7 +37,7 @@ class Facts:
 
     @property
     def format(self) -> Format:
-        """What the version fixes."""
+        """The part that the version fixes."""
         return self.schema.format
 
 
@@ -63,7 +63,7 @@ def load_facts(path: Path | None = None) -> Facts:
 
 
 def comments_of(toml: str) -> dict[str, str]:
-    r"""Return the comments that stand behind a value, by key path.
+    r"""Return the comments after a value, by key path.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tables of the layouts: where each field stands, how long it is, what it may hold."""
+"""Tables of the layouts: the offset, length, type and value of each field."""
 
 from __future__ import annotations
 

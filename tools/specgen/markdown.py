@@ -1,4 +1,4 @@
-"""Markdown: tables without empty columns, and integers as a reader of bytes likes them."""
+"""Markdown: tables without empty columns, inline code, integers in decimal and hex."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def code(text: object) -> str:
-    """Return inline code; nothing for nothing."""
+    """Return inline code, or the empty string for one."""
     return f"`{text}`" if str(text) else ""
 
 

@@ -1,6 +1,6 @@
 """The two files that SPEC.md explains byte for byte, as a user would write them.
 
-What a file must give back is stated here by hand, so that it does not depend on reading.
+Their records are stated here by hand, so that they do not depend on reading.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Sample:
     toml : str
         Its schema.
     columns : mapping of str to list
-        By dotted name, None where absent; every value is one that the file keeps as it is.
+        By dotted name, None where absent; no value is changed by rounding.
     config : mapping or None
         The configuration of every record.
     """

@@ -1,6 +1,6 @@
-"""What stands between the markers of SPEC.md, by name, and how it gets there.
+"""The generated sections of SPEC.md, by name.
 
-A marker is ``<!-- generated: NAME -->``, its end ``<!-- end: NAME -->``. Every section stands in
+A section begins with ``<!-- generated: NAME -->`` and ends with ``<!-- end: NAME -->``. Each is in
 the document exactly once.
 """
 
@@ -27,7 +27,7 @@ _SECTION = re.compile(
 
 
 def sections(facts: Facts) -> dict[str, Section]:
-    """Return every section by name; the schema decides which blocks and structures there are."""
+    """Return every section by name; those of blocks and structures follow from the schema."""
     found: dict[str, Section] = {
         "header": layouts.header,
         "trailer": layouts.trailer,
@@ -65,12 +65,12 @@ def sections(facts: Facts) -> dict[str, Section]:
 
 
 def fill(text: str, facts: Facts) -> str:
-    """Return a document with every section written anew.
+    """Return a document with every section replaced.
 
     Raises
     ------
     ValueError
-        A section is missing, stands there twice, or is not one.
+        A section is missing, repeated or unknown.
     """
     known = sections(facts)
     names = [found["name"] for found in _SECTION.finditer(text)]
@@ -85,7 +85,7 @@ def fill(text: str, facts: Facts) -> str:
 
 
 def sizes(facts: Facts) -> str:
-    """Return how long a file without records is."""
+    """Return the length of a file without records."""
     schema = facts.schema
     encoder = Encoder(schema)
     length = len(encoder.begin() + encoder.finish())

@@ -1,4 +1,4 @@
-"""The golden files: the samples' bytes, and what must be read from them as JSON.
+"""The golden files: the samples' bytes, and their records as JSON.
 
 Written by an explicit command only, so that a test that compares with them can fail. In the JSON,
 as in a CONFIG, an integer beyond 2^53 - 1 is a hex string and NaN is a string.
@@ -25,7 +25,7 @@ def write_vectors(folder: Path) -> list[Path]:
 
 
 def expected(sample: Sample) -> dict[str, Any]:
-    """Return what must be read from a sample, as plain JSON."""
+    """Return the schema and the records of a sample, as plain JSON."""
     limits = sample.schema.format.limits
     data = canonical_json.dumps({"records": sample.records()}, limits, sample.name)
     return {"schema": json.loads(sample.schema.embedded), **json.loads(data)}

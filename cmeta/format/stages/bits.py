@@ -1,16 +1,18 @@
-"""Bit strings: fields of varying width, unary numbers, zigzag. Everything LSB first, modulo 2^64.
+"""Bits: of integers and floats, and bit strings of fields of varying width and of unary numbers.
 
-Each packer and unpacker is a pair; a bit string is padded with zeros to a whole byte.
+All bit strings are least significant bit first, padded with zeros to a whole byte. Integers are
+modulo 2^64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.aliases import I64, U8, U64
+from cmeta.aliases import I64, U8, U64, Array
 from cmeta.errors import CorruptError, TruncatedError
 from cmeta.schema.language import BitLayout
 
@@ -39,6 +41,37 @@ def low_mask(widths: U64) -> U64:
     """Return 2^width - 1 for widths of 0 to 63."""
     mask: U64 = (_ONE << widths) - _ONE
     return mask
+
+
+def integer_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the signed integer type of a float type's size."""
+    return np.dtype(f"i{dtype.itemsize}")
+
+
+def magnitude_bits(values: Array) -> Array:
+    """Return the bits of ``abs(values)``, signed integers of the same size."""
+    return np.abs(values).view(integer_dtype(values.dtype))
+
+
+def to_ordered(values: Array) -> Array:
+    """Return integers in the order of the floats; -0.0 is just below 0.0.
+
+    Examples
+    --------
+    >>> to_ordered(np.array([-0.0, 0.0, 1e-45], np.float32)).tolist()
+    [-1, 0, 1]
+    """
+    dtype = integer_dtype(values.dtype)
+    bits = np.ascontiguousarray(values).view(dtype)
+    ordered: Array = bits ^ ((bits >> (dtype.itemsize * 8 - 1)) & np.iinfo(dtype).max)
+    return ordered
+
+
+def from_ordered(ordered: Array, dtype: np.dtype[Any]) -> Array:
+    """Undo `to_ordered`: the map on bits is its own inverse."""
+    ints = ordered.astype(integer_dtype(dtype))
+    bits: Array = ints ^ ((ints >> (dtype.itemsize * 8 - 1)) & np.iinfo(ints.dtype).max)
+    return bits.view(dtype)
 
 
 def pack_fields(values: U64, widths: U64) -> bytes:
@@ -72,7 +105,7 @@ def pack_fields(values: U64, widths: U64) -> bytes:
     # Fields that begin in the same word are adjacent: one reduction for each word that has some.
     first = np.flatnonzero(np.diff(word, prepend=-1))
     words[word[first]] = np.bitwise_or.reduceat(values << shift, first)
-    # What spills into the next word; the double shift keeps a shift by 64 out.
+    # The bits that spill into the next word; shifting twice avoids a shift by 64.
     spill = (values >> _ONE) >> (np.uint64(63) - shift)
     words[word[first] + 1] |= np.bitwise_or.reduceat(spill, first)
     return words.astype("<u8").tobytes()[: (num_bits + 7) // 8]
@@ -109,7 +142,7 @@ def unpack_fields(data: U8, widths: U64) -> U64:
 
 
 def pack_unary(values: U64) -> bytes:
-    """Write each value as so many 0 bits and a 1.
+    """Write each value in unary: as many 0 bits, then a 1.
 
     Examples
     --------
@@ -131,25 +164,25 @@ def unpack_unary(data: U8, num_values: int) -> tuple[U64, int]:
     -------
     values : uint64 array, (num_values,)
     len_used : int
-        Bytes that they took: the last one holds the last value's 1.
+        Bytes that they take, up to the 1 of the last value.
 
     Raises
     ------
     TruncatedError
         `data` has fewer than `num_values` set bits.
     CorruptError
-        The last byte has a set bit too many.
+        The last byte has another set bit.
     """
     if num_values == 0:
         return np.zeros(0, np.uint64), 0
     counts = np.bitwise_count(data)
-    found = int(counts.sum(dtype=np.int64))
-    if found < num_values:
+    num_set = int(counts.sum(dtype=np.int64))
+    if num_set < num_values:
         raise TruncatedError(
-            f"{found} quotients, expected {num_values}: bytes are missing", offset=len(data)
+            f"{num_set} quotients, expected {num_values}: bytes are missing", offset=len(data)
         )
     len_used = len(data)
-    if found > num_values or not data[-1]:  # other streams follow
+    if num_set > num_values or not data[-1]:  # other streams follow
         so_far = np.cumsum(counts, dtype=np.int64)
         len_used = int(np.searchsorted(so_far, num_values)) + 1
         if so_far[len_used - 1] != num_values:

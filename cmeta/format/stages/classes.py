@@ -1,6 +1,6 @@
-"""Class: what is not a finite value leaves the stream, so nothing that a run logs is an error.
+"""Class: takes NaN, infinities and absent cells out of the stream, so a run may log them.
 
-A record's cell is a value, NaN, an infinity or absent; all NaNs are one.
+A cell is a value, NaN, an infinity or absent; all NaNs are the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def encode(values: Array, present: Mask | None, facts: ClassFacts) -> U8 | None:
     Parameters
     ----------
     values : array, (n,)
-        Of any type; what stands in an absent cell does not matter.
+        Of any type; the value of an absent cell has no meaning.
     present : bool array, (n,), or None
         None: all are present.
 
@@ -52,7 +52,7 @@ def decode(classes: U8, finite: Array, fill: Any, facts: ClassFacts) -> tuple[Ar
     finite : array
         The finite values, in order.
     fill : scalar
-        What to put into an absent cell.
+        The value of an absent cell.
 
     Returns
     -------

@@ -49,7 +49,7 @@ def scale(run: I64) -> tuple[U64, int, int]:
 
 def greatest_divisor(values: U64) -> int:
     """Return the greatest common divisor, 1 if all are 0."""
-    # Real data is mostly coprime within a few values, and then the rest need not be looked at.
+    # Real data is mostly coprime within a few values; then the rest does not matter.
     few = int(np.gcd.reduce(values[:32]))
     return 1 if few == 1 else int(np.gcd.reduce(values)) or 1
 

@@ -1,4 +1,4 @@
-"""Fixed-point quantising that goes on in float steps (SPEC, Quantise).
+"""Fixed-point quantising, with float steps for large values (SPEC, Quantise).
 
 Below the threshold T a quantum is ``1 / quanta_per_unit``; from T on, where floats themselves are
 coarser than that, every representable float has its own integer. The map is monotone, idempotent
@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import I64
+from cmeta.aliases import I64, Array
 from cmeta.errors import CorruptError
-from cmeta.format.stages.float_bits import Floats, magnitude_bits
+from cmeta.format.stages.bits import magnitude_bits
 
 
 @cache
 def threshold(quanta_per_unit: int, dtype: np.dtype[Any], product_bits: int) -> float:
-    """Return T: the smallest power of two, 1 or more, from which on floats are stored exactly.
+    """Return T: the smallest power of two, at least 1, above which floats are stored exactly.
 
     ``ulp(T) * quanta_per_unit >= 1`` or ``2 T * quanta_per_unit > 2 ** product_bits``.
 
@@ -35,7 +35,7 @@ def threshold(quanta_per_unit: int, dtype: np.dtype[Any], product_bits: int) -> 
     return t
 
 
-def encode(values: Floats, quanta_per_unit: int, product_bits: int) -> I64:
+def encode(values: Array, quanta_per_unit: int, product_bits: int) -> I64:
     """Return quanta.
 
     Parameters
@@ -62,13 +62,13 @@ def encode(values: Floats, quanta_per_unit: int, product_bits: int) -> I64:
     return signed
 
 
-def decode(quanta: I64, dtype: np.dtype[Any], quanta_per_unit: int, product_bits: int) -> Floats:
-    """Return the floats that quanta stand for.
+def decode(quanta: I64, dtype: np.dtype[Any], quanta_per_unit: int, product_bits: int) -> Array:
+    """Undo `encode`.
 
     Raises
     ------
     CorruptError
-        A number of quanta beyond that of the largest finite float.
+        Quanta beyond those of the largest finite float.
     """
     t = threshold(quanta_per_unit, dtype, product_bits)
     first_far = int(t) * quanta_per_unit
@@ -76,7 +76,7 @@ def decode(quanta: I64, dtype: np.dtype[Any], quanta_per_unit: int, product_bits
         return (quanta / np.float64(quanta_per_unit)).astype(dtype)
     largest = first_far + _bits_of(float(np.finfo(dtype).max), dtype) - _bits_of(t, dtype)
     if quanta.max() > largest or quanta.min() < -largest:
-        raise CorruptError(f"quanta beyond {largest}, which is the largest finite {dtype.name}")
+        raise CorruptError(f"quanta beyond {largest}, the largest finite {dtype.name}")
     magnitude = np.abs(quanta)
     near = magnitude < first_far
     values = (np.where(near, magnitude, 0) / np.float64(quanta_per_unit)).astype(dtype)

@@ -1,7 +1,7 @@
 """Lossless quantising: decimals, else the bits of a float32, else those of a float64.
 
-For each batch the first mode that gives every value back bit for bit. Logged numbers are mostly
-short decimals; what a network computes is mostly float32 (SPEC, Quantise).
+Each batch uses the first mode that restores every value bit for bit. Logged numbers are mostly
+short decimals; computed ones are mostly float32 (SPEC, Quantise).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import I64
+from cmeta.aliases import I64, Array
 from cmeta.errors import CorruptError
-from cmeta.format.stages.float_bits import Floats, from_ordered, to_ordered
+from cmeta.format.stages.bits import from_ordered, to_ordered
 from cmeta.schema.language import QuantiseFacts
 
 _PROBE = 16
 
 
-def encode(values: Floats, facts: QuantiseFacts) -> tuple[int, I64]:
+def encode(values: Array, facts: QuantiseFacts) -> tuple[int, I64]:
     """Return the mode and the integers.
 
     Parameters
@@ -43,13 +43,13 @@ def encode(values: Floats, facts: QuantiseFacts) -> tuple[int, I64]:
     return facts.mode_float64, to_ordered(values).astype(np.int64)
 
 
-def decode(mode: int, ints: I64, dtype: np.dtype[Any], facts: QuantiseFacts) -> Floats:
+def decode(mode: int, ints: I64, dtype: np.dtype[Any], facts: QuantiseFacts) -> Array:
     """Undo `encode`.
 
     Raises
     ------
     CorruptError
-        An unknown mode, or an integer that is no finite value in this mode.
+        An unknown mode, or an integer that is not a finite value in this mode.
     """
     if mode <= facts.decimals_max:
         most = 1 << facts.decimals_bits
@@ -63,8 +63,8 @@ def decode(mode: int, ints: I64, dtype: np.dtype[Any], facts: QuantiseFacts) -> 
     raise CorruptError(f"mode {mode} of a lossless {dtype.name}")
 
 
-def _decimals(values: Floats, is_float32: bool, facts: QuantiseFacts) -> tuple[int, I64] | None:
-    """Return the fewest digits that give all values back, if any."""
+def _decimals(values: Array, is_float32: bool, facts: QuantiseFacts) -> tuple[int, I64] | None:
+    """Return the fewest digits that restore all values, if any, and the integers."""
     wide = values.astype(np.float64)
     if (np.signbit(wide) & (wide == 0)).any():
         return None
@@ -82,16 +82,16 @@ def _decimals(values: Floats, is_float32: bool, facts: QuantiseFacts) -> tuple[i
     return None
 
 
-def _holds(values: Floats, wide: Floats, power: float, facts: QuantiseFacts) -> bool:
-    """Tell whether decimals of this power of ten give every value back."""
+def _holds(values: Array, wide: Array, power: float, facts: QuantiseFacts) -> bool:
+    """Return whether decimals of this power of ten restore every value."""
     scaled = np.rint(wide * power)
     if np.abs(scaled).max(initial=0.0) > 1 << facts.decimals_bits:
         return False
     return bool(((scaled / power).astype(values.dtype) == values).all())
 
 
-def _from_bits(ints: I64, dtype: np.dtype[Any]) -> Floats:
+def _from_bits(ints: I64, dtype: np.dtype[Any]) -> Array:
     largest = int(to_ordered(np.array([np.finfo(dtype).max], dtype))[0])
     if ints.size and (ints.max() > largest or ints.min() < -largest - 1):
-        raise CorruptError(f"an integer that is no finite {dtype.name}")
+        raise CorruptError(f"an integer that is not a finite {dtype.name}")
     return from_ordered(ints, dtype)

@@ -10,7 +10,7 @@ from cmeta.schema.language import PaletteFacts
 
 
 def entries_of(values: I64, facts: PaletteFacts) -> I64 | None:
-    """Return the ascending distinct values, or None if there may be no palette of them."""
+    """Return the ascending distinct values, or None if a palette of them is not allowed."""
     most = max_entries(len(values), facts)
     if most < 2:
         return None
@@ -23,7 +23,7 @@ def entries_of(values: I64, facts: PaletteFacts) -> I64 | None:
 
 
 def max_entries(num_values: int, facts: PaletteFacts) -> int:
-    """Return how many entries a palette of so many values may have; below 2: no palette."""
+    """Return the most entries that a palette of `num_values` may have; below 2: no palette."""
     return num_values // facts.values_per_entry if num_values >= facts.values_min else 0
 
 

@@ -7,7 +7,6 @@ of a stream share three byte strings: k bytes, remainders, quotients.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from cmeta.format.stages.bits import (
     unpack_fields,
     unpack_unary,
 )
+from cmeta.format.stages.split import cut
 
 Ints = npt.NDArray[np.intp]
 
@@ -48,7 +48,7 @@ def block_sizes(lengths: Sequence[int], block: int) -> Ints:
 
 
 def starts_of(sizes: Ints) -> Ints:
-    """Return where consecutive pieces of `sizes` begin."""
+    """Return the offsets at which consecutive pieces of `sizes` begin."""
     starts: Ints = np.cumsum(sizes) - sizes
     return starts
 
@@ -111,7 +111,7 @@ def decode(data: U8, lengths: Sequence[int], block: int) -> tuple[list[U64], int
     Parameters
     ----------
     data : uint8 array
-        May go on behind the stream.
+        May continue after the stream.
     lengths : sequence of int
         Residuals of each sequence; the caller has bounded them.
     block : int
@@ -121,7 +121,7 @@ def decode(data: U8, lengths: Sequence[int], block: int) -> tuple[list[U64], int
     -------
     sequences : list of uint64 arrays
     len_used : int
-        Bytes that they took.
+        Bytes that they take.
 
     Raises
     ------
@@ -154,15 +154,9 @@ def decode(data: U8, lengths: Sequence[int], block: int) -> tuple[list[U64], int
     return cut(values, lengths), end + len_unary
 
 
-def cut(values: U64, lengths: Sequence[int]) -> list[U64]:
-    """Cut consecutive sequences apart."""
-    ends = list(accumulate(lengths))
-    return [values[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-
-
 def _bound_residuals(quotients: U64, k: U64) -> None:
     """Refuse a quotient that its k would shift out of 64 bits."""
-    # The largest of each bounds all, and almost always settles it.
+    # The largest of each bounds all, and is almost always enough.
     if quotients.size and int(quotients.max()).bit_length() + int(k.max()) <= 64:
         return
     if (bit_length(quotients) + k.astype(np.intp) > 64).any():

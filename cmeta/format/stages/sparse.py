@@ -31,7 +31,7 @@ def decode(gaps: U64, values: U64, num_residuals: int) -> U64:
     Raises
     ------
     CorruptError
-        The gaps lead beyond `num_residuals`, or a value less one is 2^64 - 1.
+        The gaps exceed `num_residuals`, or a value less one is 2^64 - 1.
     """
     residuals = np.zeros(num_residuals, np.uint64)
     # Each gap is bounded before they are summed, so that the sum cannot wrap.

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cmeta.aliases import I64, U8
+from cmeta.aliases import I64, U8, Array
 
 
 class SplitOrder(NamedTuple):
-    """Where the values of a batch go.
+    """The order of values by phase.
 
     Attributes
     ----------
     order : int array, (n,)
-        ``values[order]`` has the runs one behind the other.
+        ``values[order]`` has the runs one after the other.
     lengths : tuple of int
         Lengths of the runs, by ascending phase; none is 0.
     """
@@ -52,7 +52,7 @@ def decode(runs: Sequence[I64], split: SplitOrder) -> I64:
     return values
 
 
-def cut(values: I64, lengths: Sequence[int]) -> list[I64]:
-    """Cut consecutive runs apart."""
+def cut(values: Array, lengths: Sequence[int]) -> list[Array]:
+    """Return consecutive pieces of these lengths."""
     ends = list(accumulate(lengths))
     return [values[end - length : end] for end, length in zip(ends, lengths, strict=True)]

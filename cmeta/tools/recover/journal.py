@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.errors import DecodeError
-from cmeta.format.block import Block, parse_config, parse_name
+from cmeta.format.block import DEFINITIONS, Block
 from cmeta.format.grammar import Grammar
 from cmeta.format.journal import (
     Entry,
@@ -144,7 +144,7 @@ class _Salvage:
             value = fields[kind.lower()]
             body = value if isinstance(value, bytes) else value.encode()
             block = Block(kind, entry.kind, 0, entry.offset, entry.end, entry.offset, body)
-            _ = parse_config(block, schema) if kind == "CONFIG" else parse_name(block, schema)
+            DEFINITIONS[kind](block, schema)
         except DecodeError:
             return
         table = _table(self._tables, kind)
