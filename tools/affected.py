@@ -43,7 +43,7 @@ ALSO = {
     "write": ("tests/writer",),
     "validate": ("tests/test_validate.py", "tests/hostile/test_lies_of_files.py"),
     "recorder": ("tests/crash/test_faults.py",),
-    "tools": ("tests/test_processes.py",),
+    "tools": ("tests/test_parallel.py",),
     "testing": ("tests/properties/test_strategies.py",),
 }  # fmt: skip
 
