@@ -239,6 +239,10 @@ class Schema:
     def __repr__(self) -> str:
         return f"<Schema of {len(self.fields)} fields, {self.batch_records} records a batch>"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the same in IPython and Hypothesis, which print every field of a dataclass."""
+        printer.text(repr(self))
+
     # ---------------------------------------------------------------------------- derived ones
 
     def with_metrics(self, *names: str, **options: Mapping[str, Any]) -> Schema:
