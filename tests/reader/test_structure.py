@@ -290,7 +290,7 @@ def test_an_embedded_schema_with_a_batch_of_2_to_the_32(crafted):
     schema = crafted.blocks[0][1]
     crafted.blocks[0][1] = schema.replace(b'"batch_records":16', b'"batch_records":4294967296')
     with pytest.raises(
-        cmeta.LimitError, match="4294967296 records a batch, at most 65536"
+        cmeta.LimitError, match="found 4,294,967,296 records a batch, expected at most 65,536"
     ) as caught:
         cmeta.open(crafted.build())
     assert caught.value.path == "SCHEMA.record.batch_records"
