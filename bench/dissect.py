@@ -19,7 +19,7 @@ from cmeta.format.block import read_block
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.stages import classes, fixed_point, lossless
 from cmeta.schema.types import Field
-from cmeta.storage.source import open_source
+from cmeta.source import open_source
 
 Array = npt.NDArray[Any]
 

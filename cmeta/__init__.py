@@ -44,8 +44,7 @@ from cmeta.records.columns import Columns
 from cmeta.records.record import CycleRecord, DiagnosticsSnapshot
 from cmeta.records.seeds import seed_of
 from cmeta.schema import Schema, default_schema
-from cmeta.tools.environment import environment
-from cmeta.tools.state_digest import digest, signature
+from cmeta.tools.evidence import digest, environment, signature
 from cmeta.validate import Finding, Report, validate
 from cmeta.write import write
 

@@ -19,12 +19,11 @@ from cmeta.format.block import Block, numbered, parse_config, parse_name, read_b
 from cmeta.format.encoder import Encoder
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import FileMap
-from cmeta.format.source import Source
 from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
+from cmeta.source import Source, open_source
 from cmeta.storage.open import FileState, file_state, read_journal_of
-from cmeta.storage.source import open_source
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cmeta
-from cmeta.testing.forms import to_bytes, to_records
+from cmeta.testing.values import to_bytes, to_records
 from fuzz.loop import main
 from tests.properties.runs import Run, assert_same, from_arrays, from_records, promised, runs
 

@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cmeta import TruncatedError
-from cmeta.format.source import BytesSource
-from cmeta.storage.source import FileSource, open_source
+from cmeta.source import BytesSource, FileSource, open_source
 
 DATA = bytes(range(256)) * 40
 

@@ -19,9 +19,9 @@ from cmeta.errors import (
     error_context,
 )
 from cmeta.format.grammar import Grammar
-from cmeta.format.source import Source
 from cmeta.schema import canonical_json
 from cmeta.schema.schema import Schema
+from cmeta.source import Source
 
 
 @dataclass(frozen=True)

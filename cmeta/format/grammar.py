@@ -211,7 +211,8 @@ class Counted(Construct):
         self._count, self._len_item, self._dtype, self._item = count, len_item, dtype, item
 
     def _parse(self, stream: io.BytesIO, context: Container, path: str) -> Any:
-        count = self._resolve(context)
+        scope = context if self._count in context else context["_params"]
+        count = int(scope[self._count])
         left = len(stream.getbuffer()) - stream.tell()
         if count * self._len_item > left:
             raise TruncatedError(
@@ -224,7 +225,8 @@ class Counted(Construct):
         return data if self._dtype is None else np.frombuffer(data, self._dtype)
 
     def _build(self, obj: Any, stream: io.BytesIO, context: Container, path: str) -> Any:
-        count = self._resolve(context)
+        scope = context if self._count in context else context["_params"]
+        count = int(scope[self._count])
         if self._item is not None:
             return Array(count, self._item)._build(obj, stream, context, path)
         data = obj if self._dtype is None else np.asarray(obj, self._dtype).tobytes()
@@ -232,11 +234,6 @@ class Counted(Construct):
             raise construct.RangeError(f"{self._count} = {count}, but {len(data)} bytes given")
         stream.write(data)
         return obj
-
-    def _resolve(self, context: Container) -> int:
-        if self._count in context:
-            return int(context[self._count])
-        return int(context["_params"][self._count])
 
 
 class Grammar:

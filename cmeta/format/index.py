@@ -23,8 +23,8 @@ from cmeta.errors import (
 )
 from cmeta.format.block import Block, Header, read_block, read_header, walk
 from cmeta.format.grammar import Grammar
-from cmeta.format.source import Source
 from cmeta.schema.schema import Schema
+from cmeta.source import Source
 
 Table = npt.NDArray[Any]
 State = Literal["closed", "open", "damaged"]

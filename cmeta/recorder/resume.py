@@ -27,6 +27,7 @@ from cmeta.records.chunk import Chunk
 from cmeta.records.config import config_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import default_schema
+from cmeta.source import FileSource
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
 from cmeta.storage.open import (
@@ -37,7 +38,6 @@ from cmeta.storage.open import (
     journal_path,
     read_journal_of,
 )
-from cmeta.storage.source import FileSource
 
 _READ_AT_ONCE = 1 << 20  # bytes
 

@@ -33,13 +33,12 @@ from cmeta.format.index import (
     read_beginning,
 )
 from cmeta.format.journal import Framer, Journal, read_header, read_journal
-from cmeta.format.source import BytesSource, Source
 from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.storage.source import FileSource
+from cmeta.source import BytesSource, FileSource, Source
 from cmeta.vocabulary import field_named, no_such
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal

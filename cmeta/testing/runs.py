@@ -14,8 +14,8 @@ from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.testing import values
-from cmeta.testing.forms import to_bytes, to_records
 from cmeta.testing.schemas import names, schemas
+from cmeta.testing.values import to_bytes, to_records
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

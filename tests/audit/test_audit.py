@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.tools.audit.audit import audit
-from cmeta.tools.audit.audit_file import audit_file
+from cmeta.tools.audit.audit import audit, audit_file
 from cmeta.tools.audit.audit_report import FINDINGS_MAX, AuditReport
 from tests.audit.ask import codes, messages, one
 

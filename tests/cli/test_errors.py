@@ -38,7 +38,7 @@ def test_a_file_that_may_not_be_read(cm, chronicle, command, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied", str(chronicle))
 
-    monkeypatch.setattr("cmeta.storage.source.FileSource.__init__", refuse)
+    monkeypatch.setattr("cmeta.source.FileSource.__init__", refuse)
     result = cm(command, chronicle)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"Error: {chronicle}: Permission denied\n"
@@ -49,7 +49,7 @@ def test_a_disk_that_fails(cm, chronicle, command, monkeypatch):
     def fail(*args):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("cmeta.storage.source.FileSource._read", fail)
+    monkeypatch.setattr("cmeta.source.FileSource._read", fail)
     result = cm(command, chronicle)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"Error: {chronicle}: Input/output error\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cmeta
 from cmeta.format.grammar import grammar_of
-from cmeta.format.source import BytesSource
 from cmeta.schema.load import shipped_format
+from cmeta.source import BytesSource
 from cmeta.storage.open import file_state
 from tests.crash.world import QuietDisk, put
 

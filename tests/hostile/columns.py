@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 from cmeta.schema.language import RecordField
-from cmeta.testing.forms import to_bytes
+from cmeta.testing.values import to_bytes
 from tests.hostile.reseal import BATCH, take_apart
 from tests.hostile.samples import schema_of
 

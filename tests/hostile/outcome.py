@@ -1,7 +1,7 @@
 """What a file gives to someone who reads all of it, and the one rule that holds for any bytes."""
 
 import cmeta
-from cmeta.testing.forms import to_bytes
+from cmeta.testing.values import to_bytes
 
 
 def read_all(data):

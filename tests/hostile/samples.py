@@ -9,7 +9,7 @@ import cmeta
 from cmeta.schema.language import Enumeration, Group, Record, RecordField
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
-from cmeta.testing.forms import to_bytes
+from cmeta.testing.values import to_bytes
 
 LEADING = (
     RecordField(name="timestamp", type="u64", codec=("split", "delta", "rice")),

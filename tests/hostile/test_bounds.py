@@ -9,7 +9,7 @@ import pytest
 import cmeta
 from cmeta.schema.language import Group, RecordField
 from cmeta.schema.load import shipped_format
-from cmeta.testing.forms import to_bytes
+from cmeta.testing.values import to_bytes
 from tests.hostile import test_lies_of_files as lies
 from tests.hostile.columns import body_of, column_of, constant, run, zigzag
 from tests.hostile.outcome import findings, outcome

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 import cmeta
-from cmeta.testing.forms import to_bytes
+from cmeta.testing.values import to_bytes
 from tests.hostile import mutations, samples
 from tests.hostile.mutations import Mutation, thin
 from tests.hostile.outcome import findings, outcome, read_all

@@ -12,7 +12,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 import cmeta
 from cmeta.tools.imports.formats import FORMATS
-from cmeta.tools.imports.tensorboard_events import masked_crc
+from cmeta.tools.imports.tensorboard import masked_crc
 
 
 def csv(path, words):

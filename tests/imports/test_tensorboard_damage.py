@@ -10,7 +10,7 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from cmeta.errors import MissingExtraError
 from cmeta.tools.imports import tensorboard
 from cmeta.tools.imports.formats import ImportOptions
-from cmeta.tools.imports.tensorboard_events import masked_crc, read_records
+from cmeta.tools.imports.tensorboard import masked_crc, read_records
 from tests.fixtures.make import NUM_SCALARS
 
 

@@ -9,9 +9,9 @@ import cmeta
 from cmeta import ChecksumError, CorruptError, DecodeError, TruncatedError
 from cmeta.format.batch import RowBatch
 from cmeta.format.journal import read_journal
-from cmeta.format.source import BytesSource
 from cmeta.reader.selection import take
 from cmeta.records.record import records_of
+from cmeta.source import BytesSource
 from cmeta.storage.open import file_state, journal_path
 
 from .conftest import GRAMMAR, NUM_ROWS, SCHEMA, Forger, bit

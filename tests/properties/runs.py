@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cmeta import Schema
-from cmeta.testing.forms import plain_values
 from cmeta.testing.oracle import expected, identical
 from cmeta.testing.runs import columns
 from cmeta.testing.schemas import schemas
+from cmeta.testing.values import plain_values
 
 
 class Run(NamedTuple):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
-from cmeta.testing.forms import plain_values, to_bytes, to_records
 from cmeta.testing.runs import files
+from cmeta.testing.values import plain_values, to_bytes, to_records
 from tests.properties.runs import more, runs
 
 

@@ -11,7 +11,7 @@ import cmeta
 from cmeta.schema.language import RecordField
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
-from cmeta.testing.forms import to_bytes, to_records
+from cmeta.testing.values import to_bytes, to_records
 from tests.properties.runs import assert_same, flat, from_arrays, from_records, more, promised, runs
 
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 from hypothesis import given
 
 import cmeta
-from cmeta.testing.forms import to_bytes
 from cmeta.testing.oracle import identical
 from cmeta.testing.runs import files
+from cmeta.testing.values import to_bytes
 from tests.reader.arrow_values import assert_same_table, assert_table
 
 PHASES = ("dream", "train", "validate", "test")

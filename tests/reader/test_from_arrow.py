@@ -12,8 +12,8 @@ from hypothesis import given
 
 import cmeta
 from cmeta import Columns, EncodeError
-from cmeta.testing.forms import to_bytes
 from cmeta.testing.runs import files
+from cmeta.testing.values import to_bytes
 
 DEFAULT = cmeta.default_schema()
 

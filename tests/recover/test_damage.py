@@ -7,8 +7,8 @@ import pytest
 
 import cmeta
 from cmeta.format.grammar import grammar_of
-from cmeta.format.source import BytesSource
 from cmeta.schema.load import shipped_format
+from cmeta.source import BytesSource
 from cmeta.tools.recover.scan import scan
 from tests.hostile.reseal import BATCH, CONFIG, INDEX, NAME, SCHEMA, bounds_of
 

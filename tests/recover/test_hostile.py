@@ -10,8 +10,8 @@ import pytest
 import cmeta
 from cmeta.errors import CmetaError
 from cmeta.format.grammar import grammar_of
-from cmeta.format.source import BytesSource
 from cmeta.schema.load import shipped_format
+from cmeta.source import BytesSource
 from cmeta.tools.recover.journal import EntryFinder
 from cmeta.tools.recover.recover import recover
 from cmeta.tools.recover.scan import SearchBudget, scan

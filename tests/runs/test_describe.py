@@ -8,7 +8,7 @@ import pytest
 
 import cmeta
 from cmeta.schema.types import Field
-from cmeta.tools.runs.describe import NUM_BINS, describe, loss_field_of
+from cmeta.tools.runs.run_info import NUM_BINS, describe, loss_field_of
 
 NAN, INF = math.nan, math.inf
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from cmeta.format.block import walk
 from cmeta.format.grammar import grammar_of
-from cmeta.format.source import BytesSource
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
+from cmeta.source import BytesSource
 
 GRAMMAR = grammar_of(shipped_format())
 OPEN = shipped_format().format.open_records_count

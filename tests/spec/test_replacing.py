@@ -9,11 +9,11 @@ import cmeta
 from cmeta.format.encoder import Encoder
 from cmeta.format.grammar import Grammar
 from cmeta.format.index import map_file
-from cmeta.format.source import BytesSource
 from cmeta.format.stages import delta
 from cmeta.records.convert import Converter
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
+from cmeta.source import BytesSource
 from tools.specgen.__main__ import main
 from tools.specgen.facts import load_facts
 from tools.specgen.json_schema import json_schema

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from cmeta.format.block import Block, is_repeated, walk
 from cmeta.format.column import Phases, decode_column
 from cmeta.format.grammar import Grammar, Layout
-from cmeta.format.source import BytesSource
 from cmeta.schema.language import LayoutField
 from cmeta.schema.rules import PHASE
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.source import BytesSource
 from tools.specgen.column import explain_column
 from tools.specgen.layouts import size_of
 from tools.specgen.markdown import hex_integer

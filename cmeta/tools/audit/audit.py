@@ -1,17 +1,278 @@
-"""`audit`: many files, in as many processes as there are CPUs."""
+"""`audit`: everything that can be said of a file's worth as evidence, for one file or many.
+
+Each file is checked in one pass; many files are spread over processes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+import re
+import socket
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cmeta.aliases import PathLike, Progress
-from cmeta.storage.find import Paths, find_files
-from cmeta.tools.audit.audit_file import audit_file
+from cmeta.errors import CmetaError, DecodeError
+from cmeta.reader.reader import Reader
+from cmeta.storage.find import SUFFIX, Paths, find_files
+from cmeta.storage.lock import SUFFIX as LOCK_SUFFIX
+from cmeta.storage.open import journal_path
 from cmeta.tools.audit.audit_report import AuditReport
+from cmeta.tools.audit.checks import GapCheck, LossCheck, SeedCheck
+from cmeta.tools.diff.diff import diff
+from cmeta.tools.diff.diff_report import DiffReport
 from cmeta.tools.parallel import DIED, FileProgress, in_processes, is_importable, require_jobs
+from cmeta.tools.replay.replay import ENVIRONMENT, replay
+from cmeta.tools.replay.replay_report import ReplayReport
+from cmeta.validate import validate
+
+_CHUNK = 1 << 20
+_LOCK_HOLDER = re.compile(r"host (?P<host>\S+), pid (?P<pid>\d+)")
+
+
+def audit_file(
+    path: Path, cycle: Any = None, other: Path | None = None, progress: Progress | None = None
+) -> AuditReport:
+    """Audit one file.
+
+    Parameters
+    ----------
+    cycle : callable, optional
+        To replay the file with.
+    other : path, optional
+        To compare the file with.
+    progress : callable, optional
+        Called with bytes done and bytes in all.
+
+    Returns
+    -------
+    AuditReport
+        Also for a file that is missing or cannot be read.
+    """
+    report = AuditReport(str(path))
+    try:
+        _check_file(path, report, progress)
+    except OSError as err:
+        report.state = "missing" if isinstance(err, FileNotFoundError) else "unreadable"
+        report.add("error", "unreadable", _reason(path, err))
+    else:
+        is_intact = report.verdict not in ("unreadable", "corrupt")
+        if cycle is not None and _may_compare(report, is_intact, "replayed"):
+            _replay(path, cycle, report)
+        if other is not None and _may_compare(report, is_intact, f"compared with {other}"):
+            _compare(path, other, report)
+    report.close()
+    return report
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and journal_path(path).is_file():
+        return "the file is missing, but its journal exists: `cmeta recover` salvages its rows"
+    return error.strerror or str(error)
+
+
+# ---------------------------------------------------------------------------------------- the file
+
+
+def _check_file(path: Path, report: AuditReport, progress: Progress | None) -> None:
+    if path.exists() and not path.is_file():
+        kind = "a folder without a chronicle" if path.is_dir() else "not a regular file"
+        report.state = "unreadable"
+        report.add("error", "unreadable", f"{kind}, expected a {SUFFIX} file")
+        return
+    _check_bytes(path, report, progress)
+    report.sha256 = _sha256(path)
+    if report.state != "unreadable":
+        try:
+            with Reader(path, partial=True) as reader:
+                _check_records(reader, report)
+        except DecodeError:
+            pass  # already a finding
+    _check_leftovers(path, report)
+
+
+def _check_bytes(path: Path, report: AuditReport, progress: Progress | None) -> None:
+    validation = validate(path, progress=progress)
+    report.len_file, report.num_records = validation.len_file, validation.num_records
+    report.state = validation.state
+    if validation.state == "open":
+        report.state = f"open {'with' if validation.has_journal else 'without'} journal"
+        journal = "is read too" if validation.has_journal else "is missing"
+        message = f"never closed: being written, or its writer died; its journal {journal}"
+        report.add("warning", "open", message)
+    for finding in sorted(validation.findings, key=lambda finding: finding.offset):
+        where = f"offset {finding.offset:,}, {finding.path}"
+        report.add("error", "corrupt", f"{finding.kind}: {finding.message}", where)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+# ------------------------------------------------------------------------------------- the records
+
+
+def _check_records(reader: Reader, report: AuditReport) -> None:
+    """Make one pass over the records, with one batch in memory at a time.
+
+    It ends at the first batch that cannot be decoded, which validation has reported: beyond it,
+    neither gaps nor repeated seeds can be detected.
+    """
+    report.num_records = len(reader)
+    configs = _check_configs(reader, report)
+    gaps, seeds, losses = GapCheck(), SeedCheck(reader, configs), LossCheck(reader.schema)
+    counts = np.zeros(len(reader.schema.phases), np.int64)
+    for info in reader.batches:
+        try:
+            batch = reader.batch(info.ordinal)
+            counts += np.bincount(batch.phases.codes, minlength=len(counts))
+            gaps.add(batch.timestamps)
+            seeds.add(batch, info.first_record)
+            losses.add(batch, info.first_record)
+        except DecodeError:
+            break
+    by_phase = zip(reader.schema.phases, counts.tolist(), strict=True)
+    report.phases = {name: count for name, count in by_phase if count}
+    for check in (gaps, seeds, losses):
+        check.report_to(report)
+
+
+def _check_configs(reader: Reader, report: AuditReport) -> Sequence[Mapping[str, Any]]:
+    try:
+        configs = reader.configs
+    except DecodeError:
+        return ()
+    has_environment = [isinstance(config.get(ENVIRONMENT), Mapping) for config in configs]
+    report.has_environment = bool(configs) and all(has_environment)
+    if not configs:
+        report.add("info", "no-configuration", "no configuration was recorded")
+    elif not report.has_environment:
+        report.add("info", "no-environment", "the configuration does not state the environment")
+    return configs
+
+
+# ----------------------------------------------------------------------------------- the leftovers
+
+
+def _check_leftovers(path: Path, report: AuditReport) -> None:
+    """Report files that sessions left next to this one; nothing is changed, no lock is taken."""
+    journal = journal_path(path).name
+    temporary = re.compile(
+        rf"\.({re.escape(path.name)}|{re.escape(journal)})\.[0-9a-f]{{12}}\.tmp(-recorder)?"
+    )
+    dropped = re.compile(rf"{re.escape(path.stem)}\.dropped-from-(\d+)-\d+{re.escape(path.suffix)}")
+    names = _names_in(path.parent)
+    for name in names:
+        if temporary.fullmatch(name):
+            message = "a temporary file of a session that is running or was interrupted"
+            report.add("info", "leftover-temporary", message, name)
+        elif match := dropped.fullmatch(name):
+            message = f"records from {match[1]} on were set aside when the run was resumed"
+            report.add("info", "dropped-records", message, name)
+    if report.state == "closed" and journal in names:
+        message = "the leftover journal of a closed file, which is not read"
+        report.add("info", "leftover-journal", message, journal)
+    if (lock := path.name + LOCK_SUFFIX) in names:
+        _check_lock(path.with_name(lock), report)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []  # a file may be readable in a folder that is not
+
+
+def _check_lock(lock: Path, report: AuditReport) -> None:
+    """Report who holds a lock, without taking it, which would get in a writer's way."""
+    try:
+        holder = _LOCK_HOLDER.match(lock.read_text("utf-8", "replace"))
+    except OSError:
+        return
+    if holder is None:
+        return
+    host, pid = holder["host"], int(holder["pid"])
+    if host != socket.gethostname() or os.name != "posix":
+        report.add("info", "locked", f"locked by host {host}, pid {pid}", lock.name)
+    elif _is_alive(pid):
+        report.add("info", "locked", f"being written by host {host}, pid {pid}", lock.name)
+    else:
+        message = f"stale lock: process {pid} on {host} no longer exists"
+        report.add("info", "leftover-lock", message, lock.name)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it belongs to another user
+    return True
+
+
+# --------------------------------------------------------------------------- replay and comparison
+
+
+def _may_compare(report: AuditReport, is_intact: bool, action: str) -> bool:
+    if not is_intact:
+        report.add("info", "not-compared", f"not {action}: the file is not intact")
+    return is_intact
+
+
+def _replay(path: Path, cycle: Any, report: AuditReport) -> None:
+    try:
+        result = replay(path, cycle)
+    except Exception as err:  # whatever the user's code raises is a finding on this file
+        report.add("error", "replay-failed", f"{type(err).__name__}: {err}", _replayed_record(err))
+        return
+    report.replay = result
+    if result.verdict == "diverged":
+        report.add("error", "diverged", _replay_difference(result))
+    elif result.verdict == "inconclusive":
+        message = _replay_difference(result) if result.first else "the callable returned no field"
+        report.add("warning", "inconclusive", message)
+
+
+def _replay_difference(result: ReplayReport) -> str:
+    num_differing = result.counts["diverged"] + result.counts["inconclusive"]
+    verb = "differs" if num_differing == 1 else "differ"
+    return f"{num_differing:,} of {result.num_cycles:,} cycles {verb}; first: {result.first}"
+
+
+def _replayed_record(error: BaseException) -> str:
+    """Return the record that was being replayed, from the error's note."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return notes[0].removeprefix("while ").removesuffix(" was replayed") if notes else ""
+
+
+def _compare(path: Path, other: Path, report: AuditReport) -> None:
+    try:
+        result = diff(path, other)
+    except (CmetaError, OSError) as err:
+        reason = _reason(other, err) if isinstance(err, OSError) else str(err)
+        report.add("error", "comparison-failed", f"with {other}: {reason}")
+        return
+    report.against = result
+    if result.same:
+        report.add("info", "same", f"{result.verdict} to {other}")
+    else:
+        report.add("error", "differs", f"from {other}: {_difference(result)}")
+
+
+def _difference(result: DiffReport) -> str:
+    text = result.headline().removeprefix(f"{result.verdict}: ")
+    if result.first is None:
+        return text
+    return f"{text}; first: {result.first.field} of record {result.first.ordinal:,}"
 
 
 def audit(

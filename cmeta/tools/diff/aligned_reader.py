@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from cmeta.errors import DecodeError
-from cmeta.format.source import Source
 from cmeta.reader.reader import Reader
 from cmeta.records.chunk import Column
 from cmeta.schema.types import Field
+from cmeta.source import Source
 from cmeta.storage.open import AnyBatch, BatchInfo
 
 

@@ -15,14 +15,17 @@ from functools import partial
 import numpy as np
 
 from cmeta.aliases import Progress
-from cmeta.format.source import Source
 from cmeta.reader.reader import Reader
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.storage.source import open_source
+from cmeta.source import Source, open_source
 from cmeta.tools.diff.aligned_reader import AlignedReader, naming
-from cmeta.tools.diff.configs import ConfigComparison, schema_differences
+from cmeta.tools.diff.comparison import (
+    ConfigComparison,
+    FieldComparison,
+    schema_differences,
+    value_of,
+)
 from cmeta.tools.diff.diff_report import Deviation, DiffReport
-from cmeta.tools.diff.field_comparison import FieldComparison, value_of
 
 Path = str | os.PathLike[str] | bytes | bytearray | memoryview
 

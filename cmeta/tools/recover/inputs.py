@@ -18,11 +18,10 @@ from cmeta.format.block import Header, encode_block, read_header
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
 from cmeta.format.journal import Journal, read_journal
-from cmeta.format.source import BytesSource, Source
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema, default_schema
+from cmeta.source import BytesSource, FileSource, Source
 from cmeta.storage.open import file_state, read_journal_of
-from cmeta.storage.source import FileSource
 from cmeta.tools.recover.scan import Scan
 from cmeta.validate import Finding
 

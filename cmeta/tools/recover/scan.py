@@ -16,7 +16,7 @@ from cmeta.aliases import Progress
 from cmeta.errors import ChecksumError, CorruptError, DecodeError, counted
 from cmeta.format.block import Block, read_block
 from cmeta.format.grammar import Grammar
-from cmeta.format.source import Source
+from cmeta.source import Source
 
 _WINDOWS = (1 << 12, 1 << 20)  # bytes searched at once: at first, and at most
 _BATCH_BYTES_PER_CELL = 16  # more than any column takes

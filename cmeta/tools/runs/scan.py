@@ -13,8 +13,7 @@ from msgspec import DecodeError, structs
 from cmeta.aliases import Progress
 from cmeta.storage.find import Paths, find_files
 from cmeta.tools.parallel import DIED, FileProgress, in_processes, len_file, require_jobs
-from cmeta.tools.runs.describe import describe
-from cmeta.tools.runs.run_info import RunInfo, decode, encode
+from cmeta.tools.runs.run_info import RunInfo, decode, describe, encode
 from cmeta.tools.runs.store import Catalogue, Entry, catalogue_path, is_settled, key_of, stamp_of
 
 _FILES_PER_TASK = 32  # the cost of sending a task is then small against that of reading

@@ -18,8 +18,8 @@ from cmeta.reader.selection import Selection
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE
 from cmeta.schema.types import Field
-from cmeta.tools.summary.selected import SelectedChunks
 from cmeta.tools.summary.statistics import integer_distances
+from cmeta.tools.summary.summarise import SelectedChunks
 from cmeta.tools.summary.summary_report import Missing
 
 Extent = tuple[float, float] | tuple[int, int]  # the least and the greatest value on an axis
