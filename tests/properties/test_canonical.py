@@ -114,7 +114,7 @@ def test_a_file_that_is_read_in_parts_and_written_is_itself(data):
 
 _WRITE = """
 import hashlib, cmeta
-from cmeta.testing.forms import to_bytes
+from cmeta.testing.values import to_bytes
 n = 40
 columns = {"phase": ["train"] * n, "loss_value": [1 / (i + 1) for i in range(n)]}
 columns |= {f"metrics.{name}": [i * 0.1 for i in range(n)] for name in "zebra ant mouse bee".split()}
