@@ -94,10 +94,13 @@ class Layout:
             values = self._fixed.unpack(data)
             if all(values[place] == constant for place, constant in self._constants):
                 return dict(zip(self._names, values, strict=True))
-        stream = io.BytesIO(data)
-        fields = self.construct.parse_stream(stream, **parameters)
-        if stream.tell() != len(data):
-            raise CorruptError(f"{len(data) - stream.tell()} bytes too many", offset=stream.tell())
+        # Closed at once: construct's contexts refer to each other and to the stream, whose buffer
+        # would otherwise live until the garbage collector runs.
+        with io.BytesIO(data) as stream:
+            fields = self.construct.parse_stream(stream, **parameters)
+            end = stream.tell()
+        if end != len(data):
+            raise CorruptError(f"{len(data) - end} bytes too many", offset=end)
         fields.pop("_io", None)
         return dict(fields)
 
