@@ -60,17 +60,6 @@ def display_width(text: str) -> int:
     return cell_len(text)
 
 
-def plural(count: int, noun: str, plural_noun: str = "") -> str:
-    """Return a count with its noun.
-
-    Examples
-    --------
-    >>> plural(1001, "record"), plural(1, "batch", "batches")
-    ('1,001 records', '1 batch')
-    """
-    return f"{count:,} {noun if count == 1 else plural_noun or f'{noun}s'}"
-
-
 def file_name(path: str | os.PathLike[str]) -> str:
     """Return a path as printable text, even if its bytes are not UTF-8; ``-`` is stdin."""
     if os.fspath(path) == "-":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.console import file_name, plural, print_error, printable
-from cmeta.errors import CmetaError, DecodeError, QueryError, UnsupportedVersionError
+from cmeta.cli.console import file_name, print_error, printable
+from cmeta.errors import CmetaError, DecodeError, QueryError, UnsupportedVersionError, counted
 from cmeta.validate import Finding
 
 _PROBLEMS_MAX = 10  # printed for one file
@@ -102,7 +102,7 @@ def describe(finding: Finding) -> str:
 def lost_records(num_records: int, first_timestamp: int | None, last_timestamp: int | None) -> str:
     """Return which records of a damaged batch are left out."""
     return (
-        f"its {plural(num_records, 'record')}, timestamps {first_timestamp} to {last_timestamp}, "
+        f"its {counted(num_records, 'record')}, timestamps {first_timestamp} to {last_timestamp}, "
         f"{'is' if num_records == 1 else 'are'} left out"
     )
 

@@ -13,9 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 from cmeta.aliases import Progress
-from cmeta.cli.console import plural
 from cmeta.cli.errors import describe, lost_records, reading
-from cmeta.errors import DecodeError
+from cmeta.errors import DecodeError, counted
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import (
     Selection,
@@ -89,7 +88,7 @@ class RowStream:
                 yield block.slice(start, min(start + step, block.num_records))
         if not self._is_full and self._may_be_cut_off and self._reader.problem is not None:
             problem = describe(Finding.of(self._reader.problem))
-            intact = f"intact: {plural(len(self._reader), 'record')}, any others are left out"
+            intact = f"intact: {counted(len(self._reader), 'record')}, any others are left out"
             self.problems.append(f"{problem}; {intact}")
 
     @cached_property

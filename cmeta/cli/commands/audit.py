@@ -9,7 +9,6 @@ import click
 
 from cmeta.cli.console import (
     file_name,
-    plural,
     print_data,
     print_lines,
     print_text,
@@ -21,6 +20,7 @@ from cmeta.cli.files import STDIN, expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, jobs_option, json_option
 from cmeta.cli.user_code import load_callable
 from cmeta.cli.values import json_line
+from cmeta.errors import counted
 from cmeta.tools.audit.audit import audit as audit_files
 from cmeta.tools.audit.audit_report import AuditReport
 
@@ -100,7 +100,7 @@ def _exit_code(report: AuditReport) -> Exit:
 def _summary(reports: list[AuditReport]) -> str:
     counts = Counter(report.verdict for report in reports)
     verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
-    return f"{plural(len(reports), 'file')}: {verdicts}"
+    return f"{counted(len(reports), 'file')}: {verdicts}"
 
 
 def _require_intact(path: Path) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from cmeta.cli.console import (
     file_name,
-    plural,
     print_data,
     print_error,
     print_lines,
@@ -28,7 +27,7 @@ from cmeta.cli.files import open_chronicle, open_state, readable
 from cmeta.cli.options import file_argument, json_option
 from cmeta.cli.table import write_pairs
 from cmeta.cli.values import field_as_dict, json_line, write_fields
-from cmeta.errors import DecodeError
+from cmeta.errors import DecodeError, counted
 from cmeta.reader.reader import Reader
 from cmeta.schema.types import Field
 from cmeta.validate import Finding
@@ -233,10 +232,10 @@ def _print(contents: FileInfo) -> None:
 
 
 def _summary(contents: FileInfo) -> list[tuple[str, str]]:
-    size = plural(contents.len_file, "byte")
+    size = counted(contents.len_file, "byte")
     if contents.bytes_per_record is not None:
         size += f", {contents.bytes_per_record:,.2f} per record"
-    max_records = plural(contents.batch_records, "record")
+    max_records = counted(contents.batch_records, "record")
     rows = [
         ("file", contents.file),
         ("state", _state(contents)),

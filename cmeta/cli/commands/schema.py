@@ -10,7 +10,6 @@ import click
 
 from cmeta.cli.console import (
     file_name,
-    plural,
     print_data,
     print_error,
     print_lines,
@@ -21,7 +20,7 @@ from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.files import expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, json_option
 from cmeta.cli.values import field_as_dict, json_line, write_fields
-from cmeta.errors import SchemaError
+from cmeta.errors import SchemaError, counted
 from cmeta.schema.load import shipped_path
 from cmeta.schema.schema import Schema, default_schema
 
@@ -148,7 +147,7 @@ def _check(path: Path, as_json: bool) -> Exit:
 def _as_text(verdict: dict[str, Any]) -> str:
     if verdict["verdict"] == "valid":
         fields, columns = verdict["num_fields"], verdict["num_columns"]
-        return f"valid: {plural(fields, 'field')} in {plural(columns, 'column')}"
+        return f"valid: {counted(fields, 'field')} in {counted(columns, 'column')}"
     key = f"{verdict['key']}: " if verdict["key"] else ""
     return f"invalid: {key}{verdict['message']}"
 
@@ -171,5 +170,5 @@ def _print(loaded: Schema) -> None:
         lines.append(printable(f"  {name}: {', '.join(values)}"))
     if loaded.open_group is not None:
         lines += ["", printable(f"Any other metric is stored exactly in {loaded.open_group}.")]
-    lines.append(f"A batch has at most {plural(loaded.batch_records, 'record')}.")
+    lines.append(f"A batch has at most {counted(loaded.batch_records, 'record')}.")
     print_lines(lines)

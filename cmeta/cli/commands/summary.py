@@ -18,7 +18,6 @@ from cmeta.cli.chart import sparkline
 from cmeta.cli.console import (
     display_width,
     file_name,
-    plural,
     print_data,
     print_note,
     print_text,
@@ -31,6 +30,7 @@ from cmeta.cli.options import RecordOptions, files_argument, json_option, names,
 from cmeta.cli.run_set import Run, RunSet
 from cmeta.cli.table import GAP, Column, Table
 from cmeta.cli.values import json_line
+from cmeta.errors import counted
 from cmeta.schema.canonical_json import float_name
 from cmeta.tools.summary.summarise import summary_of
 from cmeta.tools.summary.summary_report import FieldSummary, Summary
@@ -173,7 +173,7 @@ def summary(
 
 
 def _headline(run: Run, report: Summary) -> str:
-    text = f"{file_name(run.path)}: {report.state}, {plural(report.num_records, 'record')}"
+    text = f"{file_name(run.path)}: {report.state}, {counted(report.num_records, 'record')}"
     if report.first_timestamp is not None:
         text += f", timestamps {report.first_timestamp} to {report.last_timestamp}"
     return text
@@ -239,7 +239,7 @@ class _Comparison:
             heading = printable(phase)
             if len(self._summaries) == 1:
                 (report,) = self._summaries.values()
-                heading += f": {plural(report.phases[phase], 'record')}"
+                heading += f": {counted(report.phases[phase], 'record')}"
             table.write([column[end - count : end] for column in self._cells], heading)
 
     def _has(self, name: str, label: str) -> bool:

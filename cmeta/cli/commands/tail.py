@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.console import file_name, plural, print_note
+from cmeta.cli.console import file_name, print_note
 from cmeta.cli.errors import print_problems
 from cmeta.cli.files import note_if_open, open_chronicle, require_file
 from cmeta.cli.formats import FORMATS
@@ -22,6 +22,7 @@ from cmeta.cli.options import (
     records_option,
 )
 from cmeta.cli.rows import RowStream
+from cmeta.errors import counted
 from cmeta.reader.reader import Reader
 from cmeta.records.chunk import Chunk
 from cmeta.storage.open import journal_path
@@ -90,7 +91,7 @@ class _Follower(RowStream):
 
     def _new_rows(self, reader: Reader) -> Iterator[Chunk]:
         if len(reader) < self._num_seen:
-            count = plural(len(reader), "record")
+            count = counted(len(reader), "record")
             print_note(f"{file_name(self._file)} now has {count}: it was truncated or replaced")
         elif len(reader) > self._num_seen:
             stream = RowStream(reader, self._selection, self._fields, self._num_seen)

@@ -10,7 +10,6 @@ import click
 
 from cmeta.cli.console import (
     file_name,
-    plural,
     print_data,
     print_error,
     print_lines,
@@ -21,6 +20,7 @@ from cmeta.cli.errors import Exit, Failure, describe, reading
 from cmeta.cli.files import expand, open_state, readable
 from cmeta.cli.options import files_argument, json_option
 from cmeta.cli.values import json_line
+from cmeta.errors import counted
 from cmeta.validate import Report
 from cmeta.validate import validate as validate_source
 
@@ -75,7 +75,7 @@ def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
         verdicts[verdict] += 1
     if len(paths) > 1 and not as_json:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items())
-        print_text(f"{plural(len(paths), 'file')}: {counts}\n")
+        print_text(f"{counted(len(paths), 'file')}: {counts}\n")
     raise click.exceptions.Exit(worst)
 
 
@@ -94,14 +94,14 @@ def _validated(file: Path, canonical: bool) -> Report:
 
 
 def _lines(file: Path, report: Report) -> list[str]:
-    name, verdict, length = file_name(file), _verdict(report), plural(report.len_file, "byte")
-    records, batches = plural(report.num_records, "record"), report.num_batches
-    contents = f"{records} in {plural(batches, 'batch', 'batches')}"
+    name, verdict, length = file_name(file), _verdict(report), counted(report.len_file, "byte")
+    records, batches = counted(report.num_records, "record"), report.num_batches
+    contents = f"{records} in {counted(batches, 'batch', 'batches')}"
     if verdict == "valid":
         return [f"{name}: valid: {contents}, {length}"]
     if verdict == "open":
         return [f"{name}: open: {open_state(report.has_journal)}; intact: {contents}"]
-    findings = plural(len(report.findings), "finding")
+    findings = counted(len(report.findings), "finding")
     return [
         f"{name}: corrupt: {findings} in {length}; intact: {contents}",
         *(f"  {describe(finding)}" for finding in report.findings),
