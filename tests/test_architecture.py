@@ -25,7 +25,7 @@ ABOVE_ALL = {"testing"}  # for users' tests: it may import everything, and nothi
 
 
 def dotted(path):
-    """Return a module's name below the package, such as ``codecs.rice``."""
+    """Return a module's name below the package, such as ``format.column``."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 

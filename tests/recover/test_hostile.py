@@ -15,8 +15,8 @@ from cmeta.source import BytesSource
 from cmeta.tools.recover.journal import EntryFinder
 from cmeta.tools.recover.recover import recover
 from cmeta.tools.recover.scan import SearchBudget, scan
+from tests.format.journal.conftest import Forger, bit
 from tests.hostile.reseal import BATCH, BATCH_HEAD, HEAD, HEADER, NAME, Block, bounds_of, take_apart
-from tests.journal.conftest import Forger, bit
 
 GRAMMAR = grammar_of(shipped_format())
 SIZE = 500_000

@@ -12,8 +12,8 @@ from cmeta.format.journal import read_journal
 from cmeta.schema.load import shipped_format
 from cmeta.storage.open import journal_path
 from cmeta.tools.recover.recover import recover
+from tests.format.journal.conftest import Forger
 from tests.hostile.reseal import BATCH, CONFIG, HEADER, NAME, bounds_of
-from tests.journal.conftest import Forger
 from tests.recover.test_damage import flip
 
 GRAMMAR = grammar_of(shipped_format())

@@ -1,4 +1,4 @@
-"""The state from which a cycle began."""
+"""`replay_cycle`: the state from which a cycle began."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""Public value types: records, snapshots, columns."""
+"""The public types of values: records, snapshots, columns."""
 
 import copy
 import pickle
