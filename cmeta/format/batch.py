@@ -1,4 +1,4 @@
-"""A BATCH body, both ways: a directory of columns, and the columns.
+"""A BATCH body, encoded and decoded: a directory of columns, and the columns.
 
 `encode_columns` and `Batch.columns` are the only places where the columns of a batch are encoded
 and decoded together.
@@ -72,7 +72,7 @@ def encode_batch(
 def encode_columns(
     fields: Iterable[Field], batch: Chunk, configs: Column | None, schema: Schema, grammar: Grammar
 ) -> dict[Field, list[bytes]]:
-    """Return the bytes of the columns of some fields: one, or one for each component of a vector.
+    """Return the encoded columns of the given fields: one, or one for each component of a vector.
 
     The parameters are those of `encode_batch`; each of the fields occurs in the batch.
     """
@@ -116,7 +116,7 @@ def check_size(num_columns: int, num_records: int, schema: Schema) -> None:
 
 @dataclass(frozen=True)
 class BatchContext:
-    """The blocks before a batch, as far as its columns refer to them.
+    """What the columns of a batch need from earlier blocks.
 
     Attributes
     ----------
@@ -170,7 +170,7 @@ class Batch:
         for name in ("records_count", "first_timestamp", "last_timestamp"):
             if head[name] != self._context.row[name]:
                 expected = self._context.row[name]
-                message = f"found {head[name]}, but the INDEX says {expected}"
+                message = f"found {head[name]}, but the table of blocks says {expected}"
                 raise CorruptError(message, path=name)
         self.num_records: int = head["records_count"]
         self.first_timestamp: int = head["first_timestamp"]
@@ -194,7 +194,7 @@ class Batch:
             raise CorruptError("name numbers do not ascend strictly", path="undeclared")
         if len(numbers) and numbers[-1] >= len(self._context.names):
             known = len(self._context.names)
-            message = f"found name {numbers[-1]}, but only {known} NAME blocks before it"
+            message = f"found name {numbers[-1]}, but only {known} NAME blocks precede it"
             raise CorruptError(message, path="undeclared")
         if len(others) and not others.all():
             raise CorruptError("found an undeclared column of length 0", path="undeclared")
@@ -276,7 +276,7 @@ class Batch:
         return times
 
     def columns(self, fields: Iterable[Field], fill: float = 0) -> Iterator[tuple[Field, Column]]:
-        """Yield those of some fields that occur, each with its column; see `column`."""
+        """Yield each given field that occurs, with its column; see `column`."""
         for field in fields:
             column = self.column(field, fill)
             if column is not None:
@@ -302,7 +302,7 @@ class Batch:
         return Column.of_components(list(self.components(field, fill)), field)
 
     def components(self, field: Field, fill: float = 0) -> Iterator[Column]:
-        """Yield the columns of a field's components, each decoded when it is its turn.
+        """Yield the columns of a field's components, decoding one at a time.
 
         One for a scalar; none if the field is absent in the whole batch.
 
@@ -336,7 +336,7 @@ class Batch:
             if used.size and used.max() >= self._context.num_configs:
                 raise CorruptError(
                     f"found configuration {used.max()}, but only {self._context.num_configs} "
-                    "CONFIG blocks before it"
+                    "CONFIG blocks precede it"
                 )
 
     def place_of(self, field: Field, component: int) -> tuple[int, str]:
@@ -405,7 +405,7 @@ class RowBatch:
         return field in self._chunk.columns
 
     def columns(self, fields: Iterable[Field], fill: float = 0) -> Iterator[tuple[Field, Column]]:
-        """Yield those of some fields that occur, each with its column; see `column`."""
+        """Yield each given field that occurs, with its column; see `column`."""
         for wanted in fields:
             column = self.column(wanted, fill)
             if column is not None:

@@ -1,4 +1,4 @@
-"""Header and blocks of a file, both ways: frame, CRC, and the bodies that define something.
+"""Header and blocks of a file, encoded and decoded: frame, CRC, and the bodies of definitions.
 
 Nothing of a block is used before its CRC has been checked.
 """
@@ -166,10 +166,9 @@ def _check_kind(
                 f"found flags {head['flags']:#x}, expected {expected:#x}", offset=offset, path=path
             )
     elif not newer:
-        raise CorruptError("this version does not have such a kind", offset=offset, path=path)
+        raise CorruptError("unknown block kind", offset=offset, path=path)
     elif critical:
-        message = "this version does not have such a kind, which is critical"
-        raise UnsupportedVersionError(message, offset=offset, path=path)
+        raise UnsupportedVersionError("unknown critical block kind", offset=offset, path=path)
 
 
 def walk(source: Source, grammar: Grammar, offset: int, *, newer: bool) -> Iterator[Block]:
@@ -178,7 +177,7 @@ def walk(source: Source, grammar: Grammar, offset: int, *, newer: bool) -> Itera
     Raises
     ------
     DecodeError
-        The bytes at the offset of the next block are not one.
+        The bytes at the offset of the next block are not a block.
     """
     while offset < source.size:
         block = read_block(source, grammar, offset, source.size, newer=newer)
@@ -192,7 +191,7 @@ def walk(source: Source, grammar: Grammar, offset: int, *, newer: bool) -> Itera
 
 
 def is_repeated(name: str) -> bool:
-    """Return whether a file may have several blocks of a kind, which are numbered then."""
+    """Return whether a file may have several blocks of a kind, and numbers them."""
     return name in DEFINITIONS or name == "BATCH"
 
 
@@ -233,7 +232,7 @@ def parse_name(block: Block, schema: Schema) -> str:
     return name
 
 
-# The kinds that define what batches refer to by number, with what their body defines.
+# The kinds of blocks that batches refer to by number, with the parser of each body.
 DEFINITIONS: dict[str, Callable[[Block, Schema], Any]] = {
     "CONFIG": parse_config,
     "NAME": parse_name,

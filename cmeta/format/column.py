@@ -1,4 +1,4 @@
-"""One column, both ways.
+"""One column, encoded and decoded.
 
 ::
 
@@ -27,7 +27,6 @@ from construct import Adapter, Construct, Pass
 from cmeta.aliases import I64, U8, Array, Mask
 from cmeta.errors import CorruptError, TruncatedError
 from cmeta.format import planner
-from cmeta.format.planner import COUNT_BITS
 from cmeta.format.stages import classes, delta, fixed_point, lossless, palette, runs, split
 from cmeta.format.stages.bits import BitFields
 from cmeta.format.stages.delta import Delta
@@ -35,7 +34,7 @@ from cmeta.format.stages.split import SplitOrder
 from cmeta.records.chunk import Column
 from cmeta.schema.language import Codecs
 from cmeta.schema.load import shipped_format
-from cmeta.schema.types import Field, Stage
+from cmeta.schema.types import FIELD_TYPES, Field, Stage
 
 
 @dataclass
@@ -62,11 +61,11 @@ def decode_column(
     Parameters
     ----------
     codec : ColumnCodec
-        Of the column's field.
+        The codec of the column's field.
     data : bytes
     num_records : int
     phases : Phases or None
-        Of the records; None for the phases themselves.
+        The phases of the records; None for the column of phases itself.
     fill : scalar
         The value of an absent cell.
 
@@ -76,10 +75,11 @@ def decode_column(
         Offsets are relative to `data`.
     """
     stream = io.BytesIO(data)
+    # Not `parse_stream`: its copies of the context would cost more than a short column.
     cells: Cells = codec._parse(stream, Records(num_records, phases), "")
     if stream.tell() != len(data):
         raise CorruptError(
-            f"{len(data) - stream.tell()} bytes after the last quotient", offset=stream.tell()
+            f"found {len(data) - stream.tell()} bytes after the last quotient", offset=stream.tell()
         )
     if cells.classes is None:
         return Column(cells.finite, None)
@@ -94,6 +94,7 @@ def encode_column(codec: ColumnCodec, column: Column, phases: Phases | None) -> 
     codes = classes.encode(values, column.present, facts)
     finite = values if codes is None else values[codes == facts.value]
     stream = io.BytesIO()
+    # Not `build_stream`, for the same reason as in `decode_column`.
     codec._build(Cells(finite, codes), stream, Records(len(values), phases), "")
     return stream.getvalue()
 
@@ -121,7 +122,7 @@ class Cells(NamedTuple):
 
 
 class Records(NamedTuple):
-    """The records that a column, or its class stream, has values of."""
+    """The records whose values a column or its class stream holds."""
 
     num_records: int
     phases: Phases | None
@@ -155,7 +156,7 @@ class ColumnCodec(Construct):
         self.facts = facts
         self._chain = chain
         self._flags = BitFields(facts.column_flags)
-        self._len_count = COUNT_BITS[facts.palette.count] // 8
+        self._len_count = FIELD_TYPES[facts.palette.count].dtype.itemsize
         of_classes = {"palette": "palette" in chain, "split": "split" in chain}
         self._allowed_of_classes = {"has_classes": False, "mode": False, **of_classes}
         self._allowed = {"has_classes": "class" in chain, "mode": field.exact, **of_classes}
@@ -202,7 +203,7 @@ class ColumnCodec(Construct):
         """Return the flags at `at`, and where they end."""
         end = at + self._flags.size
         if end > len(data):
-            raise TruncatedError("a column without flags", offset=len(data))
+            raise TruncatedError("the column ends before its flags", offset=len(data))
         flags = self._flags.unpack(int.from_bytes(data[at:end], "little"))
         for name, value in flags.items():
             if value and not allowed[name]:
@@ -216,7 +217,8 @@ class ColumnCodec(Construct):
         else:
             found = set(np.flatnonzero(np.bincount(ints)).tolist())
         if not found <= legal:
-            raise CorruptError(f"class {min(found - legal)}, expected one of {legal}")
+            known = ", ".join(map(str, sorted(legal)))
+            raise CorruptError(f"found class {min(found - legal)}, expected one of: {known}")
         return ints.astype(np.uint8)
 
     def _read_integers(
@@ -239,12 +241,12 @@ class ColumnCodec(Construct):
         """Return the number of entries of a palette, and where it ends."""
         end = at + self._len_count
         if end > len(data):
-            raise TruncatedError("a palette without a count", offset=at)
+            raise TruncatedError("the column ends before the palette's count", offset=at)
         count = int.from_bytes(data[at:end], "little")
         most = palette.max_entries(num_values, self.facts.palette)
         if not 2 <= count <= most:
             raise CorruptError(
-                f"a palette of {count} entries for {num_values} values, expected 2 to {most}",
+                f"found a palette of {count} entries for {num_values} values, expected 2 to {most}",
                 offset=at,
             )
         return count, end
@@ -398,5 +400,5 @@ class IntegerAdapter(Adapter):
             return ints.view(self._dtype)
         if ints.size and (ints.min() < self._low or ints.max() > self._high):
             value = ints[(ints < self._low) | (ints > self._high)][0]
-            raise CorruptError(f"value {value}, expected {self._low} to {self._high}")
+            raise CorruptError(f"found value {value}, expected {self._low} to {self._high}")
         return ints.astype(self._dtype)

@@ -130,7 +130,7 @@ def map_closed(source: Source, grammar: Grammar, header: Header, schema: Schema)
         raise CorruptError(
             f"found the INDEX at {offset}, outside the payload; the end of the file is missing or "
             "damaged",
-            offset=end - grammar.frame_tail.size - 8,
+            offset=tail_at + grammar.index_tail.upto("index_offset").size,
             path="INDEX.index_offset",
         )
     block = read_block(source, grammar, offset, end, newer=header.is_newer)

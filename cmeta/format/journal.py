@@ -1,4 +1,4 @@
-"""A journal, both ways: its header, its entries, and the rows in them (SPEC, Journal).
+"""A journal, encoded and decoded: its header, its entries, and the rows in them (SPEC, Journal).
 
 The CRC of an entry begins with the journal's salt, so entries of another journal, left in a
 recycled part of the disk, do not pass. Reading stops at the first entry that is not intact.
@@ -94,13 +94,13 @@ class Entry(NamedTuple):
 
 
 class Framer:
-    """The frame of the entries of one journal, both ways.
+    """Encodes and decodes the frames of the entries of one journal.
 
     Parameters
     ----------
     grammar : Grammar
     salt : int
-        u64, of the journal.
+        The journal's salt, u64.
     """
 
     def __init__(self, grammar: Grammar, salt: int) -> None:
@@ -164,12 +164,12 @@ class RowLayout:
     Attributes
     ----------
     dtype : dtype
-        Of the fixed part: ``present``, then ``v0``, ``v1``, ... for the fields, and
+        The fixed part: ``present``, then ``v0``, ``v1``, ... for the fields, and
         ``num_undeclared``.
     codes : str
         The same in the letters of `struct`.
     entry : dtype
-        Of an undeclared metric.
+        An undeclared metric.
     """
 
     def __init__(self, schema: Schema, grammar: Grammar) -> None:
@@ -188,8 +188,9 @@ class RowLayout:
                     members.append((f"v{i}", f.dtype, shape))
                     codes += FIELD_TYPES[f.type].code * f.num_columns
             elif part.name == "num_undeclared":
-                members.append((part.name, "<u4", ()))
-                codes += "I"
+                type_ = FIELD_TYPES[part.type]
+                members.append((part.name, type_.dtype, ()))
+                codes += type_.code
         self.dtype = np.dtype(members)
         self.codes = codes
         entry = grammar.format.structs["row_metric"].fields
@@ -228,7 +229,7 @@ class RowLayout:
         Parameters
         ----------
         bodies : sequence of bytes
-            Of ROW entries that conform to the layout.
+            Bodies of ROW entries that conform to the layout.
         tables : Tables
             Defines every number that they use.
         numbered : bool
@@ -324,7 +325,7 @@ class Journal:
     ----------
     header : JournalHeader
     schema : Schema
-        Of its rows.
+        The schema of its rows.
     layout : RowLayout
     bodies : list of bytes
         The rows.
@@ -361,7 +362,7 @@ def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
     data : bytes
         The whole journal.
     schema : Schema
-        Of the main file.
+        The schema of the main file.
 
     Raises
     ------
@@ -404,7 +405,10 @@ class _Scan:
         self.bodies: list[bytes] = []
         self.starts: list[int] = []
         self._numbered: set[Any] = set()  # the configurations and names that have a number
-        self._defined: dict[str, dict[int, int]] = {"CONFIG": {}, "NAME": {}}  # since which row
+        self._defined: dict[str, dict[int, int]] = {
+            "CONFIG": {},
+            "NAME": {},
+        }  # from which row each number is defined
         self.problem = ""
         kinds = grammar.format.journal.kinds
         self._row, self._config, self._name = (kinds[n].kind for n in ("ROW", "CONFIG", "NAME"))
@@ -415,7 +419,7 @@ class _Scan:
         Raises
         ------
         DecodeError
-            It breaks a rule that this entry alone shows.
+            It breaks a rule that can be checked on this entry alone.
         """
         expected = self._base + len(self.bodies)
         if entry.ordinal != expected:
@@ -431,7 +435,10 @@ class _Scan:
         layout = self.layout
         rest = len(entry.body) - layout.len_fixed
         if rest < 0 or rest % layout.entry.itemsize:
-            raise CorruptError(f"found a row of {len(entry.body)} bytes")
+            raise CorruptError(
+                f"found a row of {len(entry.body)} bytes, expected {layout.len_fixed} and "
+                f"{layout.entry.itemsize} for each undeclared metric"
+            )
         self.bodies.append(entry.body)
         self.starts.append(entry.offset)
 
@@ -447,7 +454,9 @@ class _Scan:
         else:
             value, table = self._checked_name(fields["name"]), self.tables.names
         if number not in table and value in self._numbered:
-            raise CorruptError(f"{kind} {number} already has another number")
+            raise CorruptError(
+                f"{kind} {number} repeats a definition that already has another number"
+            )
         if table.setdefault(number, value) != value:
             raise CorruptError(f"{kind} {number} is defined twice, with different bodies")
         self._numbered.add(value)
@@ -460,9 +469,11 @@ class _Scan:
 
     def _checked_name(self, name: str) -> str:
         group = self._schema.open_group
-        length = len(name.encode())
-        if not 1 <= length <= self._grammar.format.limits.name_bytes_max or group is None:
-            raise CorruptError(f"found a name of {length} bytes")
+        length, most = len(name.encode()), self._grammar.format.limits.name_bytes_max
+        if group is None:
+            raise CorruptError("found the name of a metric, but the schema has no open group")
+        if not 1 <= length <= most:
+            raise CorruptError(f"found a name of {length} bytes, expected 1 to {most}")
         if f"{group}.{name}" in self._schema:
             raise CorruptError(f"found the name {name!r}, which is declared")
         return name

@@ -23,11 +23,10 @@ from cmeta.format.stages.bits import bit_length, zigzag
 from cmeta.format.stages.rice import block_sizes, starts_of
 from cmeta.format.stages.split import SplitOrder
 from cmeta.schema.language import Codecs, RiceFacts
-from cmeta.schema.types import Stage
+from cmeta.schema.types import FIELD_TYPES, Stage
 
 Costs = npt.NDArray[np.int64]
 
-COUNT_BITS = {"u16": 16}
 _K_BYTE_BITS = 8
 _NEVER = np.int64(1 << 62)
 
@@ -81,7 +80,7 @@ def choose(
     if entries is None:
         return best
     ranks = palette.encode(values, entries)
-    len_count = COUNT_BITS[codecs.palette.count]
+    len_count = 8 * FIELD_TYPES[codecs.palette.count].dtype.itemsize
     rank_cost, rank_best = _plain_or_split(ranks, splits, rice, entries, len_count)
     return rank_best if rank_cost < cost else best
 
@@ -223,7 +222,7 @@ def _price_sparse(
     residuals: U64, headers: Costs, eligible: npt.NDArray[np.bool_], rice: RiceFacts
 ) -> tuple[int, RunChoice] | None:
     """Return the cost of a sparse run, if allowed, in the form with the fewest non-zeros."""
-    counts = [int(np.count_nonzero(r)) if ok else 1 << 62
+    counts = [int(np.count_nonzero(r)) if ok else int(_NEVER)
               for r, ok in zip(residuals, eligible.tolist(), strict=True)]  # fmt: skip
     count = min(counts)
     form = counts.index(count)

@@ -72,7 +72,7 @@ class FormatFacts(_Node, frozen=True):
 
 
 class Mask(_Node, frozen=True):
-    """How a block's CRC is masked."""
+    """Parameters of a block's CRC mask."""
 
     rotate: int
     add: Integer
@@ -128,7 +128,7 @@ class Blocks(_Node, frozen=True):
 
 
 class BitField(_Node, frozen=True):
-    """A field of some bits."""
+    """A field of 1 to 64 bits."""
 
     name: Name
     bits: Annotated[int, Meta(ge=1, le=64)]
@@ -261,7 +261,7 @@ class Seeds(_Node, frozen=True):
     doc: str = ""
 
 
-# ---------------------------------------------------------------------------------------- a user's
+# --------------------------------------------------------------------------------------- the user's
 
 
 class EnumerationValue(_Node, frozen=True):

@@ -18,6 +18,8 @@ from cmeta.schema.types import TYPE_NAMES, Stage
 
 T = TypeVar("T")
 
+FILE_NAME = "cmeta_schema.toml"
+_HERE = Path(__file__).resolve().parent
 _ANY_ENUMERATION = ".enumerations[...]"
 _STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
 
@@ -87,7 +89,7 @@ def _explain(message: str, path: str, data: Any, into: type[Any]) -> str:
 
 
 def _lookup(data: Any, path: str, otherwise: str) -> str:
-    """Return the representation of the scalar at a path, otherwise `otherwise`."""
+    """Return the repr of the scalar at a path; `otherwise` for a table or list."""
     for index, name in _STEP.findall(path):
         if name == "*":
             return otherwise
@@ -115,10 +117,6 @@ def _enter(node: Any, name: str) -> Any:
     return node
 
 
-FILE_NAME = "cmeta_schema.toml"
-_HERE = Path(__file__).resolve().parent
-
-
 def shipped_path() -> Path:
     """Return the path of the shipped schema: inside a wheel, or at the top of a checkout."""
     candidates = (_HERE / "data" / FILE_NAME, _HERE.parents[1] / "schema" / FILE_NAME)
@@ -131,7 +129,7 @@ def shipped_path() -> Path:
 
 @cache
 def shipped_format() -> Format:
-    """Return what the format version fixes."""
+    """Return the part of the schema that the format version fixes."""
     return convert(_format_part(_shipped_toml()), Format, str(shipped_path()))
 
 

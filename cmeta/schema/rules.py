@@ -57,7 +57,10 @@ def _check_name(name: str, key: str, fmt: Format, fail: Fail) -> None:
 
 def _check_enumerations(document: Document, fmt: Format, fail: Fail) -> None:
     if PHASE not in document.enumerations:
-        raise fail("enumerations", f"found no {PHASE!r}, expected it: every record has a phase")
+        raise fail(
+            "enumerations",
+            f"found no enumeration {PHASE!r}, expected one: every record has a phase",
+        )
     for name, enumeration in document.enumerations.items():
         key = f"enumerations.{name}"
         _check_name(name, key, fmt, fail)
@@ -93,10 +96,10 @@ def _check_leading_fields(document: Document, fail: Fail) -> None:
     for i, (name, (type_, enumeration, most)) in enumerate(_LEADING.items()):
         key = f"record.fields[{i}]"
         if i >= len(document.record.fields):
-            raise fail("record.fields", f"found {i} fields, expected {name!r} as number {i}")
+            raise fail("record.fields", f"found {i} fields, expected {name!r} as field {i}")
         field = document.record.fields[i]
         if field.name != name:
-            raise fail(f"{key}.name", f"found {field.name!r}, expected {name!r} in this place")
+            raise fail(f"{key}.name", f"found {field.name!r}, expected {name!r} as field {i}")
         if field.group:
             raise fail(f"{key}.group", f"found {field.group!r}, expected {name!r} in no group")
         if field.type != type_:
@@ -121,8 +124,9 @@ def _check_field(field: RecordField, key: str, document: Document, fmt: Format, 
     _check_enumeration_of(field, row, key, document, fail)
     if row.kind == "config" and field.group:
         raise fail(f"{key}.group", f"found {field.group!r}, expected a config outside all groups")
-    if len(field.unit.encode(errors="replace")) > fmt.limits.name_bytes_max:
-        raise fail(f"{key}.unit", f"found a unit beyond {fmt.limits.name_bytes_max} bytes")
+    length, most = len(field.unit.encode(errors="replace")), fmt.limits.name_bytes_max
+    if length > most:
+        raise fail(f"{key}.unit", f"found a unit of {length} bytes, expected at most {most}")
     _check_quantum(field, row, key, fmt, fail)
     _check_chain(field, key, fmt, fail)
 
@@ -135,19 +139,24 @@ def _check_enumeration_of(
         raise fail(f"{key}.enumeration", f"found {field.enumeration!r}, expected one of: {known}")
     if row.kind != "enum" and field.enumeration:
         raise fail(
-            f"{key}.enumeration", f"found one on a {field.type}, expected it on an enum only"
+            f"{key}.enumeration",
+            f"found an enumeration on a field of type {field.type}; only enums have one",
         )
 
 
 def _check_quantum(field: RecordField, row: FieldType, key: str, fmt: Format, fail: Fail) -> None:
     if field.exact and not row.is_float:
-        raise fail(f"{key}.exact", f"found it on a {field.type}, expected it on a float only")
+        message = f"found exact = true on a field of type {field.type}, expected a float field"
+        raise fail(f"{key}.exact", message)
     if field.quanta_per_unit is None:
         return
     if not row.is_float:
-        raise fail(f"{key}.quanta_per_unit", f"found it on a {field.type}, expected a float")
+        message = f"found quanta_per_unit on a field of type {field.type}, expected a float field"
+        raise fail(f"{key}.quanta_per_unit", message)
     if field.exact:
-        raise fail(f"{key}.quanta_per_unit", "found it beside exact = true, expected one of them")
+        raise fail(
+            f"{key}.quanta_per_unit", "found it beside exact = true, expected only one of the two"
+        )
     most = getattr(fmt.limits, f"quanta_per_unit_max_{row.name}")
     if not 1 <= field.quanta_per_unit <= most:
         raise fail(

@@ -37,11 +37,11 @@ class Schema:
     Attributes
     ----------
     document : Document
-        The schema file as it was written.
+        The content of the schema file.
     format : Format
         The part that the format version fixes.
     source : str
-        The file, or another name of where the schema came from.
+        The file, or another name of the schema's origin.
 
     Examples
     --------
@@ -114,7 +114,7 @@ class Schema:
             raise CorruptError("not the canonical schema: defaults must be left out")
         return schema
 
-    # ---------------------------------------------------------------------------- what it says
+    # -------------------------------------------------------------------------------- contents
 
     @property
     def batch_records(self) -> int:
@@ -243,7 +243,7 @@ class Schema:
         """Print the same in IPython and Hypothesis, which print every field of a dataclass."""
         printer.text(repr(self))
 
-    # ---------------------------------------------------------------------------- derived ones
+    # ------------------------------------------------------------------------- derived schemas
 
     def with_metrics(self, *names: str, **options: Mapping[str, Any]) -> Schema:
         """Declare further metrics in the open group.
@@ -325,7 +325,7 @@ class Schema:
         Raises
         ------
         SchemaError
-            Beyond the limits of the format.
+            The size is beyond the limits of the format.
         """
         given: Any = batch_records
         number = int(given) if isinstance(given, np.integer) else given
@@ -367,7 +367,7 @@ def _strip_field(field: RecordField, format_: Format) -> RecordField:
 
 
 def _bound_batch(document: Document, format_: Format) -> None:
-    """Refuse an embedded batch size beyond the format's limit with a `LimitError`."""
+    """Raise a `LimitError` if an embedded batch size exceeds the format's limit."""
     size, most = document.record.batch_records, format_.limits.batch_records_max
     if size > most:
         raise LimitError(

@@ -23,11 +23,11 @@ class FieldType:
     Attributes
     ----------
     name : str
-        As a schema writes it.
+        The name that a schema uses.
     numpy_name, code : str
         The type in the notations of numpy and `struct`, without byte order, in standard sizes.
     kind : str
-        What its values are.
+        Category of its values.
     meaning, as_integer : str
         Its values, and how a column maps them to integers: a row of SPEC's table of types.
     """
@@ -128,11 +128,11 @@ class Field:
     enumeration : str
         Name of the enumeration, if `type` is ``enum``.
     labels : tuple of str
-        Its values.
+        Names of its values, in the order of their codes.
     chain : tuple of str
         Stages of the codec, outermost first.
     quanta_per_unit : int
-        Of the fixed-point quantiser; 0 if lossless or not a float.
+        Quanta of the fixed-point quantiser; 0 if lossless or not a float.
     unit, doc : str
         Unit and documentation.
     declared : bool
@@ -183,7 +183,7 @@ class Field:
 
     @property
     def num_columns(self) -> int:
-        """How many columns it takes."""
+        """Number of columns."""
         return self.num_components or 1
 
     @property

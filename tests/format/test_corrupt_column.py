@@ -22,11 +22,11 @@ FLAGS = {
 }  # fmt: skip
 
 CLASSES = {
-    "class 5": (F32, "01" "00" "0c00" "0a", 2, "class 5, expected one of", None),
-    "class -1": (F32, "01" "00" "0c00" "01", 2, "class -1, expected one of", None),
-    "class 256": (F32, "01" "00" "1400" "0002", 2, "class 256, expected one of", None),
-    "a NaN among integers": (U8, "01" "00" "0c00" "02", 2, "class 1, expected one of", None),
-    "an infinity among integers": (U8, "01" "00" "0c00" "04", 2, "class 2, expected one", None),
+    "class 5": (F32, "01" "00" "0c00" "0a", 2, "class 5, expected one of:", None),
+    "class -1": (F32, "01" "00" "0c00" "01", 2, "class -1, expected one of:", None),
+    "class 256": (F32, "01" "00" "1400" "0002", 2, "class 256, expected one of:", None),
+    "a NaN among integers": (U8, "01" "00" "0c00" "02", 2, "class 1, expected one of:", None),
+    "an infinity among integers": (U8, "01" "00" "0c00" "04", 2, "class 2, expected one of:", None),
 }  # fmt: skip
 
 VALUES = {

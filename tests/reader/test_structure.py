@@ -146,14 +146,14 @@ def test_an_index_that_leads_into_a_block(crafted, blocks):
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("records_count", 3, None), ("first_timestamp", 485, "490, but the INDEX says 485"),
-     ("last_timestamp", 495, "500, but the INDEX says 495")],
+    [("records_count", 3, None), ("first_timestamp", 485, "490, but the table of blocks says 485"),
+     ("last_timestamp", 495, "500, but the table of blocks says 495")],
 )  # fmt: skip
 def test_an_index_that_lies_about_a_batch(crafted, name, value, words):
     crafted.index["entries"] = cell(LAST_BATCH, name, value)
     if words is None:  # then the header has to lie as well
         crafted.header["records_count"] = 99
-        words = "4, but the INDEX says 3"
+        words = "4, but the table of blocks says 3"
     with cmeta.open(crafted.build()) as run:
         assert run.state == "closed"
         with pytest.raises(CorruptError) as caught:
@@ -188,9 +188,9 @@ def frame(kind, flags, body=b"?", reserved=0):
 
 
 FRAMES = {
-    "an unknown kind": (frame(99, 0), "block of kind 99", "this version does not have such a kind"),
+    "an unknown kind": (frame(99, 0), "block of kind 99", "unknown block kind"),
     "an unknown critical kind": (frame(99, 1), "block of kind 99", "this version does not"),
-    "kind 0": (frame(0, 0), "block of kind 0", "this version does not have such a kind"),
+    "kind 0": (frame(0, 0), "block of kind 0", "unknown block kind"),
     "a configuration that is not critical": (frame(CONFIG, 0, b"{}"), "CONFIG", "flags 0x0"),
     "an unknown flag": (frame(CONFIG, 3, b"{}"), "CONFIG", "flags 0x3, expected 0x1"),
     "a reserved field": (frame(CONFIG, 1, b"{}", 7), "block.reserved", "7"),

@@ -87,7 +87,7 @@ QUANTA = {
     ),
     "quanta and exact": (
         [(POSITION, f"{POSITION}\nexact = true")],
-        "record.fields[3].quanta_per_unit", ["beside exact = true", "expected one of them"],
+        "record.fields[3].quanta_per_unit", ["beside exact = true", "only one of the two"],
     ),
     "no quanta": (
         [('unit = "nat"', "quanta_per_unit = 0")],

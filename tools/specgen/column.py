@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from cmeta.format.column import Phases, run_lengths
-from cmeta.format.planner import COUNT_BITS
 from cmeta.format.stages import classes, delta, runs
 from cmeta.format.stages.bits import BitFields, unpack_fields, unpack_unary
 from cmeta.format.stages.rice import block_sizes
@@ -16,6 +15,7 @@ from cmeta.format.stages.runs import RunHeader
 from cmeta.format.stages.split import SplitOrder
 from cmeta.records.chunk import Column
 from cmeta.schema.language import Codecs
+from cmeta.schema.types import FIELD_TYPES
 
 _SHOWN = 8
 
@@ -72,7 +72,7 @@ class _Explainer:
         rice = self._codecs.rice
         num_entries = 0
         if flags["palette"]:
-            size = COUNT_BITS[self._codecs.palette.count] // 8
+            size = FIELD_TYPES[self._codecs.palette.count].dtype.itemsize
             num_entries = int.from_bytes(self._data[self._at : self._at + size], "little")
             self._take(size, f"{path}palette_count", str(num_entries))
         order: SplitOrder | None = phases.order if flags["split"] else None
