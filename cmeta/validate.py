@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmeta.aliases import Buffer, PathLike, Progress
-from cmeta.errors import CanonicalError, ChecksumError, CorruptError, DecodeError, EncodeError
+from cmeta.errors import (
+    CanonicalError,
+    ChecksumError,
+    CorruptError,
+    DecodeError,
+    EncodeError,
+    counted,
+)
 from cmeta.format.batch import Batch, BatchContext
 from cmeta.format.block import Block, numbered, parse_config, parse_name, read_block
 from cmeta.format.encoder import Encoder
@@ -25,10 +32,13 @@ from cmeta.schema.types import Field
 from cmeta.source import Source, open_source
 from cmeta.storage.open import FileState, file_state, read_journal_of
 
+_EMPTY_COLUMN = "found a column without values, expected it to be left out"
+_LEN_READ = 1 << 20  # bytes of the payload in memory
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One error of a file.
 
     Attributes
     ----------
@@ -58,7 +68,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """The findings on a file, and what of it is intact.
+    """The findings on a file, and its intact part.
 
     Attributes
     ----------
@@ -69,7 +79,7 @@ class Report:
     has_journal : bool
         Whether the file is open, and its journal gives the records since the last batch.
     num_records, num_batches, len_file : int
-        What is intact, and the length of the file in bytes.
+        Size of the intact part, and the length of the file in bytes.
     findings : list of Finding
         In order of discovery; a closed file without one is valid.
     """
@@ -84,22 +94,15 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the file is closed and nothing is wrong with it."""
+        """Whether the file is closed and without findings."""
         return self.state == "closed" and not self.findings
 
     def __str__(self) -> str:
-        verdict = "valid" if self.ok else _plural(len(self.findings), "finding")
-        batches = _plural(self.num_batches, "batch", "batches")
-        counts = f"{_plural(self.num_records, 'record')} in {batches}"
+        verdict = "valid" if self.ok else counted(len(self.findings), "finding")
+        batches = counted(self.num_batches, "batch", "batches")
+        counts = f"{counted(self.num_records, 'record')} in {batches}"
         lines = [f"{self.name}: {self.state}, {counts}, {self.len_file:,} bytes: {verdict}"]
         return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
-
-
-def _plural(count: int, noun: str, nouns: str = "") -> str:
-    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
-
-
-_LEN_READ = 1 << 20  # bytes of the payload in memory
 
 
 def validate(
@@ -125,7 +128,7 @@ def validate(
     Raises
     ------
     OSError
-        The file cannot be opened; whatever is wrong with its bytes is a finding.
+        The file cannot be opened; errors in its bytes are findings.
 
     Examples
     --------
@@ -148,7 +151,7 @@ def validate(
 def _problems(
     source: Source, state: FileState, report: Report, canonical: bool, report_to: Progress
 ) -> Iterator[DecodeError]:
-    """Yield what is wrong, and fill in what is intact."""
+    """Yield the errors; count intact batches and records in the report."""
     grammar = grammar_of(shipped_format())
     if state.problem is not None:
         yield state.problem
@@ -249,7 +252,7 @@ class _BlockChecker:
                 yield from self._compare_group()
 
     def finish(self) -> Iterator[DecodeError]:
-        """Compare what follows the last full batch with what a writer puts there."""
+        """Compare what follows the last full batch with the bytes that a writer produces."""
         if self._encoder is None:
             return
         expected = self._encoder.finish()
@@ -258,7 +261,7 @@ class _BlockChecker:
         yield from self._difference(expected, rest)
 
     def _keep_place(self, row: int) -> None:
-        """Count a block that cannot be read, so that no later block is found wrong for it."""
+        """Count a block that cannot be read, so that later blocks are not blamed for it."""
         name = self._grammar.names.get(int(self._blocks.table["kind"][row]))
         if name == "CONFIG" and len(self._configs) == self._num_before("CONFIG", row):
             self._configs.append(b"")
@@ -272,10 +275,13 @@ class _BlockChecker:
     def _check_row(self, block: Block, row: int) -> None:
         expected = self._blocks.table[row]
         if block.kind != expected["kind"] or block.flags != expected["flags"]:
-            message = f"kind {block.kind}, flags {block.flags:#x}, but the INDEX says otherwise"
+            message = (
+                f"found kind {block.kind} with flags {block.flags:#x}, but the table of blocks "
+                f"says kind {expected['kind']} with flags {expected['flags']:#x}"
+            )
             raise CorruptError(message, offset=block.offset, path=block.name)
         if block.end != self._ends[row]:
-            message = f"ends at {block.end}, but the INDEX says {self._ends[row]}"
+            message = f"ends at {block.end}, but the table of blocks says {self._ends[row]}"
             raise CorruptError(message, offset=block.offset, path=block.name)
 
     def _check_block(self, block: Block, row: int) -> None:
@@ -286,7 +292,7 @@ class _BlockChecker:
         elif block.name == "NAME":
             name = parse_name(block, schema)
             if name in self._names:
-                message = f"{name!r} for a second time"
+                message = f"found the name {name!r} twice"
                 raise CorruptError(message, offset=block.body_offset, path="NAME")
             self._names.append(name)
         elif block.name == "BATCH":
@@ -363,7 +369,7 @@ class _BlockChecker:
 
 
 class _DecodedColumns(Mapping[Field, Column]):
-    """The columns of a batch, each decoded and checked when it is wanted."""
+    """The columns of a batch, each decoded and checked when it is looked up."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
@@ -373,7 +379,7 @@ class _DecodedColumns(Mapping[Field, Column]):
         for column in self._batch.components(field, 0):
             if column.present is not None and not column.present.any():
                 offset, path = self._batch.place_of(field, 0)
-                raise CanonicalError("a column without a value", offset=offset, path=path)
+                raise CanonicalError(_EMPTY_COLUMN, offset=offset, path=path)
             parts.append(column)
         if not parts:
             raise KeyError(field)

@@ -189,7 +189,7 @@ def test_a_name_twice():
     report = cmeta.validate(assemble(("NAME", b"z"), ("NAME", b"z"), batch, num_records=3))
     (finding,) = report.findings
     assert (finding.kind, finding.path) == ("CorruptError", "NAME")
-    assert finding.message == "'z' for a second time"
+    assert finding.message == "found the name 'z' twice"
 
 
 def test_phases_that_go_back_from_batch_to_batch():
@@ -210,7 +210,7 @@ CHOICES = {
         with_column(PLAIN | {"loss_value": [1.0] * 3}, 14, "01" "00" "0400" "1c00" "80841e00"),
         "BATCH[0]",
     ),
-    "a column without a value": (with_column(PLAIN, 14, "01" "00" "0c00" "08"), "BATCH[0]"),
+    "a column without values": (with_column(PLAIN, 14, "01" "00" "0c00" "08"), "BATCH[0]"),
     "a configuration that is not used": ([("CONFIG", A), *body_of(PLAIN)], "CONFIG[0]"),
     "a configuration twice": (
         [("CONFIG", A), *body_of(PLAIN | {"config": [{"a": 1}] * 3})], "CONFIG[1]",

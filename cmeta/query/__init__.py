@@ -1,7 +1,8 @@
-"""Conditions on columns: ``loss_value < 0.1 and phase == 'validate'``, parsed and evaluated over
-numpy, never by `eval`.
+"""Conditions on columns, such as ``loss_value < 0.1 and phase == 'validate'``.
 
-- The grammar is that of Python expressions, cut down to a list of what is allowed (`parse`);
+They are parsed and evaluated over numpy, never by `eval`.
+
+- The grammar is that of Python expressions, cut down to a list of allowed parts (`parse`);
   everything else is a `QueryError` that shows the text and points at the place.
 - An absent value is unknown, in the logic of SQL and Kleene: a comparison with it is unknown, and
   so is its `not`; unknown rows are not selected (`evaluate`).

@@ -19,6 +19,22 @@ from cmeta.query.values import absolute, compare, compare_mixed, compute, negati
 from cmeta.records.chunk import Column
 
 ANY_FIELD = "field"  # field["..."] is the field of that name, whatever its characters
+FUNCTIONS = ("abs", "isnan", "isinf", "isfinite", "present")
+_OF_FLOATS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
+_COMPARISONS = {
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+    ast.Is: "==", ast.IsNot: "!=",
+}  # fmt: skip
+_TEXTS = {
+    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+    "==": np.equal, "!=": np.not_equal,
+}  # fmt: skip
+_OPERATORS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%", ast.Pow: "**",
+}  # fmt: skip
+_List = ast.Tuple | ast.List | ast.Set
+
+Lookup = Callable[[str], Column]
 
 
 def name_of(node: ast.expr) -> str | None:
@@ -64,13 +80,13 @@ class Value:
 
     @property
     def kind(self) -> str:
-        """Return "condition", "number", "text" or "mixed"."""
+        """The kind: "condition", "number", "text" or "mixed"."""
         kinds = {"b": "condition", "U": "text", "O": "mixed"}
         return kinds.get(self.values.dtype.kind, "number")
 
     @property
     def has_any(self) -> bool:
-        """Return whether there is a value at all."""
+        """Whether there is any known value."""
         return self.values.size > 0 and (self.known is None or bool(self.known.any()))
 
     def is_true(self) -> Mask:
@@ -83,24 +99,24 @@ class Value:
 
 
 def both(left: Value, right: Value) -> Value:
-    """Return ``left and right``: false as soon as one is, whatever the other."""
+    """Return ``left and right``: false if either is false, even if the other is unknown."""
     true, false = left.is_true() & right.is_true(), left.is_false() | right.is_false()
     return Value(true, true | false)
 
 
 def either(left: Value, right: Value) -> Value:
-    """Return ``left or right``: true as soon as one is, whatever the other."""
+    """Return ``left or right``: true if either is true, even if the other is unknown."""
     true, false = left.is_true() | right.is_true(), left.is_false() & right.is_false()
     return Value(true, true | false)
 
 
 def opposite(value: Value) -> Value:
-    """Return ``not value``: what is unknown stays so."""
+    """Return ``not value``: unknown stays unknown."""
     return Value(~value.values, value.known)
 
 
 def known_in(*masks: Mask | None) -> Mask | None:
-    """Return where all of several values are known.
+    """Return where all given values are known.
 
     Examples
     --------
@@ -110,20 +126,6 @@ def known_in(*masks: Mask | None) -> Mask | None:
     """
     given = [mask for mask in masks if mask is not None]
     return reduce(np.logical_and, given) if given else None
-
-
-Lookup = Callable[[str], Column]
-
-FUNCTIONS = ("abs", "isnan", "isinf", "isfinite", "present")
-_OF_FLOATS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
-_COMPARISONS = {
-    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
-    ast.Is: "==", ast.IsNot: "!=",
-}  # fmt: skip
-_OPERATORS = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%", ast.Pow: "**",
-}  # fmt: skip
-_List = ast.Tuple | ast.List | ast.Set
 
 
 def evaluate(root: ast.expr, lookup: Lookup, error: Callable[[ast.expr, str], QueryError]) -> Mask:
@@ -148,7 +150,7 @@ class _Evaluation:
     Attributes
     ----------
     columns : dict of str to Value
-        Those that have been looked up so far.
+        The columns that have been looked up so far.
     """
 
     def __init__(self, lookup: Lookup, error: Callable[[ast.expr, str], QueryError]) -> None:
@@ -290,12 +292,6 @@ def _is_list(node: ast.expr) -> bool:
 
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
-
-
-_TEXTS = {
-    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
-    "==": np.equal, "!=": np.not_equal,
-}  # fmt: skip
 
 
 def _constant(value: object) -> Value:

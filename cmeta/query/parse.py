@@ -1,7 +1,4 @@
-"""The grammar of conditions: Python expressions, cut down to a list of what is allowed.
-
-Everything else is a `QueryError` that shows the text and points at the place.
-"""
+"""Parses conditions: a tree of `ast`, checked against a list of allowed parts."""
 
 from __future__ import annotations
 
@@ -34,8 +31,10 @@ _INSTEAD = {
     ast.NamedExpr: "a comparison is `==`",
 }  # fmt: skip
 _EXAMPLE = "expected something such as: loss_value < 0.1 and phase == 'validate'"
+_NONE_TAKES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
+_MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq}
 
-
+Refuse = Callable[[ast.AST, str], NoReturn]
 Range = tuple[int | None, int | None]  # both ends included; None: no bound
 
 
@@ -90,7 +89,7 @@ class Expression:
         return evaluate(self._root, lookup, self.error)
 
     def range_of(self, name: str) -> Range:
-        """Return the lowest and the highest integer that a field can be where this is true.
+        """Return the bounds that the condition sets for an integer field.
 
         Only comparisons with constants count, alone or joined by `and`.
 
@@ -155,9 +154,6 @@ def parse(text: str) -> Expression:
     if not columns:
         refuse(root, "found no name of a field")
     return Expression(text, tuple(columns), _named_texts(root), root, columns)
-
-
-Refuse = Callable[[ast.AST, str], NoReturn]
 
 
 def _tree_of(text: str) -> ast.expr:
@@ -254,15 +250,12 @@ def _check_comparison(node: ast.Compare, refuse: Refuse) -> None:
             refuse(side, "nothing is less or greater than None")
 
 
-_NONE_TAKES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
-
-
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
 def _require_condition(node: ast.expr, refuse: Refuse) -> None:
-    """Refuse what cannot be a condition, even if there is no record to evaluate it on."""
+    """Refuse an expression that cannot be a condition, even without a record to evaluate it on."""
     if isinstance(node, ast.BoolOp):
         for part in node.values:
             _require_condition(part, refuse)
@@ -273,7 +266,7 @@ def _require_condition(node: ast.expr, refuse: Refuse) -> None:
     ):
         refuse(node, f"not a condition, {_EXAMPLE}")
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "abs":
-        refuse(node, f"a number, {_EXAMPLE}")
+        refuse(node, f"abs() gives a number, not a condition; {_EXAMPLE}")
 
 
 def _named_texts(root: ast.expr) -> tuple[tuple[str, str], ...]:
@@ -300,13 +293,11 @@ def _pairs(named: ast.expr, other: ast.expr) -> Iterator[tuple[str, ast.Constant
             yield str(name), constant
 
 
-# ---------------------------------------------------------------------- ranges that it implies
-
-_MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq}
+# ------------------------------------------------------------------------ bounds of a field
 
 
 def _range_of(root: ast.expr, name: str) -> Range:
-    """Return the lowest and highest integer that a field can be; None: no bound."""
+    """Return the bounds that an expression sets for an integer field; None: no bound."""
     low: int | None = None
     high: int | None = None
     for operator, constant in _comparisons_with(root, name):

@@ -1,12 +1,12 @@
-"""Comparisons and arithmetic without loss, as far as 64 bits go, also of mixed columns.
+"""Lossless comparison and arithmetic up to 64 bits, including mixed columns.
 
-- Integers with integers: exact, whatever their signs; numpy sees to it.
+- Integers with integers: exact, whatever their signs; numpy guarantees this.
 - Integers with floats: exact, as in Python; the integer is not rounded first.
 - A constant that is the shortest decimal of a float32 means that float32 when it is compared with a
   column of float32: ``loss_value == 0.1`` finds what is shown as 0.1.
 - Sums, differences, products and remainders of integers are exact as long as all of them fit in 64
   bits, and float64 otherwise. Quotients and powers are float64, so that a power takes no time.
-- A column of a configuration may mix numbers, texts and booleans: it is compared one by one.
+- A column of a configuration may mix numbers, texts and booleans: they are compared one by one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import numpy as np
 from cmeta.aliases import Array, Mask
 from cmeta.records.chunk import Column
 
-_INTEGERS = "iu"
+_INTEGERS = "iu"  # kinds of dtypes
+_NUMBERS = (bool, int, float)
 _SAFE = float(2**53)  # up to here an integer is a float64, exactly
 _LOWEST, _HIGHEST_SIGNED, _HIGHEST = -(2**63), 2**63 - 1, 2**64 - 1
 
@@ -106,7 +107,7 @@ def _number(values: Array) -> Array:
 
 
 def _as_float32(constant: Array, column: Array) -> Array:
-    """Return a constant as it is meant in a comparison with a column of float32."""
+    """Return the float32 whose shortest decimal a constant is, for a column of float32."""
     if column.dtype != np.float32 or constant.ndim or constant.dtype.kind != "f":
         return constant
     with np.errstate(over="ignore", under="ignore"):
@@ -152,9 +153,6 @@ def _holding(*numbers: int) -> type[np.int64] | type[np.uint64] | None:
     if min(numbers) >= _LOWEST and max(numbers) <= _HIGHEST_SIGNED:
         return np.int64
     return np.uint64 if min(numbers) >= 0 and max(numbers) <= _HIGHEST else None
-
-
-_NUMBERS = (bool, int, float)
 
 
 def column_of(values: Iterable[Any]) -> Column:

@@ -1,5 +1,7 @@
-"""`Reader`: an open chronicle. Opening reads header, trailer, INDEX and SCHEMA; everything else is
-read, checked and decoded when it is asked for, and only that.
+"""`Reader`: an open chronicle.
+
+Opening reads header, trailer, INDEX and SCHEMA; everything else is read, checked and decoded when
+it is asked for.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Whatever a user gives, as columns of a schema.
+"""Conversion of a user's values to columns of a schema.
 
 - `Converter` makes a chunk of arrays by name, or of records: it resolves names, encodes the
   configurations, completes the timestamps.
 - `as_array` makes one column: of an array, a masked array, a tensor or a sequence, of exactly the
-  type of its field. What does not fit is refused, by the name of the field.
-- A declared field that loses more than 0.1% of a value is warned of, once (`warn_imprecise`).
+  type of its field. A value that does not fit raises an error naming the field.
+- A declared field that changes a value by more than 0.1% causes one warning (`warn_imprecise`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NONE_LEFT = f"timestamp: none is left to assign after {U64_MAX}"
 
 
 class Converter:
-    """Makes chunks of what a user gives, for one file; warns of each field once.
+    """Makes chunks of a user's values, for one file; warns of each field once.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Converter:
     Raises
     ------
     EncodeError
-        A configuration that cannot be one.
+        A configuration is not a mapping, or not JSON.
     """
 
     def __init__(self, schema: Schema, config: Any = None) -> None:
@@ -208,16 +208,16 @@ def as_array(value: Any, field: Field, given: Any = None) -> Column:
 
 
 def as_array_and_loss(value: Any, field: Field, given: Any = None) -> tuple[Column, Loss | None]:
-    """Return a column of the field's type, and a value of it that loses more than 0.1%, if any.
+    """Return a column of the field's type, and a value that it changes by more than 0.1%, if any.
 
     Parameters
     ----------
     value : array, masked array, tensor or sequence
         ``(n_records,)``, or ``(n_records, num_components)`` for a vector.
     field : Field
-        What it is a column of.
+        The field of the column.
     given : bool array, (n_records,), optional
-        Which records have it, besides what `value` itself says.
+        Records that have the field; combined with the mask of `value` itself.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def _mask(given: Any, num_records: int, field: Field) -> Mask:
 
 
 def _raw_array(value: Any, field: Field) -> tuple[Array, Mask | None]:
-    """Return what numpy makes of a value, and which rows are present."""
+    """Return a value as a numpy array, and the mask of the rows that are present."""
     if isinstance(value, np.ma.MaskedArray):
         return _unmask(value, field)
     value = from_tensor(value)
@@ -330,7 +330,7 @@ def scalar(value: Any, path: str) -> Any:
     Raises
     ------
     EncodeError
-        It has more elements than one, or is no number; names field and shape.
+        The value has more than one element, or is not a number; names field and shape.
 
     Examples
     --------
@@ -373,7 +373,7 @@ def _integer_dtype(plain: list[Any], field: Field) -> Any:
 
 
 def _require_labels(plain: list[Any], field: Field) -> None:
-    """Refuse names for a field that is no enumeration."""
+    """Refuse names for a field that is not an enumeration."""
     if not field.labels:
         rows = (row if field.num_components else [row] for row in plain)
         name = next(item for row in rows for item in row if isinstance(item, str))
@@ -405,7 +405,7 @@ def _filler(raw: Array, field: Field) -> Any:
 
 
 def _typed(raw: Array, field: Field) -> Array:
-    """Convert to the field's dtype, refusing what does not fit."""
+    """Convert to the field's dtype; refuse values that do not fit."""
     dtype = field.dtype.newbyteorder("=")
     if field.type == "enum":
         return _codes(raw, field)
@@ -474,7 +474,7 @@ def warn_imprecise(
     Parameters
     ----------
     loss : tuple of float or None
-        What was given and what will be stored; None: nothing to warn of.
+        The given value and the stored one; None: no loss.
     warned : set of Field, optional
         Fields that have been warned of; the field is added.
     """
@@ -508,7 +508,7 @@ def _depth_of_caller() -> int:
 
 
 def _loss(raw: Array, values: Array, field: Field) -> Loss | None:
-    """Return a value of which less than 99.9% is stored, if there is one."""
+    """Return a value whose stored form differs from it by more than 0.1%, if there is one."""
     quanta = field.quanta_per_unit
     smallest = 1 / quanta if quanta else float(np.finfo(values.dtype).tiny)
     with np.errstate(invalid="ignore"):  # a signalling NaN

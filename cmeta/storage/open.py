@@ -1,6 +1,6 @@
 """An open file with its journal: its state, its blocks, its batches.
 
-- `open_file` reads a file and its journal as of one moment.
+- `open_file` reads a file and its journal as they were at one moment.
 - `file_state` decides in which state the two are (SPEC, States of a file with its journal). What a
   reader may trust and how a writer may go on both follow from it.
 - `OpenFile` gives batches, each read and checked when it is asked for: those of the main file, then
@@ -42,12 +42,14 @@ from cmeta.source import BytesSource, FileSource, Source
 from cmeta.vocabulary import field_named, no_such
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal
+Identity = tuple[int, int, int, int] | None  # device, inode, size, time of change; None: no file
+_TRIES = 100  # more often no writer replaces its files in a row, each time between our reads
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class BatchInfo:
-    """What the INDEX says about a batch.
+    """The place, size and time of a batch.
 
     Attributes
     ----------
@@ -71,13 +73,26 @@ class BatchInfo:
 
 @dataclass
 class Stats:
-    """What has been read and decoded so far."""
+    """Numbers of batches read and columns decoded so far."""
 
     num_batches: int = 0
     num_columns: int = 0
 
 
 # ------------------------------------------------------------------------------------- opening
+
+
+def journal_path(path: PathLike) -> Path:
+    """Return the path of a file's journal."""
+    return Path(f"{os.fspath(path)}{shipped_format().journal.suffix}")
+
+
+def read_journal_of(path: PathLike) -> bytes | None:
+    """Return the bytes of a file's journal, or None if there is none."""
+    try:
+        return journal_path(path).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def open_file(source: PathLike | Buffer) -> OpenFile:
@@ -120,12 +135,6 @@ def open_file(source: PathLike | Buffer) -> OpenFile:
     return OpenFile(main, file_state(main, None, grammar))
 
 
-_TRIES = (
-    100  # a writer that replaces its files a hundred times in a row, each time between our reads
-)
-Identity = tuple[int, int, int, int] | None  # device, inode, size, time of change; None: no file
-
-
 def _read_with_identity(path: Path) -> tuple[bytes | None, Identity]:
     try:
         with path.open("rb") as file:
@@ -151,19 +160,6 @@ def _is_same(one: Identity, other: Identity) -> bool:
     return one == other if one is None or other is None else one[:2] == other[:2]
 
 
-def journal_path(path: PathLike) -> Path:
-    """Return the path of a file's journal."""
-    return Path(f"{os.fspath(path)}{shipped_format().journal.suffix}")
-
-
-def read_journal_of(path: PathLike) -> bytes | None:
-    """Return the bytes of a file's journal, or None if there is none."""
-    try:
-        return journal_path(path).read_bytes()
-    except FileNotFoundError:
-        return None
-
-
 # --------------------------------------------------------------------------------------- state
 
 Kind = Literal[
@@ -184,7 +180,7 @@ class FileState:
     journal : Journal or None
         The journal that belongs to an open file.
     problem : DecodeError or None
-        What is wrong with the main file, or with the journal of a file that needs it.
+        The error of the main file, or of the journal of a file that needs it.
     """
 
     kind: Kind
@@ -241,13 +237,13 @@ def _require_bound(main: Source, blocks: FileMap, journal: Journal, grammar: Gra
     header = journal.header
     if header.version != blocks.header.version:
         raise CorruptError(
-            f"version {header.version:#06x}, but the file has {blocks.header.version:#06x}",
+            f"found version {header.version:#06x}, but the file has {blocks.header.version:#06x}",
             path="journal.header.version",
         )
     num_records = int(blocks.table["records_count"].sum())
     if num_records != header.base_records:
         raise CorruptError(
-            f"{header.base_records} records before it, but the file holds {num_records} there",
+            f"found base_records {header.base_records}, but the file holds {num_records} records",
             path="journal.header.base_records",
         )
     if last_masked_crc(main, grammar, blocks.end) != header.last_masked_crc:
@@ -350,7 +346,7 @@ class OpenFile:
         for block in self._blocks("NAME"):
             name = parse_name(block, self.schema)
             if name in names:
-                message = f"{name!r} for a second time"
+                message = f"found the name {name!r} twice"
                 raise CorruptError(message, offset=block.body_offset, path="NAME")
             names[name] = None
         recent = self.journal.tables.names if self.journal else {}
@@ -399,7 +395,8 @@ class OpenFile:
             is_same = block.kind == expected["kind"] and block.flags == expected["flags"]
             if not is_same or block.end != end:
                 raise CorruptError(
-                    f"a {block.name} up to {block.end}, but the INDEX says a {name} up to {end}",
+                    f"found a {block.name or 'block'} up to {block.end}, but the table of blocks "
+                    f"says a {name} up to {end}",
                     offset=offset,
                     path=block.name or "block",
                 )
@@ -407,7 +404,7 @@ class OpenFile:
 
 
 class _Names(Sequence[str]):
-    """The names before a batch, whose NAME blocks are read when the first of them is asked for."""
+    """The names before a batch; their NAME blocks are read when the first name is used."""
 
     def __init__(self, file: OpenFile, count: int) -> None:
         self._file, self._count = file, count
@@ -447,10 +444,11 @@ def _continued(sealed: tuple[T, ...], recent: Mapping[int, T], kind: str) -> tup
     values = list(sealed)
     for number, value in sorted(recent.items()):
         if number > len(values):
-            raise CorruptError(f"{kind} {number}, but {len(values)} so far", path=f"journal.{kind}")
+            message = f"found {kind} {number}, expected at most {len(values)}"
+            raise CorruptError(message, path=f"journal.{kind}")
         if number == len(values):
             values.append(value)
         elif values[number] != value:
-            message = f"{kind} {number} is another one in the main file"
+            message = f"{kind} {number} differs from that of the main file"
             raise CorruptError(message, path=f"journal.{kind}")
     return tuple(values)

@@ -134,7 +134,7 @@ BATCHES = {
         first_block("NAME", b"entropy"), CorruptError, "NAME", "'entropy' is a declared metric",
     ),
     "a name twice": (
-        first_block("NAME", b"late"), CorruptError, "NAME", "'late' for a second time",
+        first_block("NAME", b"late"), CorruptError, "NAME", "found the name 'late' twice",
     ),
 }  # fmt: skip
 

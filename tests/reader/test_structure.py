@@ -125,7 +125,7 @@ def test_an_index_that_lies_about_a_block(crafted):
     content = crafted.build()
     with cmeta.open(content) as run:
         assert run.state == "closed"
-        with pytest.raises(CorruptError, match="but the INDEX says a BATCH up to"):
+        with pytest.raises(CorruptError, match="but the table of blocks says a BATCH up to"):
             list(run)
     kinds = [finding.kind for finding in cmeta.validate(content).findings]
     assert "CorruptError" in kinds
@@ -138,10 +138,12 @@ def test_an_index_that_leads_into_a_block(crafted, blocks):
     end = blocks[4][2]
     with cmeta.open(content) as run:
         assert run.query_range(10, 80)
-        with pytest.raises(CorruptError, match=f"up to {end}, but the INDEX says a BATCH up to"):
+        with pytest.raises(
+            CorruptError, match=f"up to {end}, but the table of blocks says a BATCH up to"
+        ):
             run.query_range(90, 90)
     report = cmeta.validate(content)
-    assert f"ends at {end}, but the INDEX says {end + 5}" in str(report)
+    assert f"ends at {end}, but the table of blocks says {end + 5}" in str(report)
 
 
 @pytest.mark.parametrize(

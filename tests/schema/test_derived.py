@@ -127,7 +127,7 @@ def test_with_options_changes_a_field():
         ("loss", {"exact": True}, ["loss", "expected one of: timestamp, phase"]),
         ("loss_value", {"type": "f16"}, ["loss_value", "'f16'"]),
         ("loss_value", {"colour": 1}, ["loss_value", "colour"]),
-        ("epoch", {"exact": True}, ["record.fields[19].exact", "on a float only"]),
+        ("epoch", {"exact": True}, ["record.fields[19].exact", "expected a float field"]),
     ],
 )
 def test_with_options_refuses(path, options, words):

@@ -45,7 +45,7 @@ NAMES = {
     ),
     "an enumeration of numbers": (
         [host_load('enumeration = "mood"')],
-        "record.fields[6].enumeration", ["u8", "expected it on an enum only"],
+        "record.fields[6].enumeration", ["u8", "only enums have one"],
     ),
     "a config in a group": (
         [host_load(type_="config"), ("[[record.fields]] # 5\n", FIFTH), (SETTINGS, "")],
@@ -79,7 +79,7 @@ NAMES = {
 
 QUANTA = {
     "exact integers": (
-        [host_load("exact = true")], "record.fields[6].exact", ["u8", "on a float only"],
+        [host_load("exact = true")], "record.fields[6].exact", ["u8", "expected a float field"],
     ),
     "quanta of integers": (
         [host_load("quanta_per_unit = 10")],
