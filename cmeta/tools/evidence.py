@@ -1,4 +1,4 @@
-"""Evidence: what a run can state about itself, so that a replay can be compared with it.
+"""Evidence: facts that a run records about itself, so that a replay can be compared with it.
 
 - `digest` hashes exact bytes.
 - `signature` is a mean that is the same on every machine and in every order of summation: floats do
@@ -27,6 +27,15 @@ from cmeta.schema.load import shipped_format
 
 _LEN_DIGEST = 8
 _NUM_COMPONENTS = 3
+_PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "pandas", "torch", "jax", "jaxlib", "tensorflow",
+    "transformers", "lightning", "cmeta-format",
+)  # fmt: skip
+_FLAGS = (
+    "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS", "NVIDIA_TF32_OVERRIDE", "TF_DETERMINISTIC_OPS", "XLA_FLAGS",
+)  # fmt: skip
+_GIT_SECONDS = 5
 _HALF_BITS = 32  # sums of 32-bit halves cannot overflow 64 bits in an array that fits into memory
 
 
@@ -144,17 +153,6 @@ def _sum_of_quanta(column: Array, quanta_per_unit: int) -> int:
     return (high << _HALF_BITS) + low + far
 
 
-_PACKAGES = (
-    "numpy", "scipy", "scikit-learn", "pandas", "torch", "jax", "jaxlib", "tensorflow",
-    "transformers", "lightning", "cmeta-format",
-)  # fmt: skip
-_FLAGS = (
-    "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS", "NVIDIA_TF32_OVERRIDE", "TF_DETERMINISTIC_OPS", "XLA_FLAGS",
-)  # fmt: skip
-_GIT_SECONDS = 5
-
-
 def environment() -> dict[str, Any]:
     """Return the environment, to be recorded in a configuration as ``environment``.
 
@@ -176,7 +174,7 @@ def environment() -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "system": platform.system(),
         "machine": platform.machine(),
-        "cpu": _cpu(),
+        "cpu": _cpu(platform.processor()),
         "packages": _packages(),
         "blas": _blas(),
         "git": _git(),
@@ -186,15 +184,14 @@ def environment() -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value not in (None, {}, [])}
 
 
-def _cpu() -> str | None:
-    import platform
-
+def _cpu(processor: str) -> str | None:
+    """Return the name of the CPU; `processor` is the fallback."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
-        return platform.processor() or None
+        return processor or None
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or None)
+    return next(names, processor or None)
 
 
 def _packages() -> dict[str, str]:
@@ -221,8 +218,6 @@ def _blas() -> list[dict[str, Any]]:
 
 
 def _numpy_blas() -> list[dict[str, Any]]:
-    import numpy as np
-
     config: Any = np.show_config(mode="dicts")
     blas = config.get("Build Dependencies", {}).get("blas", {})
     return [{k: blas[k] for k in ("name", "version") if k in blas}] if blas else []

@@ -152,7 +152,7 @@ def test_an_integer_that_no_type_can_hold_is_reported(imported, text):
     source = text("log.jsonl", '{"x": 36893488147419103233}', '{"x": 0.5}')
     found = imported(source)
     assert found.values("metrics.x") == [None, 0.5]
-    assert "x: an integer that no 64 bits hold" in found.report.lost[0]
+    assert "x: an integer outside the 64-bit range" in found.report.lost[0]
     assert "(line 1)" in found.report.lost[0]
 
 

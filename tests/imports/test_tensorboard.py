@@ -83,7 +83,7 @@ def test_scalars_in_the_new_form_are_scalars(log):
 def test_values_other_than_numbers_are_reported_by_tag(log):
     lost = " | ".join(read(log("other_kinds")).lost)
     for part in ("no histograms: 2 of weights", "no text: 1 of notes/text_summary",
-                 "no tensors: 1 of t", "no curves: 1 of pr", "below 0 is no timestamp: 1 of before"):  # fmt: skip
+                 "no tensors: 1 of t", "no curves: 1 of pr", "below 0 is not a valid timestamp: 1 of before"):  # fmt: skip
         assert part in lost
 
 
@@ -135,7 +135,7 @@ def test_names_with_another_meaning_in_the_schema_are_changed_with_a_note(log, t
     assert record.metrics["wall_time"] == 5.0
     assert record.metrics["wall_time_"] == CLOCK
     assert record.epoch == 2
-    assert any("state is no number" in note for note in report.notes)
+    assert any("state is not a number" in note for note in report.notes)
     assert any("1 to 255 bytes of UTF-8" in lost for lost in report.lost)
 
 

@@ -126,7 +126,7 @@ def test_a_record_that_is_no_event_is_passed_over(log):
     log.write_bytes(data[:first] + framed(b"\xff\xff\xff") + data[first:])
     found = read(log)
     assert len(found.columns["phase"]) == NUM_SCALARS
-    assert "record 1 is no event" in found.damage[0]
+    assert "record 1 is not a valid event" in found.damage[0]
 
 
 def test_an_empty_file_and_one_without_scalars_are_runs_without_records(log):

@@ -118,7 +118,7 @@ def test_values_other_than_numbers_and_bad_steps_are_reported(tmp_path):
     assert found.lost == (
         "a record holds numbers only, no str: 1 of text",
         "a record holds numbers only, no list: 1 of list",
-        "a step below 0 or beyond 2^63 - 1 is no timestamp: 1 of loss",
+        "a step below 0 or beyond 2^63 - 1 is not a valid timestamp: 1 of loss",
     )
 
 

@@ -88,7 +88,7 @@ def test_unreadable_items_are_reported(read):
         row(0, x="1", y="{", z='{"a":' * 10_000), b"\xff\xff", config(a="{"), row(1, x="2"),
     )  # fmt: skip
     assert found.columns["metrics.x"].tolist() == [1, 2]
-    assert any("record 1 is no message" in message for message in found.damage)
+    assert any("record 1 is not a valid message" in message for message in found.damage)
     assert "invalid JSON cannot be read: 3 of y, z, config a" in found.lost
 
 

@@ -119,7 +119,11 @@ CORRUPT = {
         "record.fields",
         "found 1 fields, expected 'phase'",
     ),
-    "no phase": (edited(lambda d: d["enumerations"].pop("phase")), "enumerations", "no 'phase'"),
+    "no phase": (
+        edited(lambda d: d["enumerations"].pop("phase")),
+        "enumerations",
+        "enumeration 'phase'",
+    ),
     "a short batch": (
         edited(lambda d: d["record"].update(batch_records=15)),
         "record.batch_records",

@@ -15,7 +15,7 @@ CHAIN_OF_PHASE = 'codec = ["delta", "rice"]'
 ENUMERATIONS = {
     "no phase": (
         [("[enumerations.phase]", "[enumerations.kind]")],
-        "enumerations", ["found no 'phase'", "every record has a phase"],
+        "enumerations", ["found no enumeration 'phase'", "every record has a phase"],
     ),
     "no values": ([(PHASES, "values = []")], "enumerations.phase.values", ["found 0", "1 to 256"]),
     "too many values": (

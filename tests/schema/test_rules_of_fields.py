@@ -53,7 +53,7 @@ NAMES = {
     ),
     "a long unit": (
         [('unit = "nat"', f'unit = "{LONG}"')],
-        "record.fields[2].unit", ["found a unit", "255 bytes"],
+        "record.fields[2].unit", ["found a unit of 256 bytes", "at most 255"],
     ),
     "a long name": (
         [('name = "load"', f'name = "{LONG}"')],

@@ -182,4 +182,8 @@ def _value(cell: str) -> Any:
 
 def _nameless(names: list[str]) -> list[str]:
     count = sum(not name for name in names)
-    return [f"{count} column without a name, as pandas writes its index, is left out"] * bool(count)
+    if not count:
+        return []
+    verb = "is" if count == 1 else "are"
+    columns = counted(count, "column")
+    return [f"{columns} without a name, as pandas writes its index, {verb} left out"]

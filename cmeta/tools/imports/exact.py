@@ -22,6 +22,10 @@ from cmeta.records.convert import as_array
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 
+# Below 16, neighbours of float32 are less than 1e-6 apart, so that a multiple of 1e-6 is the
+# shortest decimal of its nearest float32.
+_STEPS, _ONE_STEP_BELOW = 1e6, 16.0
+
 
 @dataclass(frozen=True)
 class ExactSchema:
@@ -114,7 +118,7 @@ def stored(values: Array, field: Field) -> Array:
 
 
 def same_bits(first: Array, second: Array) -> Mask:
-    """Return where two arrays of float64 hold the same; all NaNs are one, 0.0 is not -0.0."""
+    """Return where two arrays of float64 hold equal bits; all NaNs count as equal."""
     same: Mask = first.view(np.int64) == second.view(np.int64)
     return same | (np.isnan(first) & np.isnan(second))
 
@@ -122,7 +126,7 @@ def same_bits(first: Array, second: Array) -> Mask:
 def as_printed(values: Array, present: Mask, field: Field) -> Array:
     """Return decimals as float32s if they are those that cmeta prints for such a field.
 
-    Any others stay float64, so that a change of them by the field is noticed.
+    Any others stay float64, so that rounding by the field is detected.
     """
     if field.type != "f32" or values.dtype != np.float64:
         return values
@@ -133,11 +137,6 @@ def as_printed(values: Array, present: Mask, field: Field) -> Array:
         narrow = values.astype(np.float32)
     is_same = same_bits(stored(used, field), narrow[present].astype(np.float64))
     return narrow if is_same.all() else values
-
-
-# Below 16, neighbours of float32 are less than 1e-6 apart, so that a multiple of 1e-6 is the
-# shortest decimal of its nearest float32.
-_STEPS, _ONE_STEP_BELOW = 1e6, 16.0
 
 
 def is_shortest(values: Array) -> Mask:

@@ -46,6 +46,7 @@ STEP, WALL_TIME = "step", "wall_time"
 _SHORT_NAMES = {"seed": "seed_state", "_step": STEP, "global_step": STEP}
 _CLOCKS = (TIMESTAMP, "_timestamp", WALL_TIME)  # numbers in these are seconds since 1970
 _DATES = ("time", "datetime", "date", "created_at")  # text in these may be dates
+_KINDS = {str: "text", list: "list", dict: "object", bytes: "bytes", bool: "boolean"}
 _PHASE_WORDS_MAX = 16  # in a column that is not called phase
 
 
@@ -296,7 +297,7 @@ def _why_no_metric(name: str, schema: Schema) -> str:
 
 
 def as_seconds(column: Column) -> Array | None:
-    """Return wall times as seconds since 1970, or None if a value is no time.
+    """Return wall times as seconds since 1970, or None if a value is not a time.
 
     Numbers are taken as they are; text must be dates of ISO 8601, in UTC unless it has an offset.
 
@@ -330,7 +331,7 @@ def _seconds_of_date(text: object) -> float | None:
 
 
 def forward_filled(values: Array, present: Mask) -> Array:
-    """Return values, those of the record before where absent, and 0 before the first.
+    """Return values, absent ones filled from the preceding record; 0 before the first.
 
     Examples
     --------
@@ -344,8 +345,6 @@ def forward_filled(values: Array, present: Mask) -> Array:
 
 
 # ------------------------------------------------------------------------------------ metrics
-
-_KINDS = {str: "text", list: "list", dict: "object", bytes: "bytes", bool: "boolean"}
 
 
 @dataclass(frozen=True)
@@ -418,7 +417,7 @@ def _numbers_among(name: str, column: Column, where: Callable[[int], str]) -> Me
         return Metric(metric.values, left, metric.type, (*lost, *metric.lost), metric.notes)
     # Integers that no single type holds: those that float64 has.
     bad = np.array([type(value) is int and not _is_float(value) for value in kept], bool)
-    kind = "an integer that no 64 bits hold with the others"
+    kind = "an integer outside the 64-bit range of the other values"
     lost.append(_not_kept(name, kept, bad, kind, where))
     good = left & ~bad
     cells = zip(kept, good.tolist(), strict=True)

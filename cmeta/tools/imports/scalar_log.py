@@ -159,7 +159,7 @@ class ScalarLog:
     def add(self, name: str, phase: str, step: int, value: float) -> bool:
         """Add a scalar; returns whether it could be kept."""
         if not 0 <= step <= _STEP_MAX:
-            self.lost.add("a step below 0 or beyond 2^63 - 1 is no timestamp", name)
+            self.lost.add("a step below 0 or beyond 2^63 - 1 is not a valid timestamp", name)
             return False
         self.name.append(self.names.setdefault(name, len(self.names)))
         self.phase.append(self.code_of(phase))
@@ -313,13 +313,13 @@ class _Records:
         return paths, path_of
 
     def _path(self, name: str) -> str:
-        """Return the path of a metric, renamed if the schema declares the name as no number."""
+        """Return the path of a metric, renamed if the schema declares the name as another type."""
         group, taken = self._schema.open_group, set(self._log.names)
         free = name
         while (path := f"{group}.{free}") in self._schema and not _takes_floats(self._schema[path]):
             free = free_name(free, taken)
         if free != name:
-            self.notes.append(f"{name} is no number in the schema; the metric is {free}")
+            self.notes.append(f"{name} is not a number in the schema; the metric is {free}")
         return path
 
     def _require_size(self, num_columns: int) -> None:

@@ -36,6 +36,14 @@ EXTRA = "tensorboard"
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 _MASK_ADD, _32_BITS = 0xA282EAD8, 0xFFFFFFFF
+_NO_DATA = {"file_version", "source_metadata", None}  # kinds of event without anything to keep
+_PLURALS = {
+    "histo": "histograms", "histograms": "histograms", "image": "images", "images": "images",
+    "audio": "audio", "text": "text", "pr_curves": "curves", "mesh": "meshes",
+    "custom_scalars": "layouts of charts", "graphs": "graphs", "tensor": "tensors",
+}  # fmt: skip
+_ROOT = PurePosixPath(".")
+_Key = tuple[str, str]  # folder and tag
 
 
 def is_event_file(path: Path) -> bool:
@@ -179,11 +187,6 @@ def _plain(item: Any) -> Any:
     return None if kind in (None, "null_value") else getattr(item, kind)
 
 
-_NO_DATA = {"file_version", "source_metadata", None}  # kinds of event without anything to keep
-_ROOT = PurePosixPath(".")
-_Key = tuple[str, str]  # folder and tag
-
-
 def looks_like(path: Path) -> bool:
     """Return whether a path is an event file, or a folder with one anywhere below it."""
     if path.is_dir():
@@ -207,7 +210,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
     CmetaError
         TensorBoard is not installed.
     EncodeError
-        There is no run, or more than one to choose from, or a file is no event file.
+        There is no run, or more than one to choose from, or a file is not an event file.
     """
     run = _Run(ScalarLog(options))
     name, files = _find_run(source, options.run, run.log)
@@ -335,7 +338,9 @@ def _read_file(file: _EventFile, run: _Run) -> None:
         try:
             event = parse(data)
         except invalid:
-            run.damage.append(f"{file.path.name}: record {number:,} is no event and was skipped")
+            run.damage.append(
+                f"{file.path.name}: record {number:,} is not a valid event and was skipped"
+            )
             continue
         values = event.summary.value
         if not values:
@@ -375,18 +380,11 @@ def _other_reader(folder: str, run: _Run) -> Callable[[Any, int], float | None]:
             lost.add(f"a record holds numbers only, no {plural}", tag)
             return None
         if step < 0:
-            lost.add("a step below 0 is no timestamp", tag)
+            lost.add("a step below 0 is not a valid timestamp", tag)
             return None
         return run.log.number(tag, number)
 
     return read_other
-
-
-_PLURALS = {
-    "histo": "histograms", "histograms": "histograms", "image": "images", "images": "images",
-    "audio": "audio", "text": "text", "pr_curves": "curves", "mesh": "meshes",
-    "custom_scalars": "layouts of charts", "graphs": "graphs", "tensor": "tensors",
-}  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------- names

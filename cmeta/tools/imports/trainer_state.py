@@ -53,7 +53,8 @@ def read(source: Path, options: ImportOptions) -> Imported:
     Raises
     ------
     EncodeError
-        There is no such file, or it is no JSON or another one; names line and column or the key.
+        There is no such file, it is not JSON, or it is another kind of JSON file; names line and
+        column, or the key.
     """
     log = ScalarLog(options)
     path = _find(source, options.run)

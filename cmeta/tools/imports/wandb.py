@@ -64,7 +64,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
     CmetaError
         W&B is not installed.
     EncodeError
-        There is no run, or more than one to choose from, or the file is no log.
+        There is no run, or more than one to choose from, or the file is not a log.
     """
     run = _Run(ScalarLog(options))
     path = _find(source, options.run)
@@ -142,7 +142,7 @@ def read_records(path: Path, report_damage: Callable[[str], None]) -> Iterator[b
 
 
 class _BadChunk(Exception):  # noqa: N818  (never leaves this module)
-    """Reading ends here."""
+    """A chunk at which reading ends."""
 
     def __init__(self, offset: int, problem: str) -> None:
         super().__init__(problem)
@@ -208,7 +208,9 @@ def _read_file(path: Path, run: _Run) -> None:
         try:
             record = parse(data)
         except invalid:
-            run.damage.append(f"{path.name}: record {number:,} is no message and was skipped")
+            run.damage.append(
+                f"{path.name}: record {number:,} is not a valid message and was skipped"
+            )
             continue
         kind = record.WhichOneof("record_type")
         if kind == "history":

@@ -91,7 +91,7 @@ class BatchDecoder:
                 self.names[number] = ""
 
     def _make_room(self, number: int) -> None:
-        """Let a NAME number be looked up, known or not."""
+        """Extend `names` so that it covers a NAME number."""
         self.names += [""] * (number + 1 - len(self.names))
 
     def name_numbers(self, block: Block) -> list[int]:
@@ -107,7 +107,8 @@ class BatchDecoder:
         numbers: list[int] = body["undeclared"]["name_number"].tolist()
         # The file has no room for more NAMEs: nothing is allocated for a number alone.
         if numbers and max(numbers) > self.scan.source.size // grammar.len_frame:
-            raise CorruptError(f"name {max(numbers)}", offset=block.offset, path="BATCH")
+            message = f"found name {max(numbers)}, more than the file has room for"
+            raise CorruptError(message, offset=block.offset, path="BATCH")
         return numbers
 
     def open(self, block: Block, row: tuple[int, int, int], ordinal: int) -> Batch:
@@ -270,7 +271,7 @@ class _Numbering:
         return Lost(gap.offset, gap.end - gap.offset, None, None, None, False, reason)
 
     def confirm(self, name: str, numbers: list[int]) -> None:
-        """Doubt the numbers so far if the next batch does not use them as a writer would have.
+        """Mark the numbers so far as uncertain if the next batch uses them as no writer would.
 
         A CONFIG or NAME directly precedes the first batch that needs it, so the highest number
         that this batch uses is that of the last one.
@@ -300,7 +301,7 @@ def _is_damaged_schema(gap: Gap, scan: Scan, schema: Schema) -> bool:
 
 
 def _is_damaged_batch(gap: Gap, scan: Scan, schema: Schema) -> bool:
-    """Return whether a gap is one BATCH and nothing else, as its head and directory tell."""
+    """Return whether a gap is one BATCH and nothing else, judging by its head and directory."""
     grammar, source = scan.grammar, scan.source
     len_body, len_head = gap.end - gap.offset - grammar.len_frame, grammar.frame_head.size
     if len_body < 0:

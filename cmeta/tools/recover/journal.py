@@ -1,12 +1,12 @@
-"""The rows of a damaged journal, also those after damaged entries.
+"""The rows of a damaged journal, including those after damaged entries.
 
 The CRC of every entry begins with the journal's salt, and every row has its ordinal: an intact
-entry belongs to this journal, wherever it is, and a gap in the ordinals says how many rows are
+entry belongs to this journal, wherever it is, and a gap in the ordinals gives the number of rows
 lost. Numbers of configurations and names mean the same in the whole run, so a definition holds for
 all rows; without it, the values that refer to it are left out.
 
 Where rows are missing, batches that were sealed since the journal was begun may hold them, too:
-`merged_end` says up to where they can be used.
+`merged_end` returns the end of the part that can be used.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ def running_crc(scan: Scan, start: int, end: int, crc: int) -> int:
 class _Match:
     """The block of each entry that has one.
 
-    `shared` are the entries that are like another one, or like several blocks, in all but their
-    place. `is_shuffled`: a CONFIG or NAME is not at its place.
+    `shared` are the entries whose key is that of another entry, or of several blocks.
+    `is_shuffled`: a CONFIG or NAME is not at its place.
     """
 
     blocks: dict[int, IntactBlock]
@@ -185,12 +185,12 @@ class _Matcher:
 
 
 def _key(block: IntactBlock) -> _Key:
-    """Return all that a block has in common with its entry, but for its place."""
+    """Return the identity of a block and its entry: kind, length and row."""
     return block.name, block.length, block.row
 
 
 def _doubtful(index: Index, match: _Match, scan: Scan, schema: Schema) -> set[int]:
-    """Return the entries of CONFIG and NAME blocks whose block may be another one's."""
+    """Return the entries of CONFIG and NAME blocks whose block may belong to another entry."""
     first = len(index.table)
     if len(match.blocks) == first:
         first = _first_unconfirmed(index, match, scan, schema)

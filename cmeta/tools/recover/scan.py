@@ -23,7 +23,7 @@ _BATCH_BYTES_PER_CELL = 16  # more than any column takes
 
 
 class SearchBudget:
-    """Bytes that may still be checked in vain, a small multiple of the file's length.
+    """Bytes that may still be spent on false matches, a small multiple of the file's length.
 
     Parameters
     ----------
@@ -187,7 +187,9 @@ class _Scanner:
                 offset += min(self._grammar.trailer.size, self._end - offset)
             self._progress(offset, self._end)
         if offset < self._end:
-            problem = DecodeError("another SCHEMA", offset=offset, path="SCHEMA")
+            problem = DecodeError(
+                "found a second SCHEMA, expected one", offset=offset, path="SCHEMA"
+            )
             result.pieces.append(Gap(offset, self._end, problem))
         return result
 

@@ -19,7 +19,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmeta.format.grammar import grammar_of
 from cmeta.schema.load import shipped_format
@@ -128,7 +128,7 @@ class Catalogue:
         """Close the file; a second call does nothing."""
         db, self._db = self._db, None
         if db is not None:
-            with contextlib.suppress(Exception):  # a failed last checkpoint is made up for later
+            with contextlib.suppress(Exception):  # the next opening repeats a failed checkpoint
                 db.close()
 
     def __enter__(self) -> Catalogue:
@@ -155,7 +155,7 @@ class Catalogue:
                     if day < self._today - _RENEW_AFTER:
                         old.append(path)
         if old:
-            with contextlib.suppress(_sqlite_error()), _transaction(db):
+            with contextlib.suppress(_sqlite().Error), _transaction(db):
                 for part in _parts(old):
                     update = f"UPDATE runs SET day = ? WHERE path IN ({_marks(part)})"
                     db.execute(update, (self._today, *part))
@@ -185,41 +185,40 @@ class Catalogue:
 
     def _open(self) -> None:
         """Open the catalogue; a damaged one is replaced by an empty one."""
-        import sqlite3
-
+        sqlite = _sqlite()
         for _ in range(2):
             try:
                 self._db = self._connect()
                 self._prepare(self._db)
                 return
-            except (sqlite3.OperationalError, OSError):  # locked, read-only, no space, no folder
+            except (sqlite.OperationalError, OSError):  # locked, read-only, no space, no folder
                 self.close()
                 return
-            except sqlite3.Error:  # not a database, or a malformed one
+            except sqlite.Error:  # not a database, or a malformed one
                 self.close()
                 self._delete()
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
         """Return the result of `work`; the default without a catalogue, or if it fails."""
-        import sqlite3
-
+        sqlite = _sqlite()
         if self._db is None:
             return default
         try:
             return work(self._db)
-        except sqlite3.OperationalError:
+        except sqlite.OperationalError:
             self.close()
-        except sqlite3.Error:
+        except sqlite.Error:
             self.close()
             self._delete()
             self._open()
         return default
 
     def _connect(self) -> sqlite3.Connection:
-        import sqlite3
-
         self._path.parent.mkdir(0o700, parents=True, exist_ok=True)  # it holds configurations
-        return sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT, isolation_level=None)
+        db: sqlite3.Connection = _sqlite().connect(
+            self._path, timeout=_LOCK_TIMEOUT, isolation_level=None
+        )
+        return db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute("PRAGMA synchronous = NORMAL")
@@ -244,16 +243,17 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(_sqlite_error()):
+        with contextlib.suppress(_sqlite().Error):
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
 
 
-def _sqlite_error() -> type[Exception]:
+def _sqlite() -> Any:
+    """Return the module, imported only when a catalogue is used."""
     import sqlite3
 
-    return sqlite3.Error
+    return sqlite3
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
