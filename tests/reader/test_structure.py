@@ -191,7 +191,7 @@ def frame(kind, flags, body=b"?", reserved=0):
 
 FRAMES = {
     "an unknown kind": (frame(99, 0), "block of kind 99", "unknown block kind"),
-    "an unknown critical kind": (frame(99, 1), "block of kind 99", "unknown critical block kind"),
+    "an unknown critical kind": (frame(99, 1), "block of kind 99", "unknown block kind"),
     "kind 0": (frame(0, 0), "block of kind 0", "unknown block kind"),
     "a configuration that is not critical": (frame(CONFIG, 0, b"{}"), "CONFIG", "flags 0x0"),
     "an unknown flag": (frame(CONFIG, 3, b"{}"), "CONFIG", "flags 0x3, expected 0x1"),
