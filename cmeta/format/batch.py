@@ -19,7 +19,7 @@ from cmeta.errors import CorruptError, EncodeError, LimitError, error_context
 from cmeta.format.block import Block
 from cmeta.format.column import Phases, decode_column, encode_column, stored
 from cmeta.format.grammar import Grammar
-from cmeta.records.chunk import Chunk, Column
+from cmeta.records.chunk import Chunk, Column, goes_back
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
@@ -262,14 +262,13 @@ class Batch:
         """The timestamps, uint64, checked for their order."""
         field = self._schema[TIMESTAMP]
         times = self._decode(field, 0, self.phases, 0).values
-        codes = self.phases.codes
         with error_context(*self.place_of(field, 0)):
             if times[0] != self.first_timestamp or times[-1] != self.last_timestamp:
                 raise CorruptError(
                     f"found {times[0]} to {times[-1]}, expected "
                     f"{self.first_timestamp} to {self.last_timestamp} as in the batch's head"
                 )
-            back = (times[1:] < times[:-1]) | (times[1:] == times[:-1]) & (codes[1:] < codes[:-1])
+            back = goes_back(times, self.phases.codes)
             if back.any():
                 row = int(np.argmax(back)) + 1
                 raise CorruptError(f"record {row} goes back in (timestamp, phase)")

@@ -16,7 +16,7 @@ from cmeta.errors import EncodeError, OrderError
 from cmeta.format.batch import check_size, encode_batch, required
 from cmeta.format.block import encode_block
 from cmeta.format.grammar import Grammar, grammar_of
-from cmeta.records.chunk import Chunk, Column, join
+from cmeta.records.chunk import Chunk, Column, goes_back, join
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 
@@ -154,8 +154,7 @@ class Encoder:
     def _check_order(self, chunk: Chunk) -> None:
         timestamps = required(chunk, self.schema[TIMESTAMP])
         phases = required(chunk, self.schema[PHASE])
-        back = timestamps[1:] < timestamps[:-1]
-        back |= (timestamps[1:] == timestamps[:-1]) & (phases[1:] < phases[:-1])
+        back = goes_back(timestamps, phases)
         first = (int(timestamps[0]), int(phases[0]))
         if self.num_records and first < self._last:
             raise order_error(self.num_records, self._last, first, self.schema)

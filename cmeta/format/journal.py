@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cmeta.aliases import Array, Mask
 from cmeta.errors import ChecksumError, CorruptError, DecodeError, TruncatedError, error_context
 from cmeta.format.grammar import Grammar
-from cmeta.records.chunk import Chunk, Column
+from cmeta.records.chunk import Chunk, Column, goes_back
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
@@ -534,8 +534,7 @@ class _Scan:
         places = {f.path: f"v{i}" for i, f in enumerate(self._schema.fields)}
         timestamps, phases = fixed[places[TIMESTAMP]], fixed[places[PHASE]]
         back = np.zeros(len(fixed), bool)
-        same = timestamps[1:] == timestamps[:-1]
-        back[1:] = (timestamps[1:] < timestamps[:-1]) | (same & (phases[1:] < phases[:-1]))
+        back[1:] = goes_back(timestamps, phases)
         return [_first(back, "a row that goes back in (timestamp, phase)")]
 
 

@@ -98,6 +98,12 @@ class Chunk:
         return Chunk(end - start, columns, self.configs)
 
 
+def goes_back(timestamps: Array, phases: Array) -> Mask:
+    """Return which records, from the second on, go back in (timestamp, phase): (n_records - 1,)."""
+    back: Mask = timestamps[1:] < timestamps[:-1]
+    return back | (timestamps[1:] == timestamps[:-1]) & (phases[1:] < phases[:-1])
+
+
 def join(pieces: list[Chunk]) -> Chunk:
     """Return consecutive chunks as one."""
     configs: dict[bytes, int] = {}

@@ -14,7 +14,7 @@ import numpy as np
 
 from cmeta.aliases import Progress
 from cmeta.errors import ExistsError, PrecisionWarning, counted
-from cmeta.records.chunk import Column
+from cmeta.records.chunk import Column, goes_back
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
@@ -209,8 +209,7 @@ def _sorted(
     if schema[TIMESTAMP] not in columns:
         return columns, ()
     timestamps, phases = columns[schema[TIMESTAMP]].values, columns[schema[PHASE]].values
-    back = timestamps[1:] < timestamps[:-1]
-    back |= (timestamps[1:] == timestamps[:-1]) & (phases[1:] < phases[:-1])
+    back = goes_back(timestamps, phases)
     if not back.any():
         return columns, ()
     order = np.lexsort((phases, timestamps))
