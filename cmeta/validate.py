@@ -176,39 +176,22 @@ def _problems(
 
 def _checksum_problems(source: Source, grammar: Grammar, blocks: FileMap) -> Iterator[DecodeError]:
     """Check the CRC over the whole payload in the trailer, and the running one in the INDEX."""
-    at, end = grammar.header.size, source.size - grammar.trailer.size
-    stop = _end_of_full_batches(blocks, grammar)
-    crc = running = None
-    while at < end:
-        next_stop = stop if at < stop else end
-        data = source.read(at, min(_LEN_READ, next_stop - at))
-        crc = grammar.checksum(data, crc)
-        at += len(data)
-        if at == stop:
-            running = crc
+    end = source.size - grammar.trailer.size
+    running = grammar.checksum.over(source, grammar.header.size, blocks.end_of_full)
+    crc = grammar.checksum.over(source, blocks.end_of_full, end, running)
     if running != blocks.running_crc:
         yield ChecksumError(
-            f"the payload gives {running or 0:#018x}, stored is {blocks.running_crc:#018x}",
+            f"the payload gives {running:#018x}, stored is {blocks.running_crc:#018x}",
             offset=end - grammar.frame_tail.size - grammar.index_tail.size,
             path="INDEX.running_crc",
         )
     stored = grammar.trailer.parse(source.read(end, grammar.trailer.size))["checksum"]
     if crc != stored:
         yield ChecksumError(
-            f"the payload gives {crc or 0:#018x}, stored is {stored:#018x}",
+            f"the payload gives {crc:#018x}, stored is {stored:#018x}",
             offset=end,
             path="trailer.checksum",
         )
-
-
-def _end_of_full_batches(blocks: FileMap, grammar: Grammar) -> int:
-    """Return where the last full batch ends, or the SCHEMA block if none is full."""
-    table = blocks.table
-    full = np.flatnonzero(
-        (table["kind"] == grammar.kinds["BATCH"])
-        & (table["records_count"] == blocks.schema.batch_records)
-    )
-    return int(blocks.ends[full[-1] if len(full) else 0])
 
 
 class _BlockChecker:
@@ -269,8 +252,7 @@ class _BlockChecker:
             self._names.append("")
 
     def _num_before(self, name: str, row: int) -> int:
-        kinds = self._blocks.table["kind"][:row]
-        return int(np.count_nonzero(kinds == self._grammar.kinds[name]))
+        return self._blocks.num_before(self._grammar.kinds[name], row)
 
     def _check_row(self, block: Block, row: int) -> None:
         expected = self._blocks.table[row]
@@ -290,11 +272,7 @@ class _BlockChecker:
             parse_config(block, schema)
             self._configs.append(block.body)
         elif block.name == "NAME":
-            name = parse_name(block, schema)
-            if name in self._names:
-                message = f"found the name {name!r} twice"
-                raise CorruptError(message, offset=block.body_offset, path="NAME")
-            self._names.append(name)
+            self._names.append(parse_name(block, schema, self._names))
         elif block.name == "BATCH":
             ordinal = self._num_before("BATCH", row)
             context = BatchContext(
@@ -364,8 +342,7 @@ class _BlockChecker:
         if offset >= self._blocks.end:
             return "INDEX"
         name = self._grammar.names.get(int(table["kind"][row]), "block")
-        same_kind = table["kind"][:row] == table["kind"][row]
-        return f"{name}[{np.count_nonzero(same_kind)}]"
+        return f"{name}[{self._blocks.number_of(row)}]"
 
 
 class _DecodedColumns(Mapping[Field, Column]):

@@ -5,7 +5,7 @@ Nothing of a block is used before its CRC has been checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -210,8 +210,8 @@ def parse_config(block: Block, schema: Schema) -> Mapping[str, Any]:
     return config
 
 
-def parse_name(block: Block, schema: Schema) -> str:
-    """Return the name of a NAME block.
+def parse_name(block: Block, schema: Schema, known: Container[str] = ()) -> str:
+    """Return the name of a NAME block, which must not be one of the `known` ones before it.
 
     Raises
     ------
@@ -228,6 +228,9 @@ def parse_name(block: Block, schema: Schema) -> str:
         raise CorruptError(message, offset=block.body_offset + err.start, path="NAME") from err
     if f"{schema.open_group}.{name}" in schema:
         message = f"{name!r} is a declared metric"
+        raise CorruptError(message, offset=block.body_offset, path="NAME")
+    if name in known:
+        message = f"found the name {name!r} twice"
         raise CorruptError(message, offset=block.body_offset, path="NAME")
     return name
 

@@ -12,9 +12,11 @@ from functools import cache
 from cmeta.aliases import Buffer
 from cmeta.errors import SchemaError
 from cmeta.schema.language import ChecksumFacts, to_int
+from cmeta.source import Source
 
 Crc = Callable[[Buffer, int | None], int]
 
+_LEN_READ = 1 << 20  # bytes of a source in memory
 _CHECK_INPUT = b"123456789"
 _FASTCRC = {"CRC-64/XZ": ("crc64", "xz")}
 
@@ -41,6 +43,15 @@ class Checksum:
     def __call__(self, data: Buffer, running: int | None = None) -> int:
         """Return the CRC of `data`; `running` is the CRC of the bytes before it."""
         return self._crc(data, running)
+
+    def over(self, source: Source, start: int, end: int, running: int | None = None) -> int:
+        """Return the CRC of a source from `start` to `end`; `running` as in a call."""
+        crc = self._crc(b"", running)
+        while start < end:
+            data = source.read(start, min(_LEN_READ, end - start))
+            crc = self._crc(data, crc)
+            start += len(data)
+        return crc
 
     def mask(self, crc: int) -> int:
         """Return the stored form of a block's CRC (SPEC, Checksums)."""

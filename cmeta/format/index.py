@@ -64,10 +64,19 @@ class FileMap:
         """The offset at which each block of the table ends."""
         return np.append(self.table["offset"][1:], np.uint64(self.end)).astype(np.int64)
 
+    @property
+    def end_of_full(self) -> int:
+        """The offset at which the last full batch ends, or SCHEMA if none is full."""
+        full = np.flatnonzero(self.table["records_count"] == self.schema.batch_records)
+        return int(self.ends[full[-1] if len(full) else 0])
+
+    def num_before(self, kind: int, row: int) -> int:
+        """Return the number of blocks of a kind before a row of the table."""
+        return int(np.count_nonzero(self.table["kind"][:row] == kind))
+
     def number_of(self, row: int) -> int:
-        """Return how many blocks of its kind precede a block of the table."""
-        kinds = self.table["kind"]
-        return int(np.count_nonzero(kinds[:row] == kinds[row]))
+        """Return the number of a block of the table among those of its kind."""
+        return self.num_before(self.table["kind"][row], row)
 
 
 def map_file(source: Source, grammar: Grammar) -> FileMap:

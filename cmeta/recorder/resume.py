@@ -39,8 +39,6 @@ from cmeta.storage.open import (
     read_journal_of,
 )
 
-_READ_AT_ONCE = 1 << 20  # bytes
-
 
 @dataclass
 class StartingPoint:
@@ -304,20 +302,9 @@ class _Resumption:
         """Return the CRC of the payload up to `end`, without reading it where it is known."""
         if self._journal is not None and self._journal.header.base_length == end:
             return self._journal.header.running_crc
-        if self._state.kind == "closed" and end == self._end_of_full():
+        if self._state.kind == "closed" and end == self._file.map.end_of_full:
             return self._file.map.running_crc
-        at, crc = self._grammar.header.size, None
-        while at < end:
-            data = self._main.read(at, min(_READ_AT_ONCE, end - at))
-            crc = self._grammar.checksum(data, crc)
-            at += len(data)
-        return crc or 0
-
-    def _end_of_full(self) -> int:
-        """Return the end of the last full batch, or of SCHEMA."""
-        blocks = self._file.map
-        full = np.flatnonzero(blocks.table["records_count"] == self._schema.batch_records)
-        return int(blocks.ends[full[-1] if len(full) else 0])
+        return self._grammar.checksum.over(self._main, self._grammar.header.size, end)
 
     def _num_blocks(self, base: int) -> int:
         """Return the number of blocks up to the full batches of `base` records; SCHEMA is one."""
@@ -327,10 +314,9 @@ class _Resumption:
 
     def _num_defined(self, num_blocks: int) -> tuple[int, int]:
         """Return the numbers of CONFIGs and NAMEs among the first blocks."""
-        kinds = self._file.map.table["kind"][:num_blocks]
-        codes = self._grammar.kinds
-        num_configs = int(np.count_nonzero(kinds == codes["CONFIG"]))
-        return num_configs, int(np.count_nonzero(kinds == codes["NAME"]))
+        blocks, kinds = self._file.map, self._grammar.kinds
+        num_configs = blocks.num_before(kinds["CONFIG"], num_blocks)
+        return num_configs, blocks.num_before(kinds["NAME"], num_blocks)
 
     def _tables(self, keep: int) -> Tables:
         """Return the configurations and names of the records that are kept."""

@@ -100,8 +100,10 @@ class Chunk:
 
 def goes_back(timestamps: Array, phases: Array) -> Mask:
     """Return which records, from the second on, go back in (timestamp, phase): (n_records - 1,)."""
-    back: Mask = timestamps[1:] < timestamps[:-1]
-    return back | (timestamps[1:] == timestamps[:-1]) & (phases[1:] < phases[:-1])
+    back: Mask = timestamps[1:] == timestamps[:-1]
+    back &= phases[1:] < phases[:-1]
+    back |= timestamps[1:] < timestamps[:-1]
+    return back
 
 
 def join(pieces: list[Chunk]) -> Chunk:

@@ -344,11 +344,7 @@ class OpenFile:
         """The names of the undeclared metrics, by number."""
         names: dict[str, None] = {}
         for block in self._blocks("NAME"):
-            name = parse_name(block, self.schema)
-            if name in names:
-                message = f"found the name {name!r} twice"
-                raise CorruptError(message, offset=block.body_offset, path="NAME")
-            names[name] = None
+            names[parse_name(block, self.schema, names)] = None
         recent = self.journal.tables.names if self.journal else {}
         return _continued(tuple(names), recent, "NAME")
 
@@ -374,9 +370,9 @@ class OpenFile:
         if ordinal >= len(self._rows):
             return RowBatch(self._chunks[ordinal - len(self._rows)], self.schema, ordinal)
         row = int(self._rows[ordinal])
-        kinds, number = self.map.table["kind"][:row], self._grammar.kinds
-        num_names = int(np.count_nonzero(kinds == number["NAME"]))
-        num_configs = int(np.count_nonzero(kinds == number["CONFIG"]))
+        kinds = self._grammar.kinds
+        num_names = self.map.num_before(kinds["NAME"], row)
+        num_configs = self.map.num_before(kinds["CONFIG"], row)
         context = BatchContext(ordinal, self.map.table[row], _Names(self, num_names), num_configs)
         return Batch(self._block(row), self.schema, self._grammar, context)
 

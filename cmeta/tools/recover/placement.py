@@ -19,7 +19,6 @@ from cmeta.format.index import Table, check_table
 from cmeta.schema.schema import Schema
 from cmeta.tools.recover.scan import IntactBlock, Scan
 
-_CHUNK = 1 << 16
 _INDEXES_MAX = 8  # that are tried; a file has one
 _TRAILER_BITS_MAX = 8  # that differ in a damaged CRC; after a swap of blocks about 32 do
 _Key = tuple[str, int, tuple[int, int, int]]  # kind and length of a block, and row of a BATCH
@@ -105,15 +104,6 @@ def place_blocks(index: Index, scan: Scan, schema: Schema) -> Placement:
         if block.offset not in used:
             (placement.copies if block.row in rows else placement.strangers).append(block)
     return placement
-
-
-def running_crc(scan: Scan, start: int, end: int, crc: int) -> int:
-    """Return a running CRC, continued over some bytes of the file."""
-    while start < end:
-        data = scan.source.read(start, min(_CHUNK, end - start))
-        crc = scan.grammar.checksum(data, crc)
-        start += len(data)
-    return crc
 
 
 @dataclass
@@ -205,17 +195,18 @@ def _first_unconfirmed(index: Index, match: _Match, scan: Scan, schema: Schema) 
     is_batch = index.table["kind"] == grammar.kinds["BATCH"]
     full = np.flatnonzero(is_batch & (index.table["records_count"] == schema.batch_records))
     last = int(full[-1]) if len(full) else 0  # up to here the running CRC goes
-    crc, start = grammar.checksum(b""), 0
+    source, checksum = scan.source, grammar.checksum
+    crc, start = checksum(b""), 0
     for row in range(num_entries):
         block = match.blocks[row]
-        crc = running_crc(scan, block.offset, block.end, crc)
+        crc = checksum.over(source, block.offset, block.end, crc)
         if row == last and crc == index.running_crc:
             start = last + 1
-    crc = running_crc(scan, index.block.offset, index.block.end, crc)
+    crc = checksum.over(source, index.block.offset, index.block.end, crc)
     is_prefix_right = start == last + 1
-    if scan.source.size - index.block.end < grammar.trailer.size:
+    if source.size - index.block.end < grammar.trailer.size:
         return num_entries if is_prefix_right else 0  # cut off, which explains the rest
-    trailer = grammar.trailer.parse(scan.source.read(index.block.end, grammar.trailer.size))
+    trailer = grammar.trailer.parse(source.read(index.block.end, grammar.trailer.size))
     num_bits = (trailer["checksum"] ^ crc).bit_count()
     is_trailer_damaged = is_prefix_right and num_bits <= _TRAILER_BITS_MAX
     return num_entries if num_bits == 0 or is_trailer_damaged else start

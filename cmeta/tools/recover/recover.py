@@ -23,7 +23,7 @@ from cmeta.storage.open import journal_path
 from cmeta.tools.recover.batches import BatchDecoder, Salvaged, by_index, by_walking
 from cmeta.tools.recover.inputs import Inputs, bound_journal, find_schema, open_inputs
 from cmeta.tools.recover.journal import Rows, merged_end, salvage_rows
-from cmeta.tools.recover.placement import Index, find_index, place_blocks, running_crc
+from cmeta.tools.recover.placement import Index, find_index, place_blocks
 from cmeta.tools.recover.recovery_report import Lost, RecoveryReport
 from cmeta.tools.recover.scan import Scan, scan
 from cmeta.validate import validate
@@ -196,7 +196,7 @@ class _Recovery:
         if journal is not None and self._inputs.has_main and not pieces.gaps:
             grammar = pieces.grammar
             start, end = grammar.header.size, journal.header.base_length
-            crc = running_crc(pieces, start, end, grammar.checksum(b""))
+            crc = grammar.checksum.over(pieces.source, start, end)
             in_order = crc == journal.header.running_crc
         return None, by_walking(pieces, decoder, in_order=in_order)
 
