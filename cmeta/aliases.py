@@ -21,4 +21,5 @@ PathLike: TypeAlias = str | os.PathLike[str]
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Progress: TypeAlias = Callable[[int, int], None]  # called with bytes done and bytes in all
 
-U64_MAX = 2**64 - 1
+I64_MIN, I64_MAX, U64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+FLOAT64_INTEGER_MAX = 2**53  # up to here every integer is a float64, exactly

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from cmeta.aliases import Mask
+from cmeta.aliases import U64_MAX, Mask
 from cmeta.errors import QueryError
 from cmeta.query.evaluate import FUNCTIONS, Lookup, evaluate, name_of
 
 LEN_MAX = 4096  # characters
 DEPTH_MAX = 64  # of nesting; also operators in a row
-_INTEGER_MAX = 2**64 - 1
 
 _ALLOWED = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd,
@@ -234,7 +233,7 @@ def _check_constant(node: ast.Constant, refuse: Refuse) -> None:
     value = node.value
     if value is not None and not isinstance(value, bool | int | float | str):
         refuse(node, f"{type(value).__name__} is not allowed; expected a number or a text")
-    if isinstance(value, int) and value > _INTEGER_MAX:
+    if isinstance(value, int) and value > U64_MAX:
         refuse(node, "an integer of more than 64 bits")
 
 

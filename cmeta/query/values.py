@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask
+from cmeta.aliases import FLOAT64_INTEGER_MAX, I64_MAX, I64_MIN, U64_MAX, Array, Mask
 from cmeta.records.chunk import Column
 
 _INTEGERS = "iu"  # kinds of dtypes
 _NUMBERS = (bool, int, float)
-_SAFE = float(2**53)  # up to here an integer is a float64, exactly
-_LOWEST, _HIGHEST_SIGNED, _HIGHEST = -(2**63), 2**63 - 1, 2**64 - 1
 
 COMPARISONS: dict[str, tuple[np.ufunc, Callable[[Any, Any], bool]]] = {
     "<": (np.less, operator.lt),
@@ -124,7 +122,7 @@ def _correct(result: Array, left: Array, right: Array, exact: Callable[[Any, Any
     integers = left if left.dtype.kind in _INTEGERS else right
     if integers.dtype.itemsize < np.float64().itemsize:
         return
-    doubtful = np.equal(left, right) & (np.abs(integers.astype(np.float64)) >= _SAFE)
+    doubtful = np.equal(left, right) & (np.abs(integers.astype(np.float64)) >= FLOAT64_INTEGER_MAX)
     rows = np.flatnonzero(doubtful)
     pairs = zip(left.ravel()[rows].tolist(), right.ravel()[rows].tolist(), strict=True)
     result.flat[rows] = [exact(a, b) for a, b in pairs]  # Python compares int with float exactly
@@ -150,9 +148,9 @@ def _exact(name: str, left: Array, right: Array) -> Array | None:
 
 
 def _holding(*numbers: int) -> type[np.int64] | type[np.uint64] | None:
-    if min(numbers) >= _LOWEST and max(numbers) <= _HIGHEST_SIGNED:
+    if min(numbers) >= I64_MIN and max(numbers) <= I64_MAX:
         return np.int64
-    return np.uint64 if min(numbers) >= 0 and max(numbers) <= _HIGHEST else None
+    return np.uint64 if min(numbers) >= 0 and max(numbers) <= U64_MAX else None
 
 
 def column_of(values: Iterable[Any]) -> Column:

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cmeta.aliases import U64_MAX
+from cmeta.aliases import FLOAT64_INTEGER_MAX, U64_MAX
 from cmeta.errors import EncodeError
 from cmeta.format.journal import RowLayout
 from cmeta.records.config import config_json
 from cmeta.records.convert import (
+    TOLERANCE,
     as_array,
     as_array_and_loss,
     require_one_element,
@@ -35,7 +36,6 @@ from cmeta.schema.types import Field
 from cmeta.vocabulary import field_synonyms, phase_named, phase_synonyms
 
 _QUANTA_OF_0_1_PERCENT = 500  # from this many quanta on, rounding loses less than 0.1%
-_TOLERANCE = 1e-3
 
 
 class DeviceTensor(NamedTuple):
@@ -289,7 +289,7 @@ class RowBuilder:
             self._leave(row, value, f"{group}.{name}", name=name)
             return
         value = scalar(value, f"{group}.{name}")
-        if isinstance(value, str) or (isinstance(value, int) and abs(value) > 2**53):
+        if isinstance(value, str) or (isinstance(value, int) and abs(value) > FLOAT64_INTEGER_MAX):
             field = Field(name, "f64", group, declared=False)
             value = as_array([value], field).values[0].item()
         row.undeclared[name] = float(value)  # type: ignore[index]
@@ -376,7 +376,7 @@ def _is_precise(value: float, slot: Slot) -> bool:
         return True
     if not quanta or not magnitude < low:
         return False
-    return abs(round(value * quanta) / quanta - value) <= _TOLERANCE * magnitude
+    return abs(round(value * quanta) / quanta - value) <= TOLERANCE * magnitude
 
 
 def _lowest_precise(field: Field) -> float:

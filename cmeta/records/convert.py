@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import U64_MAX, Array, Mask
+from cmeta.aliases import FLOAT64_INTEGER_MAX, I64_MAX, I64_MIN, U64_MAX, Array, Mask
 from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.records.chunk import Chunk, Column
 from cmeta.records.columns import Columns
@@ -29,7 +29,7 @@ from cmeta.schema.types import Field
 from cmeta.vocabulary import field_named, phase_named, similar
 
 CONFIG_KEY = "config"
-_TOLERATED = 1e-3  # relative; a larger loss is warned of
+TOLERANCE = 1e-3  # relative; a larger loss is warned of
 Loss = tuple[float, float]  # a value, and the one that will be stored in its place
 _NONE_LEFT = f"timestamp: none is left to assign after {U64_MAX}"
 
@@ -366,10 +366,10 @@ def require_one_element(value: Any, path: str) -> None:
 def _integer_dtype(plain: list[Any], field: Field) -> Any:
     flat = [item for row in plain for item in (row if field.num_components else [row])]
     low, high = min(flat), max(flat)
-    if low < -(2**63) or high > 2**64 - 1 or (low < 0 and high > 2**63 - 1):
-        values = f"{low} and {high}" if low < 0 < 2**63 <= high else low if low < 0 else high
+    if low < I64_MIN or high > U64_MAX or (low < 0 and high > I64_MAX):
+        values = f"{low} and {high}" if low < 0 <= I64_MAX < high else low if low < 0 else high
         raise EncodeError(f"{field.path}: found {values}, expected {field.type_name}")
-    return np.uint64 if high > 2**63 - 1 else None
+    return np.uint64 if high > I64_MAX else None
 
 
 def _require_labels(plain: list[Any], field: Field) -> None:
@@ -383,14 +383,15 @@ def _require_labels(plain: list[Any], field: Field) -> None:
 def _require_float64(plain: list[Any], field: Field) -> None:
     """Refuse an integer that an undeclared metric, a float64, cannot hold."""
     for item in plain:
-        if isinstance(item, int) and abs(item) > 2**53 and not _is_float64(item):
+        if isinstance(item, int) and abs(item) > FLOAT64_INTEGER_MAX and not is_float64(item):
             raise EncodeError(
                 f"{field.path}: found {item}, an integer beyond 2^53 that float64 cannot hold; "
                 "declare the metric with an integer type"
             )
 
 
-def _is_float64(value: int) -> bool:
+def is_float64(value: int) -> bool:
+    """Return whether float64 holds an integer exactly."""
     try:
         return int(float(value)) == value
     except OverflowError:
@@ -431,7 +432,8 @@ def _typed(raw: Array, field: Field) -> Array:
 
 def _floats(raw: Array, field: Field, dtype: np.dtype[Any]) -> Array:
     if not field.declared and raw.dtype.kind in "iu":
-        far = (raw > 2**53) | (raw < -(2**53)) if raw.dtype.itemsize == 8 else raw[:0] > 0
+        most = FLOAT64_INTEGER_MAX
+        far = (raw > most) | (raw < -most) if raw.dtype.itemsize == 8 else raw[:0] > 0
         _require_float64(raw[far].tolist() if far.any() else [], field)
     with np.errstate(over="ignore", invalid="ignore"):
         return raw.astype(dtype)
@@ -516,7 +518,7 @@ def _loss(raw: Array, values: Array, field: Field) -> Loss | None:
         magnitude = np.abs(given)
         # A rounding error is at most half a quantum, so that only values below 500 quanta can lose
         # as much; and those beyond the range of the type.
-        small = (magnitude > 0) & (magnitude * _TOLERATED < smallest)
+        small = (magnitude > 0) & (magnitude * TOLERANCE < smallest)
     suspect = given[small | (np.isfinite(given) & ~np.isfinite(values))]
     if suspect.size == 0:
         return None
@@ -526,8 +528,8 @@ def _loss(raw: Array, values: Array, field: Field) -> Loss | None:
     if quanta:
         with np.errstate(over="ignore"):
             stored = np.rint(rounded * quanta) / quanta
-    lost = np.abs(stored - suspect) > _TOLERATED * np.abs(suspect)
+    lost = np.abs(stored - suspect) > TOLERANCE * np.abs(suspect)
     if not lost.any():
         return None
-    worst = int(np.argmax(lost))
-    return float(suspect[worst]), float(stored[worst])
+    first = int(np.argmax(lost))
+    return float(suspect[first]), float(stored[first])

@@ -30,7 +30,6 @@ from cmeta.tools.replay.replay import ENVIRONMENT, replay
 from cmeta.tools.replay.replay_report import ReplayReport
 from cmeta.validate import validate
 
-_CHUNK = 1 << 20
 _LOCK_HOLDER = re.compile(r"host (?P<host>\S+), pid (?P<pid>\d+)")
 
 
@@ -110,11 +109,8 @@ def _check_bytes(path: Path, report: AuditReport, progress: Progress | None) -> 
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # ------------------------------------------------------------------------------------- the records

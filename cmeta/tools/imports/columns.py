@@ -19,12 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import Array, Mask
+from cmeta.aliases import FLOAT64_INTEGER_MAX, Array, Mask
 from cmeta.records.chunk import Column
 from cmeta.schema.types import Field
 from cmeta.tools.imports.formats import NON_FINITE
 
-FLOAT_SAFE = 2**53  # up to here every integer is a float64
 ROWS_AT_ONCE = 4096
 _I64, _U64 = np.iinfo(np.int64), np.iinfo(np.uint64)
 _HEX = re.compile(r"-?0x[0-9A-Fa-f]{1,16}")
@@ -125,7 +124,7 @@ def _dtype_of(types: set[type], values: Sequence[Any]) -> Any:
     integers = [value for value in values if type(value) is int]
     low, high = min(integers), max(integers)
     if types == {int, float}:
-        return np.float64 if low >= -FLOAT_SAFE and high <= FLOAT_SAFE else None
+        return np.float64 if low >= -FLOAT64_INTEGER_MAX and high <= FLOAT64_INTEGER_MAX else None
     if _I64.min <= low and high <= _I64.max:
         return np.int64
     return np.uint64 if low >= 0 and high <= _U64.max else None
@@ -152,16 +151,16 @@ def _common_dtype(columns: list[Column]) -> Any:
     if len(dtypes) < 2:
         return next(iter(dtypes), np.dtype(np.float64))
     is_numeric = all(dtype.kind in "iuf" for dtype in dtypes)
-    if not is_numeric or not all(_is_float_safe(column.values) for column in columns):
+    if not is_numeric or not all(is_float_safe(column.values) for column in columns):
         return np.dtype(object)
     return np.dtype(np.float64)
 
 
-def _is_float_safe(values: Array) -> bool:
+def is_float_safe(values: Array) -> bool:
     """Return whether float64 holds all numbers of an array."""
     if values.dtype.kind == "f" or not values.size:
         return True
-    return int(values.min()) >= -FLOAT_SAFE and int(values.max()) <= FLOAT_SAFE
+    return int(values.min()) >= -FLOAT64_INTEGER_MAX and int(values.max()) <= FLOAT64_INTEGER_MAX
 
 
 # ------------------------------------------------------------------------- values of a field
@@ -264,7 +263,7 @@ def _floats(column: Column) -> Array:
     if values.dtype.kind not in "iu":
         return _each(column, _float)
     floats = values.astype(np.float64)
-    if not _is_float_safe(values):
+    if not is_float_safe(values):
         is_exact = (floats.astype(object) == values.astype(object)).astype(bool)
         if not is_exact.all():
             raise _mismatch(column, ~is_exact & column.mask())
@@ -284,7 +283,7 @@ def _integers(column: Column, low: int, high: int) -> Array:
         bad = present & (high != 1)
         values = values.astype(np.int64)
     elif values.dtype.kind == "f":
-        is_whole = np.isfinite(values) & (np.abs(values) <= FLOAT_SAFE)
+        is_whole = np.isfinite(values) & (np.abs(values) <= FLOAT64_INTEGER_MAX)
         is_whole[is_whole] &= values[is_whole] == np.rint(values[is_whole])
         bad = present & ~(is_whole & (values >= low) & (values <= high))
         values = np.where(present & ~bad, values, 0).astype(np.int64)
@@ -298,7 +297,7 @@ def _integers(column: Column, low: int, high: int) -> Array:
 
 
 def _integer(value: Any, low: int, high: int) -> int:
-    if type(value) is float and value.is_integer() and abs(value) <= FLOAT_SAFE:
+    if type(value) is float and value.is_integer() and abs(value) <= FLOAT64_INTEGER_MAX:
         value = int(value)
     if type(value) is not int or not low <= value <= high:
         raise ValueError

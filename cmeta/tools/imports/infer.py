@@ -25,24 +25,26 @@ import numpy as np
 from cmeta.aliases import Array, Mask
 from cmeta.errors import EncodeError, counted
 from cmeta.records.chunk import Column
+from cmeta.records.convert import is_float64
 from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
 from cmeta.tools.imports.columns import (
-    FLOAT_SAFE,
     Mismatch,
     SourceTable,
     column_of,
+    is_float_safe,
     parsed_numbers,
     values_of,
 )
 from cmeta.tools.imports.exact import as_printed
 from cmeta.tools.imports.formats import Imported, ImportOptions
+from cmeta.tools.imports.scalar_log import WALL_TIME, free_name
 from cmeta.vocabulary import field_named, phases_named
 
 PHASE_COLUMNS = ("phase", "split", "mode", "stage")
-STEP, WALL_TIME = "step", "wall_time"
+STEP = "step"
 _SHORT_NAMES = {"seed": "seed_state", "_step": STEP, "global_step": STEP}
 _CLOCKS = (TIMESTAMP, "_timestamp", WALL_TIME)  # numbers in these are seconds since 1970
 _DATES = ("time", "datetime", "date", "created_at")  # text in these may be dates
@@ -239,8 +241,8 @@ class _Inference:
         if reason := _why_no_metric(name, self._schema):
             self._lost.append(f"{name[:40]!r}: {reason}")
             return
-        while f"{group}.{name}" in self._columns or f"{group}.{name}" in self._schema:
-            name += "_"
+        path = free_name(f"{group}.{name}", self._columns, self._schema)
+        name = path.removeprefix(f"{group}.")
         metric = as_metric(name, column, self._table.where)
         self._lost += metric.lost
         self._notes += metric.notes
@@ -251,7 +253,7 @@ class _Inference:
             return
         if metric.type != "f64":
             self._schema = self._schema.with_metrics(**{name: {"type": metric.type}})
-        self._columns[f"{group}.{name}"] = Column(metric.values, metric.present).masked()
+        self._columns[path] = Column(metric.values, metric.present).masked()
 
 
 def _has_own_names(table: SourceTable, schema: Schema) -> bool:
@@ -390,8 +392,7 @@ def as_metric(name: str, column: Column, where: Callable[[int], str]) -> Metric:
         return Metric(values.astype(np.float64), present, notes=notes)
     if kind == "f":
         return Metric(values.astype(np.float64), present)
-    used = values[present]
-    if not used.size or (int(used.min()) >= -FLOAT_SAFE and int(used.max()) <= FLOAT_SAFE):
+    if is_float_safe(values[present]):
         return Metric(np.where(present, values, 0).astype(np.float64), present)
     type_ = "i64" if kind == "i" else "u64"
     notes = (f"{name} is declared {type_}: it has integers beyond 2^53",)
@@ -416,20 +417,13 @@ def _numbers_among(name: str, column: Column, where: Callable[[int], str]) -> Me
         metric = as_metric(name, plain, where)
         return Metric(metric.values, left, metric.type, (*lost, *metric.lost), metric.notes)
     # Integers that no single type holds: those that float64 has.
-    bad = np.array([type(value) is int and not _is_float(value) for value in kept], bool)
+    bad = np.array([type(value) is int and not is_float64(value) for value in kept], bool)
     kind = "an integer outside the 64-bit range of the other values"
     lost.append(_not_kept(name, kept, bad, kind, where))
     good = left & ~bad
     cells = zip(kept, good.tolist(), strict=True)
     values = np.array([float(value) if is_good else 0.0 for value, is_good in cells])
     return Metric(values if good.any() else None, good, lost=tuple(lost))
-
-
-def _is_float(value: int) -> bool:
-    try:
-        return int(float(value)) == value
-    except OverflowError:
-        return False
 
 
 def _not_kept(name: str, values: Any, mask: Mask, kind: str, where: Callable[[int], str]) -> str:

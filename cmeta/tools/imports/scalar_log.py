@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -73,7 +73,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(every[:_NAMES_SHOWN]) + (f" and {num_more:,} more" if num_more > 0 else "")
 
 
-def free_name(name: str, taken: Collection[str]) -> str:
+def free_name(name: str, *taken: Container[str]) -> str:
     """Return a name that is not taken, with ``_`` appended as often as needed.
 
     Examples
@@ -81,7 +81,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
     >>> free_name("wall_time", {"loss", "wall_time"})
     'wall_time_'
     """
-    while name in taken:
+    while any(name in names for names in taken):
         name += "_"
     return name
 
