@@ -1,4 +1,4 @@
-"""Chronicles to look at, and the command line to look at them with."""
+"""Chronicles, intact and damaged, and the command line."""
 
 import os
 import subprocess
@@ -14,7 +14,12 @@ from cmeta.cli.app import cli
 from cmeta.format.grammar import grammar_of
 from cmeta.schema.load import shipped_format
 
-UNWANTED = {"PYTHONUNBUFFERED", "COLUMNS", "NO_COLOR", "FORCE_COLOR"}  # would change what is tested
+UNWANTED = {
+    "PYTHONUNBUFFERED",
+    "COLUMNS",
+    "NO_COLOR",
+    "FORCE_COLOR",
+}  # variables that change the output
 ROOT = Path(__file__).resolve().parents[2]
 NUM_RECORDS, BATCH_RECORDS, FIRST = 100, 16, 1000
 LATE = 'late/\N{GREEK SMALL LETTER ALPHA},"b"'  # an undeclared metric; what CSV must quote
@@ -49,7 +54,7 @@ def process():
 
 
 def columns():
-    """Columns with everything that telemetry brings."""
+    """Columns of every kind that telemetry has."""
     rng = np.random.default_rng(7)
     place = np.arange(NUM_RECORDS)
     phases = np.array(["train", "train", "train", "validate", "dream"])[place % 5]
@@ -88,7 +93,7 @@ def empty(tmp_path):
 
 @pytest.fixture
 def damaged(chronicle, tmp_path):
-    """Make damaged files: by a function of the bytes and the batches."""
+    """Make a damaged file, by a function of its bytes and batches."""
 
     def make(change, name="damaged"):
         data = bytearray(chronicle.read_bytes())
@@ -103,7 +108,7 @@ def damaged(chronicle, tmp_path):
 
 @pytest.fixture
 def flipped(damaged):
-    """A closed file with a bit flipped inside of its third batch."""
+    """A closed file with a bit flipped in its third batch."""
 
     def change(data, batches):
         data[batches[2].offset + batches[2].len_block // 2] ^= 4
@@ -113,13 +118,13 @@ def flipped(damaged):
 
 @pytest.fixture
 def truncated(damaged):
-    """A file that ends within its fourth batch."""
+    """A file that ends in its fourth batch."""
     return damaged(lambda data, batches: data[: batches[3].offset + 50], "truncated")
 
 
 @pytest.fixture
 def still_open(damaged):
-    """A file that was never closed: its full batches, and nothing after them."""
+    """A file that was never closed: it ends after its last full batch."""
 
     def change(data, batches):
         header = grammar_of(shipped_format()).header

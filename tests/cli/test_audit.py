@@ -1,4 +1,4 @@
-"""`cmeta audit`: text, JSON, what is compared, and exit codes."""
+"""`cmeta audit`: text, JSON, comparisons and exit codes."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_audit_json(cm, recorded):
     assert found[0]["phases"] == {"train": 30}
 
 
-def test_audit_exits_with_the_highest(
+def test_audit_exits_with_the_worst_code(
     cm, recorded, chronicle, flipped, truncated, still_open, not_a_chronicle, tmp_path
 ):
     good, missing = recorded(), tmp_path / "missing.cmeta"
@@ -124,7 +124,7 @@ def test_audit_in_processes(process, recorded, callables, tmp_path):
     assert stdout.count(b"  replay   exact, 30 cycles\n") == 3
 
 
-def test_audit_of_names_that_would_move_the_cursor(cm, recorded):
+def test_audit_escapes_control_characters_in_names(cm, recorded):
     path = recorded("a\x1b[2J.cmeta")
     result = cm("audit", path)
     assert result.exit_code == 0

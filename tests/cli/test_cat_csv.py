@@ -1,4 +1,4 @@
-"""`cmeta cat --format csv`: exact, with columns that are known before the first line."""
+"""`cmeta cat --format csv`: exact values, and columns fixed by the first line."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def test_cat_csv_is_plain_text_with_unix_lines(cm, chronicle):
     assert text.count("\n") == 101
 
 
-def test_cat_csv_has_the_columns_of_the_selection_only(cm, chronicle):
+def test_cat_csv_has_only_the_columns_of_the_selection(cm, chronicle):
     assert "metrics.val_accuracy" not in rows_of(cm, chronicle, "--phase", "train")[0]
     assert not any("late" in name for name in rows_of(cm, chronicle, "--end", "1049")[0])
     assert any("late" in name for name in rows_of(cm, chronicle, "--end", "1050")[0])

@@ -1,4 +1,4 @@
-"""`cmeta cat --format jsonl --full`: a whole chronicle as lines, and the way back."""
+"""`cmeta cat --format jsonl --full`: a complete chronicle as lines, and back."""
 
 import json
 
@@ -13,14 +13,14 @@ def full(cm, path, *options):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_importing_gives_the_identical_file(cm, chronicle, tmp_path):
+def test_importing_restores_the_identical_file(cm, chronicle, tmp_path):
     lines, out = tmp_path / "run.jsonl", tmp_path / "again.cmeta"
     lines.write_text(cm("cat", "--json", "--full", chronicle).stdout, encoding="utf-8")
     assert cm("import", lines, out).exit_code == 0
     assert out.read_bytes() == chronicle.read_bytes()
 
 
-def test_the_lines_after_the_first_are_those_of_cat(cm, chronicle):
+def test_the_lines_after_the_preamble_equal_those_of_cat(cm, chronicle):
     preamble, *records = full(cm, chronicle)
     plain = cm("cat", "--json", chronicle).stdout.splitlines()
     assert records == [json.loads(line) for line in plain]
@@ -30,13 +30,13 @@ def test_the_lines_after_the_first_are_those_of_cat(cm, chronicle):
         assert preamble["cmeta"]["schema"] == json.loads(run.schema.embedded)
 
 
-def test_of_a_selection_the_number_is_not_known_beforehand(cm, chronicle):
+def test_a_selection_has_no_record_count_in_its_preamble(cm, chronicle):
     preamble, *records = full(cm, chronicle, "--phase", "validate")
     assert "num_records" not in preamble["cmeta"]
     assert len(records) == 20
 
 
-def test_timestamp_and_phase_are_always_there(cm, chronicle, tmp_path):
+def test_timestamp_and_phase_are_always_printed(cm, chronicle, tmp_path):
     preamble, *records = full(cm, chronicle, "--fields", "loss_value")
     assert records[0] == {"timestamp": 1000, "phase": "train", "loss_value": 1.0}
     lines, out = tmp_path / "part.jsonl", tmp_path / "part.cmeta"
@@ -57,7 +57,7 @@ def test_an_empty_chronicle(cm, empty, tmp_path):
     assert out.read_bytes() == empty.read_bytes()
 
 
-def test_an_open_file_becomes_the_closed_one(cm, still_open, chronicle, tmp_path):
+def test_importing_an_open_file_gives_the_closed_one(cm, still_open, chronicle, tmp_path):
     preamble, *records = full(cm, still_open)
     assert "num_records" not in preamble["cmeta"]
     lines, out = tmp_path / "open.jsonl", tmp_path / "closed.cmeta"
@@ -70,7 +70,7 @@ def test_an_open_file_becomes_the_closed_one(cm, still_open, chronicle, tmp_path
     assert out.read_bytes() == expected.read_bytes()
 
 
-def test_a_damaged_file_says_so_and_its_lines_are_not_taken_for_all(cm, flipped, tmp_path):
+def test_an_export_of_a_damaged_file_is_marked_incomplete(cm, flipped, tmp_path):
     result = cm("cat", "--json", "--full", flipped)
     assert result.exit_code == 3
     lines = tmp_path / "damaged.jsonl"
@@ -81,13 +81,13 @@ def test_a_damaged_file_says_so_and_its_lines_are_not_taken_for_all(cm, flipped,
 
 
 @pytest.mark.parametrize("options", [[], ["--format", "csv"], ["--format", "table"]])
-def test_other_formats_have_no_full(cm, chronicle, options):
+def test_full_is_refused_for_other_formats(cm, chronicle, options):
     result = cm("cat", "--full", *options, chronicle)
     assert result.exit_code == 2
     assert "--full requires --format jsonl" in result.stderr
 
 
-def test_the_help_explains_the_first_line(cm):
+def test_the_help_explains_the_preamble(cm):
     text = " ".join(cm("cat", "--help").stdout.split())
     assert '{"cmeta": {"version", "num_records", "schema", "configs"}}' in text
     assert "identical file" in text

@@ -1,4 +1,4 @@
-"""`cmeta cat --json`: every value of every record comes back."""
+"""`cmeta cat --json`: every value survives the round trip."""
 
 import json
 import math
@@ -24,7 +24,7 @@ def refuse(constant):
 
 
 def as_json(record, run):
-    """Return what a record must look like, by way of the library's own canonical JSON."""
+    """Return the expected JSON of a record, by the library's canonical JSON."""
     plain = record.as_dict()
     if "config" in plain:
         plain["config"] = run.configs.index(plain["config"])
@@ -63,7 +63,7 @@ def test_cat_json_line(cm, chronicle):
     assert "state" not in json.loads(second)["metrics"]
 
 
-def test_cat_json_has_non_finite_values_as_strings_and_nothing_for_absent_ones(cm, chronicle):
+def test_cat_json_writes_non_finite_values_as_strings_and_omits_absent_ones(cm, chronicle):
     found = [line.get("loss_value", "absent") for line in lines_of(cm, chronicle)[:11]]
     assert found[1:4] == ["NaN", "Infinity", "-Infinity"]
     assert found[10] == "absent"
@@ -101,7 +101,7 @@ def record_as_json(record, run):
 
 
 def plain_value(value, run, path):
-    """Return a value as JSON has it, without looking at how the command line does it."""
+    """Return the JSON of a value, independently of the command line's code."""
     match value:
         case tuple():
             return [plain_value(item, run, path) for item in value]
@@ -117,7 +117,7 @@ def plain_value(value, run, path):
 
 
 def flat(value):
-    """Tell 0.0 from -0.0 and True from 1."""
+    """Return a form in which 0.0 differs from -0.0, and True from 1."""
     return json.dumps(value, sort_keys=True)
 
 

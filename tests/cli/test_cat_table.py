@@ -1,4 +1,4 @@
-"""`cmeta cat` for people: aligned columns, only those that occur."""
+"""`cmeta cat` for people: aligned columns, only of fields that occur."""
 
 import re
 
@@ -14,7 +14,7 @@ def table_of(cm, path, *options):
 
 
 def cells_of(lines):
-    """Cut lines where the rule says."""
+    """Return the cells of lines, which the rule below the header delimits."""
     spans = [match.span() for match in re.finditer("-+", lines[1])]
     for line in lines:
         covered = {i for start, end in spans for i in range(start, end)}
@@ -50,7 +50,7 @@ def test_cat_table_aligns_numbers_right_and_names_left(cm, chronicle):
     ]
 
 
-def test_cat_table_comes_with_a_new_header_when_later_rows_need_room(cm, tmp_path, monkeypatch):
+def test_cat_table_repeats_the_header_when_later_rows_are_wider(cm, tmp_path, monkeypatch):
     monkeypatch.setattr("cmeta.cli.formats._ROWS_FOR_WIDTHS", 10)
     path = tmp_path / "wide.cmeta"
     schema = cmeta.default_schema().with_batch_records(16).with_phases("a_much_longer_phase")
@@ -76,7 +76,7 @@ def test_cat_table_aligns_names_of_double_width(cm, tmp_path):
     assert lines[2:] == ["train     7", "\N{CJK UNIFIED IDEOGRAPH-8A13}" * 2 + "      8"]
 
 
-def test_cat_table_tells_names_of_two_groups_apart(cm, tmp_path):
+def test_cat_table_distinguishes_names_of_two_groups(cm, tmp_path):
     path = tmp_path / "twice.cmeta"
     cmeta.write(path, {"phase": ["train"], "step": [1], "metrics.step": [0.5]})
     assert cells_of(table_of(cm, path))[0] == ["timestamp", "phase", "step", "metrics.step"]
@@ -89,14 +89,14 @@ def test_cat_table_cuts_long_vectors(cm, tmp_path):
     assert table_of(cm, path, "--fields", "v")[2] == "[0 1 2 3 4 5 ...]"
 
 
-def test_cat_table_shows_no_control_characters_of_the_file(cm, tmp_path):
+def test_cat_table_escapes_control_characters_of_the_file(cm, tmp_path):
     path = tmp_path / "hostile.cmeta"
     schema = cmeta.default_schema().with_phases("\x9b2J\a")
     cmeta.write(path, {"phase": ["\x9b2J\a"], "metrics.\x9b": [1.0]}, schema)
     assert all(line.isprintable() for line in table_of(cm, path))
 
 
-def test_cat_table_of_nothing(cm, chronicle, empty):
+def test_cat_table_without_records(cm, chronicle, empty):
     result = cm("cat", chronicle, "--start", 5000)
     assert (result.exit_code, result.stdout) == (0, "")
     expected = f"Note: no matching records; {chronicle} has timestamps 1000 to 1099\n"

@@ -1,4 +1,4 @@
-"""Shell completion, and the command that is suggested for a mistyped one."""
+"""Shell completion, and suggestions for mistyped commands."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ def completed(*args, incomplete=""):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_calls_back(cm, shell):
+def test_the_script_calls_the_program(cm, shell):
     result = cm("completion", shell)
     assert result.exit_code == 0
     assert f"_CMETA_COMPLETE={shell}_complete" in result.stdout
@@ -57,13 +57,13 @@ def test_fields_come_from_the_file(chronicle, tmp_path):
     ("typed", "meant"),
     [("inof", "info"), ("valdate", "validate"), ("qurey", "query"), ("comvert", "convert")],
 )
-def test_a_mistyped_command(cm, typed, meant):
+def test_a_mistyped_command_has_a_suggestion(cm, typed, meant):
     result = cm(typed, "x.cmeta")
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"No such command '{typed}'. Did you mean {meant}" in result.stderr
 
 
-def test_a_name_unlike_any_command(cm):
+def test_no_suggestion_for_a_name_unlike_any_command(cm):
     result = cm("xyzzy!")
     assert result.exit_code == 2
     assert result.stderr.endswith("No such command 'xyzzy!'.\n")

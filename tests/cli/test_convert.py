@@ -1,4 +1,4 @@
-"""`cmeta convert`: other tools read what it writes, and importing it loses nothing."""
+"""`cmeta convert`: other tools can read its output, and importing it loses nothing."""
 
 import csv
 import gc
@@ -19,7 +19,7 @@ NUM_RECORDS = 100
 
 
 @pytest.mark.parametrize("name", ["run.jsonl", "run.ndjson", "run.parquet", "run.pq"])
-def test_importing_a_converted_file_gives_the_identical_file(cm, chronicle, tmp_path, name):
+def test_importing_a_converted_file_restores_the_identical_file(cm, chronicle, tmp_path, name):
     out, again = tmp_path / name, tmp_path / "again.cmeta"
     result = cm("convert", chronicle, out)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
@@ -27,7 +27,7 @@ def test_importing_a_converted_file_gives_the_identical_file(cm, chronicle, tmp_
     assert again.read_bytes() == chronicle.read_bytes()
 
 
-def test_csv_is_that_of_cat(cm, chronicle, tmp_path):
+def test_csv_equals_that_of_cat(cm, chronicle, tmp_path):
     out = tmp_path / "run.csv"
     assert cm("convert", chronicle, out).exit_code == 0
     assert out.read_bytes().decode() == cm("cat", "--format", "csv", chronicle).stdout
@@ -67,7 +67,7 @@ def test_standard_output(cm, chronicle, tmp_path, process):
     assert pq.read_table(io.BytesIO(data)).num_rows == NUM_RECORDS
 
 
-def test_the_format_must_be_known(cm, chronicle, tmp_path):
+def test_an_unknown_format_is_refused(cm, chronicle, tmp_path):
     for out in (tmp_path / "run.xls", "-"):
         result = cm("convert", chronicle, out)
         assert result.exit_code == 2
@@ -76,7 +76,7 @@ def test_the_format_must_be_known(cm, chronicle, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["run.jsonl", "run.csv", "run.parquet"])
-def test_an_existing_file_stays_unless_it_may_go(cm, chronicle, tmp_path, name):
+def test_an_existing_file_is_kept_without_replace(cm, chronicle, tmp_path, name):
     out = tmp_path / name
     out.write_text("mine")
     result = cm("convert", chronicle, out)
@@ -89,7 +89,7 @@ def test_an_existing_file_stays_unless_it_may_go(cm, chronicle, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["run.jsonl", "run.csv", "run.parquet"])
 @pytest.mark.parametrize("damage", ["flipped", "truncated"])
-def test_nothing_is_written_of_a_damaged_file(cm, request, tmp_path, name, damage):
+def test_a_damaged_file_is_not_converted(cm, request, tmp_path, name, damage):
     path, out = request.getfixturevalue(damage), tmp_path / name
     result = cm("convert", path, out)
     assert result.exit_code == 3
@@ -109,7 +109,7 @@ def test_an_empty_and_an_open_chronicle(cm, empty, still_open, tmp_path, name):
     assert "is open" in result.stderr
 
 
-def test_without_pyarrow_the_extra_is_named(cm, chronicle, tmp_path, monkeypatch):
+def test_without_pyarrow_the_error_names_the_extra(cm, chronicle, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = cm("convert", chronicle, tmp_path / "run.parquet")
     assert result.exit_code == 2
@@ -117,7 +117,7 @@ def test_without_pyarrow_the_extra_is_named(cm, chronicle, tmp_path, monkeypatch
     assert cm("convert", chronicle, tmp_path / "run.csv").exit_code == 0
 
 
-def test_a_folder_that_is_not_there(cm, chronicle, tmp_path):
+def test_a_missing_folder(cm, chronicle, tmp_path):
     result = cm("convert", chronicle, tmp_path / "no" / "run.csv")
     assert result.exit_code == 2
     assert "No such file or directory" in result.stderr

@@ -21,7 +21,7 @@ def printed(result):
     return [json.loads(line)["timestamp"] for line in result.stdout.splitlines()]
 
 
-def test_cat_of_a_flipped_bit_gives_all_other_batches(cm, flipped):
+def test_cat_of_a_flipped_bit_prints_all_other_batches(cm, flipped):
     problem = problem_of(flipped)
     result = cm("cat", "--json", flipped)
     assert result.exit_code == 3
@@ -31,7 +31,7 @@ def test_cat_of_a_flipped_bit_gives_all_other_batches(cm, flipped):
     assert result.stderr == f"Error: {flipped}: {where}; {lost}\n"
 
 
-def test_cat_of_a_range_without_the_damage_is_fine(cm, flipped):
+def test_cat_of_a_range_without_the_damage_succeeds(cm, flipped):
     result = cm("cat", "--json", flipped, "--start", 1048)
     assert (result.exit_code, result.stderr) == (0, "")
     assert printed(result) == list(range(1048, 1100))
@@ -56,7 +56,7 @@ def test_cat_of_a_truncated_file_prints_the_intact_records(cm, truncated):
     assert "partial=True" not in result.stderr
 
 
-def test_cat_of_a_truncated_file_before_the_damage_is_fine(cm, truncated):
+def test_cat_of_a_truncated_file_before_the_damage_succeeds(cm, truncated):
     result = cm("cat", "--json", truncated, "--end", 1046)
     assert (result.exit_code, result.stderr) == (0, "")
     assert printed(result) == list(range(1000, 1047))
@@ -64,7 +64,7 @@ def test_cat_of_a_truncated_file_before_the_damage_is_fine(cm, truncated):
     assert cm("cat", "--json", truncated, "--end", 1047).exit_code == 3
 
 
-def test_cat_with_a_damaged_name_gives_the_declared_fields(cm, chronicle):
+def test_cat_with_a_damaged_name_prints_the_declared_fields(cm, chronicle):
     data = bytearray(chronicle.read_bytes())
     data[data.index(b"late/")] ^= 1
     chronicle.write_bytes(data)
@@ -79,7 +79,7 @@ def test_cat_with_a_damaged_name_gives_the_declared_fields(cm, chronicle):
     assert asked_for.stderr.startswith(f"Error: {chronicle}: offset ")
 
 
-def test_cat_names_only_some_of_many_problems(cm, damaged):
+def test_cat_limits_the_number_of_reported_problems(cm, damaged):
     def change(data, batches):
         for batch in batches:
             data[batch.offset + batch.len_block // 2] ^= 4
@@ -94,7 +94,7 @@ def test_cat_names_only_some_of_many_problems(cm, damaged):
     assert "Note" not in result.stderr
 
 
-def test_cat_of_an_open_file_says_so(cm, still_open):
+def test_cat_of_an_open_file_has_a_note(cm, still_open):
     result = cm("cat", "--json", still_open)
     assert result.exit_code == 0
     assert printed(result) == list(range(1000, 1096))
@@ -176,7 +176,7 @@ def test_an_empty_file(cm, tmp_path, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_prefix_of_a_file_passes(cm, chronicle, tmp_path, command):
+def test_every_truncation_is_reported(cm, chronicle, tmp_path, command):
     data = chronicle.read_bytes()
     path = tmp_path / "prefix.cmeta"
     for length in range(0, len(data), 191):

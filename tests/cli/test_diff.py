@@ -11,7 +11,7 @@ from cmeta.cli.console import printable
 
 @pytest.fixture
 def other(chronicle, tmp_path):
-    """The same run with changed values, in batches of another size."""
+    """The same run with some values changed and another size of batches."""
 
     def make(name="other", batch_records=32, **changed):
         with cmeta.open(chronicle) as run:
@@ -66,7 +66,7 @@ def test_diff_of_some_fields(cm, chronicle, other):
     assert "Did you mean loss_value or " in result.stderr
 
 
-def test_diff_of_a_field_that_only_b_has(cm, chronicle, other, tmp_path):
+def test_diff_of_a_field_only_in_b(cm, chronicle, other, tmp_path):
     a = tmp_path / "a.cmeta"
     cmeta.write(a, {"phase": ["train"] * 100, "timestamp": np.arange(1000, 1100)})
     result = cm("diff", a, chronicle, "--fields", "tensor_signature,loss_value")
@@ -98,7 +98,7 @@ def test_diff_of_an_unreadable_file(cm, chronicle, flipped, truncated, not_a_chr
     assert cm("diff", chronicle).exit_code == 2
 
 
-def test_diff_of_names_that_would_move_the_cursor(cm, tmp_path):
+def test_diff_escapes_control_characters_in_names(cm, tmp_path):
     name, rows = "metrics.x\x1b[2J\ny", {"phase": ["train"] * 2}
     paths = [tmp_path / "a.cmeta", tmp_path / "b.cmeta"]
     for value, path in enumerate(paths):

@@ -1,4 +1,4 @@
-"""The keys of `--json` on the page about the command line are those that the commands print."""
+"""The keys documented for `--json` are those that the commands print."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from cmeta.cli.app import COMMANDS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
 
-# A heading or the sentence before a table, what is called, and how.
+# The heading or sentence before each table, and the call whose output it documents.
 CALLS = {
     "## info": ["info", "FILE", "BROKEN"],
     "## validate": ["validate", "FILE", "BROKEN"],
@@ -70,7 +70,7 @@ def places(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", CALLS)
-def test_the_keys_are_those_that_are_printed(cm, places, place):
+def test_the_documented_keys_are_those_printed(cm, places, place):
     args = [places.get(arg, arg) for arg in CALLS[place]]
     calls = [[*args[:-2], args[-2]], [*args[:-2], args[-1]]] if place in ONE_BY_ONE else [args]
     printed = [line for call in calls for line in cm(*call, "--json").stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""Usage and input that fails: exit code 2, one line that names the file, nothing on stdout."""
+"""Invalid usage and unreadable input: exit code 2, one line with the path, nothing on stdout."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ def test_a_pipe(cm, tmp_path, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_file_that_may_not_be_read(cm, chronicle, command, monkeypatch):
+def test_a_file_without_permission(cm, chronicle, command, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied", str(chronicle))
 
@@ -55,7 +55,7 @@ def test_a_disk_that_fails(cm, chronicle, command, monkeypatch):
     assert result.stderr == f"Error: {chronicle}: Input/output error\n"
 
 
-def test_a_disk_that_fails_later(cm, chronicle, monkeypatch):
+def test_a_disk_that_fails_while_reading(cm, chronicle, monkeypatch):
     def fail(*args):
         raise OSError(5, "Input/output error")
 
@@ -66,13 +66,13 @@ def test_a_disk_that_fails_later(cm, chronicle, monkeypatch):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_file(cm, command):
+def test_without_a_file(cm, command):
     result = cm(command)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Missing argument 'FILE" in result.stderr
 
 
-def test_no_such_command(cm):
+def test_an_unknown_command(cm):
     result = cm("inof", "x")
     assert result.exit_code == 2
     assert "No such command 'inof'" in result.stderr
@@ -101,7 +101,7 @@ def test_help_has_examples(cm, command, flag):
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
-def test_help_lists_the_commands_in_their_order(cm):
+def test_help_lists_the_commands_in_order(cm):
     lines = cm("--help").stdout.partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in lines[:3]] == COMMANDS
 
@@ -114,7 +114,7 @@ def test_an_interrupt_has_its_own_exit_code(cm, chronicle, monkeypatch):
     assert cm("cat", chronicle).exit_code == 130
 
 
-def test_an_error_of_the_library_is_a_message(cm, chronicle, monkeypatch):
+def test_an_error_of_the_library_becomes_a_message(cm, chronicle, monkeypatch):
     from cmeta.errors import SchemaError
 
     def fail(*args):

@@ -15,7 +15,7 @@ FROM_STDIN = ["info", "validate", "cat", "head", "tail", "schema show", "schema 
 
 @pytest.fixture
 def tree(chronicle, tmp_path):
-    """A folder of chronicles, in the order in which they are found."""
+    """A folder of chronicles, listed in search order."""
     root = tmp_path / "runs"
     names = ["a.cmeta", "deep/er/b.cmeta", "[x]*.cmeta", "z \u00fc.cmeta"]
     for name in [*names, "notes.txt"]:
@@ -32,11 +32,11 @@ def piped(data, *args):
     return CliRunner().invoke(cli, list(map(str, args)), input=data)
 
 
-def test_a_folder_is_every_chronicle_below_it(tree):
+def test_a_folder_means_every_chronicle_below_it(tree):
     assert names(tree, ".") == sorted(["[x]*.cmeta", "a.cmeta", "deep/er/b.cmeta", "z ü.cmeta"])
 
 
-def test_a_pattern_that_the_shell_has_left_alone(tree):
+def test_a_pattern_that_the_shell_did_not_expand(tree):
     assert names(tree, "*.cmeta") == ["[x]*.cmeta", "a.cmeta", "z ü.cmeta"]
     assert names(tree, "**/*.cmeta") == ["[x]*.cmeta", "a.cmeta", "deep/er/b.cmeta", "z ü.cmeta"]
     assert names(tree, "d*") == ["deep/er/b.cmeta"]
@@ -44,11 +44,11 @@ def test_a_pattern_that_the_shell_has_left_alone(tree):
     assert names(tree, "*.txt") == ["notes.txt"]
 
 
-def test_a_file_whose_name_is_a_pattern_is_a_file(tree):
+def test_an_existing_file_takes_precedence_over_a_pattern(tree):
     assert names(tree, "[x]*.cmeta") == ["[x]*.cmeta"]
 
 
-def test_no_argument_is_skipped(tree):
+def test_arguments_without_a_match_are_kept(tree):
     assert names(tree, "missing.cmeta", "m*.cmeta", "a.cmeta", "a.cmeta") == [
         "missing.cmeta", "m*.cmeta", "a.cmeta",
     ]  # fmt: skip
@@ -60,7 +60,7 @@ def test_no_argument_is_skipped(tree):
     assert expand(map(Path, ["-", "a.cmeta", "-"])) == [Path("-"), Path("a.cmeta")]
 
 
-def test_a_journal_whose_file_is_gone_is_an_error(cm, tmp_path):
+def test_a_journal_without_its_file_is_an_error(cm, tmp_path):
     (tmp_path / "run.cmeta-journal").write_bytes(b"")
     result = cm("validate", tmp_path)
     assert result.exit_code == 2
@@ -68,7 +68,7 @@ def test_a_journal_whose_file_is_gone_is_an_error(cm, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["validate", "audit", "schema check"])
-def test_commands_of_several_files_take_all_three(cm, tree, command):
+def test_commands_of_several_files_take_files_folders_and_patterns(cm, tree, command):
     found = cm(*command.split(), "--json", tree, tree / "d*", tree / "a.cmeta")
     files = [json.loads(line)["file"] for line in found.stdout.splitlines()]
     assert sorted(files) == sorted(str(tree / name) for name in names(tree, "."))
@@ -105,7 +105,7 @@ def test_standard_input_that_is_not_a_chronicle(command):
         assert "<stdin>" in result.stdout + result.stderr
 
 
-def test_damage_is_named_after_standard_input(flipped):
+def test_damage_in_standard_input_is_reported_under_its_name(flipped):
     result = piped(flipped.read_bytes(), "cat", "-", "--json")
     assert result.exit_code == 3
     assert result.stderr.startswith("Error: <stdin>: offset ")
@@ -128,7 +128,7 @@ def test_a_terminal_is_refused_as_input(cm, monkeypatch):
     )  # fmt: skip
 
 
-def test_an_open_file_comes_without_its_journal(tmp_path):
+def test_standard_input_has_no_journal(tmp_path):
     path = tmp_path / "open.cmeta"
     with cmeta.Recorder(path) as rec:
         rec.log("train", loss=0.5)

@@ -33,7 +33,7 @@ def test_the_report(cm, log, out):
     assert losses(out) == [0.5, 0.25]
 
 
-def test_data_that_a_chronicle_cannot_store_is_not_a_success(cm, log, out):
+def test_data_that_a_chronicle_cannot_store_has_its_own_exit_code(cm, log, out):
     log.write_text(LINES.replace("0.5", '0.5, "note": "a"'))
     result = cm("import", log, out)
     assert result.exit_code == 4
@@ -56,7 +56,7 @@ def test_the_report_as_json(cm, log, out):
     assert (found["source"], found["num_records"]) == (str(log), 2)
 
 
-def test_a_source_that_was_cut_off_is_not_a_success(cm, log, out):
+def test_a_truncated_source_has_its_own_exit_code(cm, log, out):
     log.write_text(LINES + '{"loss": 0.')
     result = cm("import", log, out)
     assert result.exit_code == 4
@@ -103,7 +103,7 @@ def test_a_schema_and_a_configuration_from_files(cm, log, out, tmp_path):
     ("content", "message"),
     [("{", "not JSON"), ("[]", "expected a JSON object"), (b"\xff", "not JSON")],
 )
-def test_a_configuration_that_is_none(cm, log, out, tmp_path, content, message):
+def test_an_invalid_configuration(cm, log, out, tmp_path, content, message):
     config = tmp_path / "config.json"
     config.write_bytes(content if isinstance(content, bytes) else content.encode())
     result = cm("import", log, out, "--config", config)
@@ -113,7 +113,7 @@ def test_a_configuration_that_is_none(cm, log, out, tmp_path, content, message):
     assert not out.exists()
 
 
-def test_an_existing_file_stays_unless_it_may_go(cm, log, out):
+def test_an_existing_file_is_kept_without_replace(cm, log, out):
     out.write_text("mine")
     result = cm("import", log, out)
     assert result.exit_code == 2
@@ -122,7 +122,7 @@ def test_an_existing_file_stays_unless_it_may_go(cm, log, out):
     assert cm("import", log, out, "--replace").exit_code == 0
 
 
-def test_a_source_that_is_missing_or_unknown(cm, not_a_chronicle, out, tmp_path):
+def test_a_missing_or_unknown_source(cm, not_a_chronicle, out, tmp_path):
     result = cm("import", tmp_path / "none.csv", out)
     assert result.exit_code == 2
     assert "none.csv: No such file or directory" in result.stderr
@@ -138,7 +138,7 @@ def test_a_chronicle_is_not_a_source(cm, chronicle, out):
     assert "expected a file of one of: parquet" in result.stderr
 
 
-def test_names_that_a_terminal_would_obey(cm, out, tmp_path):
+def test_control_characters_in_names_are_escaped(cm, out, tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"a\\u001b[2Jb": "x", "loss": 1}\n')
     result = cm("import", log, out)

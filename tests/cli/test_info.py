@@ -1,4 +1,4 @@
-"""`cmeta info`: what it says is what the file holds."""
+"""`cmeta info`: its output matches the file."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def test_info_json(cm, chronicle):
     assert found["phases"] == {"dream": 20, "train": 60, "validate": 20}
 
 
-def test_info_json_has_fields_and_configurations_as_the_file_has_them(cm, chronicle):
+def test_info_json_lists_fields_and_configurations_in_file_order(cm, chronicle):
     found = facts(cm, chronicle)
     with cmeta.open(chronicle) as run:
         assert [f["name"] for f in found["fields"]] == [f.path for f in run.fields]
@@ -95,7 +95,7 @@ def test_info_json_of_timestamps_beyond_safe_integers(cm, tmp_path):
 
 
 @pytest.mark.parametrize(("quanta", "step"), [(1000, "0.001"), (3, "1/3"), (1, "1")])
-def test_info_names_the_step_of_a_field(cm, tmp_path, quanta, step):
+def test_info_states_the_quantum_of_a_field(cm, tmp_path, quanta, step):
     path = tmp_path / "steps.cmeta"
     schema = cmeta.default_schema().with_metrics(x={"quanta_per_unit": quanta})
     cmeta.write(path, {"phase": ["train"]}, schema)
@@ -103,7 +103,7 @@ def test_info_names_the_step_of_a_field(cm, tmp_path, quanta, step):
     assert line.endswith(f"in steps of {step}")
 
 
-def test_info_shows_no_control_characters_of_the_file(cm, tmp_path):
+def test_info_escapes_control_characters_of_the_file(cm, tmp_path):
     path = tmp_path / "hostile.cmeta"
     metrics = {"metrics.\x1b[2J\x9b": [1.0]}
     cmeta.write(path, {"phase": ["train"], **metrics}, config={"\x1b\x7f": "\x9b1m"})

@@ -1,4 +1,4 @@
-"""`cmeta plot`: what the pictures show, in a pipe and on a terminal."""
+"""`cmeta plot`: its pictures, in a pipe and on a terminal."""
 
 import re
 import sys
@@ -43,7 +43,7 @@ def canvas(result, nth=0):
 
 
 def columns_of(rows, letter="a"):
-    """Return in which rows each column has a letter."""
+    """Return the rows of each column that hold a letter."""
     width = max(map(len, rows))
     return [[y for y, row in enumerate(rows) if row[x : x + 1] == letter] for x in range(width)]
 
@@ -90,7 +90,7 @@ def test_nan_and_infinities_are_gaps_and_counted(cm, run):
     assert "no finite values\nnot drawn: train: 3 NaN\n" in nothing.stdout
 
 
-def test_rare_values_are_joined(cm, run):
+def test_sparse_values_are_connected(cm, run):
     loss = np.ma.MaskedArray(np.arange(1000.0), np.arange(1000) % 100 != 0)
     assert all(columns_of(canvas(cm("plot", run(loss), "--width", 60)))[:50])
 
@@ -112,7 +112,7 @@ def test_a_logarithmic_scale(cm, run):
     [[1.0], [0.0, 0.0], [LARGEST, -LARGEST, 0], [5e-324, 1e-323], [1e16, 1e16 + 2], [LARGEST] * 3],
 )
 @pytest.mark.parametrize("log", [[], ["--log"]])
-def test_any_numbers_can_be_drawn(cm, run, loss, log):
+def test_any_values_can_be_drawn(cm, run, loss, log):
     result = cm("plot", run(loss), *log)
     assert result.exit_code == 0
     assert ("no positive values" in result.stdout) == bool(log and max(loss) <= 0)
@@ -141,7 +141,7 @@ def test_a_picture_for_each_field(cm, run):
     assert len(canvas(result, 1)) == 5
 
 
-def test_another_field_across(cm, run):
+def test_another_field_on_the_horizontal_axis(cm, run):
     path = run([1.0, 2.0, 3.0, 4.0], step=np.ma.MaskedArray([10, 20, 15, 0], [0, 0, 0, 1]))
     result = cm("plot", path, "--x", "step", "--width", 60)
     assert result.stdout.splitlines()[-3].strip() == "step"
@@ -195,14 +195,14 @@ def test_colour_and_dots_on_a_terminal(run, monkeypatch):
     assert "━ train" in result.output
 
 
-def test_characters_that_any_terminal_has(process, run):
+def test_ascii_characters_without_utf8(process, run):
     with process("plot", run(np.arange(99.0)), env={"PYTHONIOENCODING": "ascii"}) as child:
         found, errors = child.communicate()
     assert (child.returncode, errors) == (0, b"")
     assert found.isascii() and b"\\u" not in found and b"+--" in found
 
 
-def test_plotext_is_missing(cm, run, monkeypatch):
+def test_without_plotext_the_error_names_the_extra(cm, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotext", None)
     result = cm("plot", run([1.0]))
     assert (result.exit_code, result.stdout) == (2, "")
@@ -234,7 +234,7 @@ def test_ticks_of_a_logarithmic_scale(low, high):
             )
 
 
-def test_a_constant_lies_in_the_middle(cm, run):
+def test_a_constant_is_drawn_in_the_middle(cm, run):
     rows = canvas(cm("plot", run([3.0] * 50), "--height", 12))
     assert [y for y, row in enumerate(rows) if "a" in row] == [len(rows) // 2]
     assert "3┤" in cm("plot", run([3.0] * 50)).stdout

@@ -1,4 +1,4 @@
-"""The command as a process: pipes, terminals, exit codes, what is imported."""
+"""The command as a process: pipes, terminals, exit codes, imported modules."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_main_is_a_function(process):
 
 @posix
 @pytest.mark.parametrize("format_", ["jsonl", "csv", "table"])
-def test_a_broken_pipe_ends_quietly(process, long, format_):
+def test_a_broken_pipe_ends_silently(process, long, format_):
     started = process("cat", "--format", format_, long)
     assert started.stdout.readline()
     started.stdout.close()
@@ -100,7 +100,7 @@ def test_no_colour_and_no_progress_when_piped(process, chronicle, command):
 
 
 class Terminal:
-    """A terminal for a process."""
+    """A pseudo-terminal for a process."""
 
     def __init__(self, num_columns=60):
         import fcntl
@@ -127,7 +127,7 @@ class Terminal:
 
 
 def on_terminal(process, *args, env=None, num_columns=60):
-    """Return stdout as a terminal gets it, and stderr as a file does."""
+    """Return stdout as sent to a terminal, and stderr as sent to a file."""
     terminal = Terminal(num_columns)
     env = {"TERM": "xterm-256color", **(env or {})}
     started = process(*args, stdout=terminal.slave, env=env)
@@ -161,7 +161,7 @@ def test_table_fits_the_terminal_and_notes_the_hidden_columns(process, chronicle
 
 @posix
 @pytest.mark.parametrize(("num_columns", "num_fitting"), [(31, 3), (30, 2), (5, 1)])
-def test_table_fits_exactly(process, chronicle, num_columns, num_fitting):
+def test_table_uses_the_exact_width_of_the_terminal(process, chronicle, num_columns, num_fitting):
     args = ("cat", chronicle, "--fields", "timestamp,phase,loss_value")  # 9 + 2 + 8 + 2 + 10
     _, out, err = on_terminal(process, *args, env={"NO_COLOR": "1"}, num_columns=num_columns)
     assert len(out.splitlines()[0].split()) == num_fitting
@@ -221,13 +221,13 @@ def test_text_survives_a_terminal_that_is_not_utf8(process, chronicle, command):
     ("statement", "absent"),
     [("import cmeta", {"click", "rich"}), ("import cmeta.cli", {"rich"})],
 )
-def test_an_import_loads_only_its_own_needs(process, statement, absent):
+def test_an_import_loads_only_its_own_dependencies(process, statement, absent):
     code = f"import sys; {statement}; print(*sys.modules)"
     _, out, _ = finish(process(python=("-c", code)))
     assert absent.isdisjoint(out.decode().split())
 
 
-def test_json_needs_no_rich(process, chronicle):
+def test_json_does_not_import_rich(process, chronicle):
     code = "import sys; sys.modules['rich'] = None; import cmeta.cli; cmeta.cli.main()"
     assert finish(process("info", "--json", chronicle, python=("-c", code)))[0] == 0
     assert finish(process("info", chronicle, python=("-c", code)))[0] != 0

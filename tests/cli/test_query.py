@@ -1,4 +1,4 @@
-"""`cmeta query` and `cmeta head`: which records, in which form, with which exit code."""
+"""`cmeta query` and `cmeta head`: records, formats and exit codes."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_a_condition_with_range_phase_fields_and_limit(cm, chronicle):
     ]
 
 
-def test_the_same_as_cat_where_all_is_true(cm, chronicle):
+def test_an_always_true_condition_equals_cat(cm, chronicle):
     for format_ in ("table", "csv", "jsonl"):
         asked = cm("query", chronicle, "timestamp >= 0", "--format", format_)
         assert asked.stdout == cm("cat", chronicle, "--format", format_).stdout
@@ -76,7 +76,7 @@ def test_an_empty_result_has_a_note(cm, chronicle):
     assert result.stderr == f"Note: {chronicle} has no matching records\n"
 
 
-def test_an_invalid_condition_is_shown_with_the_position(cm, chronicle):
+def test_an_invalid_condition_is_shown_with_its_position(cm, chronicle):
     result = cm("query", chronicle, "loss_value = \x1b")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[-2:] == ["  loss_value = \\x1b", "               ^"]
@@ -90,14 +90,16 @@ def test_an_invalid_condition_is_shown_with_the_position(cm, chronicle):
         ("phase < 3", "this compares a text with a number\n  phase < 3\n          ^\n"),
     ],
 )
-def test_names_that_a_file_does_not_have(cm, chronicle, empty, condition, said):
+def test_unknown_names(cm, chronicle, empty, condition, said):
     result = cm("query", chronicle, condition)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {chronicle}: ")
     assert said in result.stderr
 
 
-def test_a_bad_file_does_not_stop_the_others(cm, chronicle, flipped, not_a_chronicle, tmp_path):
+def test_an_unreadable_file_does_not_stop_the_others(
+    cm, chronicle, flipped, not_a_chronicle, tmp_path
+):
     missing = tmp_path / "missing.cmeta"
     result = cm(
         "query", missing, not_a_chronicle, flipped, chronicle, "timestamp < 1100", "--count"
@@ -108,7 +110,7 @@ def test_a_bad_file_does_not_stop_the_others(cm, chronicle, flipped, not_a_chron
     assert f"Error: {flipped}: offset " in result.stderr
 
 
-def test_batches_that_cannot_hold_any_are_not_read(cm, flipped):
+def test_batches_that_cannot_match_are_not_read(cm, flipped):
     result = cm("query", flipped, "timestamp >= 1048 and loss_value < 9", "--count")
     assert (result.exit_code, result.stderr) == (0, "")
     assert cm("query", flipped, "timestamp >= 1047 and loss_value < 9", "--count").exit_code == 3
@@ -124,13 +126,13 @@ def test_head(cm, chronicle, empty):
     assert cm("head", empty).exit_code == 0
 
 
-def test_head_shows_the_columns_of_its_records_only(cm, chronicle):
+def test_head_shows_only_the_columns_of_its_records(cm, chronicle):
     header = cm("head", "-n", 3, chronicle, "--format", "csv").stdout.splitlines()[0]
     assert "val_accuracy" not in header  # the fourth record has it
     assert "metrics.val_accuracy" in cm("head", "-n", 4, chronicle, "--format", "csv").stdout
 
 
-def test_head_reads_no_further_than_it_must(cm, flipped, truncated, monkeypatch):
+def test_head_reads_no_further_than_necessary(cm, flipped, truncated, monkeypatch):
     assert cm("head", "-n", 32, flipped, "--json").exit_code == 0
     assert cm("head", "-n", 32, flipped).exit_code == 0
     assert cm("head", "-n", 33, flipped, "--json").exit_code == 3
@@ -143,7 +145,7 @@ def test_head_reads_no_further_than_it_must(cm, flipped, truncated, monkeypatch)
     assert set(read) == {0}
 
 
-def test_a_file_alone(cm, chronicle):
+def test_a_file_without_a_condition(cm, chronicle):
     result = cm("query", chronicle)
     assert result.exit_code == 2
     assert "expected a FILE followed by an EXPRESSION, such as: cmeta query" in result.stderr

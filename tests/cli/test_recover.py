@@ -1,4 +1,4 @@
-"""`cmeta recover`: what it says, what it writes, and exit codes that never call a loss success."""
+"""`cmeta recover`: messages, files, and exit codes that never report a loss as success."""
 
 import json
 
@@ -14,7 +14,7 @@ def out(tmp_path):
     return tmp_path / "new.cmeta"
 
 
-def test_recover_of_a_file_that_is_whole(cm, chronicle, out):
+def test_recover_of_an_intact_file(cm, chronicle, out):
     result = cm("recover", chronicle, out)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"{chronicle}: 100 records salvaged, to {out}; nothing was lost\n"
@@ -47,7 +47,7 @@ def test_recover_in_json(cm, flipped, truncated, out):
 
 
 def test_recover_of_an_open_file(cm, still_open, out):
-    """Nobody knows what is missing, so it is no success."""
+    """The loss is unknown, so the exit code is not success."""
     result = cm("recover", still_open, out)
     assert result.exit_code == 4
     assert "an unknown number of records lost" in result.stdout
@@ -62,7 +62,7 @@ def test_recover_of_a_file_that_is_not_a_chronicle(cm, not_a_chronicle, out):
     assert json.loads(cm("recover", "--json", not_a_chronicle, out).stdout)["out"] == ""
 
 
-def test_recover_never_writes_over_a_file(cm, flipped, out):
+def test_recover_never_overwrites_a_file(cm, flipped, out):
     out.write_text("precious")
     for target in (out, flipped):
         result = cm("recover", flipped, target)
@@ -100,7 +100,7 @@ def test_recover_of_a_lone_journal(cm, tmp_path, out):
 
 
 def test_recover_with_a_schema(cm, damaged, tmp_path, out):
-    """The shipped one, in a file of its own, with batches of another size."""
+    """The schema is the shipped one with another size of batches."""
     text = (ROOT / "schema" / "cmeta_schema.toml").read_text("utf-8")
     schema = tmp_path / "own.toml"
     assert "batch_records = 4096" in text
@@ -110,7 +110,7 @@ def test_recover_with_a_schema(cm, damaged, tmp_path, out):
     assert result.exit_code == 0 and "100 records salvaged" in result.stdout
 
 
-def test_recover_with_a_schema_that_is_none(cm, chronicle, out, tmp_path):
+def test_recover_with_an_invalid_schema(cm, chronicle, out, tmp_path):
     schema = tmp_path / "schema.toml"
     schema.write_text("[record]\n")
     result = cm("recover", chronicle, out, "--schema", schema)
@@ -120,7 +120,7 @@ def test_recover_with_a_schema_that_is_none(cm, chronicle, out, tmp_path):
     assert not out.exists()
 
 
-def test_recover_of_names_that_would_move_the_cursor(cm, flipped, tmp_path):
+def test_recover_escapes_control_characters_in_names(cm, flipped, tmp_path):
     path = tmp_path / "a\x1b[2Jb\n.cmeta"
     path.write_bytes(flipped.read_bytes())
     result = cm("recover", path, tmp_path / "out\x1b")

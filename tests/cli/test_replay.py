@@ -1,4 +1,4 @@
-"""`cmeta replay`: verdicts, exit codes, and whatever may be wrong with a callable."""
+"""`cmeta replay`: verdicts, exit codes and failing callables."""
 
 import json
 
@@ -84,7 +84,7 @@ def test_the_first_divergence(cm, run):
 
 
 def test_inconclusive(cm, run):
-    """Nothing was compared."""
+    """No value was compared."""
     result = cm("replay", run, "again_code:off", "--start", 100)
     assert result.exit_code == 5
     assert "nothing was compared" in result.stdout
@@ -116,7 +116,7 @@ def test_an_error_in_a_callable_is_reported(cm, run, cycle, words):
     assert result.stdout == ""
 
 
-def test_where_foreign_code_failed_is_shown(cm, run):
+def test_the_location_of_an_error_in_a_callable_is_shown(cm, run):
     said = cm("replay", run, "again_code:fails").stderr
     assert "in fails" in said and "FileNotFoundError" in said and "while record 0" in said
 

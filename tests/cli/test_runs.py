@@ -16,7 +16,7 @@ LOSSES = {"a": (0.5, 0.25), "b": (0.75, 0.125), "sub/c": (0.5, math.nan)}
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A catalogue in a folder of its own."""
+    """A catalogue in a temporary folder."""
     monkeypatch.setenv("CMETA_CACHE_DIR", str(tmp_path / "cache"))
 
 
@@ -56,7 +56,7 @@ def test_the_table(cm, folder):
     assert cm("runs", folder, "--no-cache", "--jobs", 1).stdout == result.stdout
 
 
-def test_keys_that_are_equal_among_the_runs_shown_are_left_out(cm, folder):
+def test_keys_equal_in_all_shown_runs_are_omitted(cm, folder):
     assert "config" not in cm("runs", folder, "--where", "config.lr == 0.1").stdout
     assert "config.lr" in cm("runs", folder, "--limit", 2).stdout
 
@@ -170,7 +170,7 @@ def test_damaged_unreadable_and_open_runs(cm, folder, flipped, still_open):
     assert cm("runs", folder, "--where", "state in ('closed', 'open')").exit_code == 0
 
 
-def test_many_problems_are_not_all_printed(cm, tmp_path):
+def test_the_number_of_printed_problems_is_limited(cm, tmp_path):
     for i in range(25):
         (tmp_path / f"{i:02}.cmeta").touch()
     lines = cm("runs", tmp_path).stderr.splitlines()
@@ -203,14 +203,14 @@ def test_patterns_files_and_several_folders(cm, folder, monkeypatch):
         ((), "DIR"),
     ],
 )
-def test_bad_arguments(cm, folder, monkeypatch, options, message):
+def test_invalid_arguments(cm, folder, monkeypatch, options, message):
     monkeypatch.chdir(folder)
     result = cm("runs", *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
 
 
-def test_names_that_would_move_the_cursor(cm, tmp_path):
+def test_control_characters_in_names_are_escaped(cm, tmp_path):
     path = tmp_path / "a\x1b[2J.cmeta"
     cmeta.write(path, {"phase": ["train"], "config": [0]}, None, [{"x\x1b": "y\x1b"}])
     for options in ((), ("--json",), ("--fields", "config.x\x1b")):
@@ -218,14 +218,14 @@ def test_names_that_would_move_the_cursor(cm, tmp_path):
         assert result.exit_code == 0 and "\x1b" not in result.stdout
 
 
-def test_long_values_are_cut(cm, tmp_path):
+def test_long_values_are_truncated(cm, tmp_path):
     cmeta.write(tmp_path / "a.cmeta", {"phase": ["train"], "config": [0]}, None, [{"x": "y" * 99}])
     result = cm("runs", tmp_path, "--fields", "config.x")
     assert f"  {'y' * 37}...\n" in result.stdout
 
 
 @pytest.mark.parametrize(("width", "titles"), [(80, 5), (200, 8)])
-def test_in_a_terminal_the_columns_that_fit_are_shown(process, folder, width, titles):
+def test_on_a_terminal_only_the_columns_that_fit_are_shown(process, folder, width, titles):
     long = folder / ("d" * 90) / "run.cmeta"
     long.parent.mkdir()
     (folder / "a.cmeta").rename(long)

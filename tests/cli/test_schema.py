@@ -36,7 +36,7 @@ def test_check(cm, own, chronicle, tmp_path):
         (("batch_records = 100", "batch_records ="), None, "not TOML"),
     ],
 )
-def test_an_error_names_its_key(cm, own, change, key, message):
+def test_an_error_names_the_key(cm, own, change, key, message):
     own.write_text(own.read_text("utf-8").replace(*change), "utf-8")
     result = cm("schema", "check", own)
     assert result.exit_code == 3
@@ -50,7 +50,9 @@ def test_an_error_names_its_key(cm, own, change, key, message):
         assert refused.stderr.startswith(f"Error: {own}: ")
 
 
-def test_check_goes_on_and_ends_with_the_worst(cm, own, not_a_chronicle, tmp_path):
+def test_check_continues_after_an_error_and_exits_with_the_worst_code(
+    cm, own, not_a_chronicle, tmp_path
+):
     result = cm("schema", "check", tmp_path / "missing.toml", not_a_chronicle, own)
     assert result.exit_code == 3
     assert "missing.toml: No such file" in result.stderr

@@ -1,4 +1,4 @@
-"""--start, --end, --phase, --fields: what is printed, and what is read for it."""
+"""--start, --end, --phase, --fields: the records printed, and the columns read for them."""
 
 import json
 from contextlib import ExitStack
@@ -51,7 +51,7 @@ def test_selection_of_fields(cm, chronicle):
     assert list(dict(with_group)["metrics"]) == ["entropy"]
 
 
-def test_selection_of_a_field_whose_name_holds_a_comma(cm, chronicle):
+def test_selection_of_a_field_with_a_comma_in_its_name(cm, chronicle):
     name = 'late/\N{GREEK SMALL LETTER ALPHA},"b"'
     quoted = '"' + name.replace('"', '""') + '"'
     ((group, metrics),) = keys(cm, chronicle, quoted)
@@ -90,7 +90,7 @@ def test_an_invalid_selection_lists_the_valid_names(cm, chronicle, options, word
     assert all(word in result.stderr for word in words)
 
 
-def test_unknown_field_lists_no_more_than_a_screen(cm, tmp_path):
+def test_an_unknown_field_lists_at_most_a_screen_of_names(cm, tmp_path):
     path = tmp_path / "many.cmeta"
     cmeta.write(path, {"phase": ["train"]} | {f"metrics.m{i}": [1.0] for i in range(100)})
     result = cm("cat", path, "--fields", "x")
@@ -126,14 +126,14 @@ def test_rows_are_read_batch_by_batch(stream_of, chronicle):
     assert stream.num_rows == 100
 
 
-def test_rows_read_no_batch_and_no_column_that_is_not_needed(stream_of, chronicle):
+def test_rows_read_only_the_batches_and_columns_that_are_needed(stream_of, chronicle):
     reader, stream = stream_of(chronicle, ["loss_value"], start=1040, end=1046)
     assert sum(block.num_records for block in stream) == 7
     assert reader.stats.num_batches == 1
     assert reader.stats.num_columns == 3  # the loss, and timestamps and phases to find the rows
 
 
-def test_rows_of_wide_batches_come_in_blocks_of_bounded_size(stream_of, tmp_path, monkeypatch):
+def test_rows_of_wide_batches_are_read_in_blocks_of_bounded_size(stream_of, tmp_path, monkeypatch):
     monkeypatch.setattr("cmeta.cli.rows._CELLS_AT_ONCE", 30)
     path = tmp_path / "wide.cmeta"
     cmeta.write(path, {"phase": ["train"] * 25, "step": range(25)})

@@ -1,4 +1,4 @@
-"""Sparklines: levels, values that are not finite, and terminals without blocks."""
+"""Sparklines: levels, non-finite values, and terminals without block characters."""
 
 import io
 import sys
@@ -13,7 +13,7 @@ from cmeta.cli.chart import is_ascii_only, sparkline
 LARGEST = np.finfo("f8").max
 
 
-def test_levels_go_from_the_lowest_to_the_highest():
+def test_levels_range_from_the_lowest_to_the_highest():
     assert sparkline(np.arange(8), ascii_only=False) == "▁▂▃▄▅▆▇█"
     assert sparkline(np.arange(8)[::-1], ascii_only=True) == "#*+=-,._"
     assert sparkline([-LARGEST, 0, LARGEST], ascii_only=False) == "▁▅█"
@@ -28,7 +28,7 @@ def test_values_that_are_not_finite_are_marked():
 
 @settings(max_examples=100, deadline=None)
 @given(hnp.arrays("f8", (20,)))
-def test_any_values_fit(values):
+def test_any_values_have_a_sparkline(values):
     for width in (1, 7, 20, 33):
         line = sparkline(values, width, ascii_only=True)
         assert len(line) == min(width, len(values))
@@ -39,7 +39,7 @@ def test_any_values_fit(values):
 @pytest.mark.parametrize(
     ("encoding", "expected"), [("ascii", True), ("latin-1", True), ("utf-8", False)]
 )
-def test_blocks_only_where_stdout_shows_them(monkeypatch, encoding, expected):
+def test_blocks_are_used_only_where_stdout_can_show_them(monkeypatch, encoding, expected):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     assert is_ascii_only() is expected
     assert sparkline([0, 1]).isascii() is expected

@@ -1,4 +1,4 @@
-"""Each command starts without what others need."""
+"""Each command imports only the libraries it needs."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_unneeded_libraries_are_not_imported(process, chronicle, args):
     assert out
 
 
-def test_only_the_command_that_is_asked_for_is_imported(process, chronicle):
+def test_only_the_invoked_command_is_imported(process, chronicle):
     code = SHOW.replace("set({heavy}) & ", "").replace(
         "set(sys.modules)", "{{m for m in sys.modules if m.startswith('cmeta.cli.commands.')}}"
     )

@@ -1,4 +1,4 @@
-"""`cmeta summary`: one run, several side by side, JSON, and what cannot be read."""
+"""`cmeta summary`: one run, several side by side, JSON, and unreadable files."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from cmeta.cli.app import cli
 
 @pytest.fixture
 def run(tmp_path):
-    """Write a run whose numbers are easy to check."""
+    """Write a run with statistics that are easy to check."""
 
     def write(name="run", factor=1.0, **columns):
         place = np.arange(40)
@@ -75,7 +75,7 @@ def test_summary_of_a_selection(cm, run):
     assert table_of(result)["train", "loss_value"] == {"NaN": "0", "last": "2"}
 
 
-def test_nan_and_infinities_are_seen(cm, run):
+def test_nan_and_infinities_are_counted(cm, run):
     loss = np.arange(40.0)
     loss[[4, 5, 38]] = np.nan, np.inf, np.nan
     loss[39] = -np.inf
@@ -103,7 +103,7 @@ def test_several_runs_side_by_side(cm, run):
     assert lines[-1].index("7") > lines[3].index("second")
 
 
-def test_runs_are_named_briefly(cm, run):
+def test_runs_have_short_names(cm, run):
     a, b = run("one/run"), run("two/run")
     result = cm("summary", a.parent, b.parent.parent / "t*", "--stats", "last")
     assert result.stdout.splitlines()[3].split() == ["one/run", "two/run"]
@@ -117,7 +117,7 @@ def test_runs_are_named_briefly(cm, run):
 
 
 @pytest.mark.parametrize("width", [50, 80, 140])
-def test_statistics_that_do_not_fit_are_noted(cm, run, monkeypatch, width):
+def test_hidden_statistics_are_noted(cm, run, monkeypatch, width):
     monkeypatch.setattr("cmeta.cli.table.terminal_width", lambda: width)
     paths = [run(name) for name in ("first", "second", "third")]
     for given in ([paths[0]], paths):
@@ -129,7 +129,7 @@ def test_statistics_that_do_not_fit_are_noted(cm, run, monkeypatch, width):
     assert "third" in table
 
 
-def test_a_name_that_is_not_there(cm, run):
+def test_an_unknown_name(cm, run):
     a, b = run("first"), run("second", **{"metrics.extra": np.ones(40)})
     assert cm("summary", a, b, "--fields", "extra").exit_code == 0
     for options, message in (
@@ -147,7 +147,7 @@ def test_a_name_that_is_not_there(cm, run):
         assert message in result.stderr
 
 
-def test_nothing_to_sum_up(cm, empty, run):
+def test_no_records_to_summarise(cm, empty, run):
     result = cm("summary", empty)
     assert (result.exit_code, result.stdout) == (0, f"{empty}: closed, 0 records\n")
     assert result.stderr == "Note: no numeric values to summarise\n"
@@ -167,7 +167,7 @@ def test_json(cm, run, empty):
     assert (two["file"], two["num_records"], two["fields"]) == (str(empty), 0, [])
 
 
-def test_damaged_batches_are_left_out_and_reported(cm, flipped, truncated, chronicle):
+def test_damaged_batches_are_skipped_and_reported(cm, flipped, truncated, chronicle):
     result = cm("summary", flipped, "--fields", "entropy", "--stats", "count")
     assert result.exit_code == 3
     assert result.stdout.startswith(f"{flipped}: damaged, 84 records, timestamps 1000 to 1099\n")
@@ -183,7 +183,7 @@ def test_damaged_batches_are_left_out_and_reported(cm, flipped, truncated, chron
     assert cm("summary", flipped, "--start", 1048).exit_code == 0
 
 
-def test_a_bad_file_does_not_stop_the_others(cm, chronicle, not_a_chronicle, tmp_path):
+def test_an_unreadable_file_does_not_stop_the_others(cm, chronicle, not_a_chronicle, tmp_path):
     result = cm("summary", tmp_path / "missing.cmeta", chronicle, "--stats", "last")
     assert (result.exit_code, len(table_of(result)) > 3) == (2, True)
     assert result.stderr.count("No such file") == 1
@@ -199,7 +199,7 @@ def test_an_open_file(cm, still_open):
     assert ": open, " in result.stdout
 
 
-def test_names_that_would_move_the_cursor(cm, run):
+def test_control_characters_in_names_are_escaped(cm, run):
     result = cm("summary", run(**{"metrics.x\x1b[2J\ny": np.ones(40)}))
     assert "\x1b" not in result.stdout
     assert r"x\x1b[2J\ny" in result.stdout

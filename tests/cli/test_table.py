@@ -30,7 +30,7 @@ def test_columns_are_aligned_and_widened_page_by_page(width, capsys):
 
 
 @pytest.mark.parametrize(("columns", "hidden"), [(None, []), (14, []), (13, ["b c"]), (1, ["b c"])])
-def test_columns_that_do_not_fit_are_hidden_but_never_the_first(width, capsys, columns, hidden):
+def test_columns_that_do_not_fit_are_hidden_except_the_first(width, capsys, columns, hidden):
     width(columns)
     table = Table([Column("a"), Column("c", group="b")])
     table.write([["123456"], ["123456"]])
@@ -54,13 +54,13 @@ def test_long_cells_are_folded_on_a_terminal_only(width, capsys):
     ]
 
 
-def test_a_folded_column_keeps_a_least_width(width, capsys):
+def test_a_folded_column_keeps_a_minimum_width(width, capsys):
     width(3)
     Table([Column("values", True, is_folded=True)]).write([["0123456789abcdef"]])
     assert capsys.readouterr().out.splitlines() == ["values", "0123456789", "abcdef"]
 
 
-def test_folding_counts_columns_of_the_terminal_and_always_ends():
+def test_folding_counts_terminal_columns_and_terminates():
     wide = "\N{CJK UNIFIED IDEOGRAPH-8A13}"
     assert folded(wide * 5, 4) == [wide * 2, wide * 2, wide]
     assert folded(wide, 1) == [wide]
@@ -77,7 +77,7 @@ def test_pairs(width, capsys):
     assert lines == ["file  a/rather/long/", "      path.cmeta", "n     1"]
 
 
-def test_alarming_cells_stand_out_where_there_is_colour(width, capsys, monkeypatch):
+def test_alarming_cells_are_coloured_on_a_terminal(width, capsys, monkeypatch):
     monkeypatch.setattr("cmeta.cli.console.has_colour", lambda stream: True)
     Table([Column("n", is_alarming=lambda cell: cell == "NaN")]).write([["1", "NaN"]])
     lines = capsys.readouterr().out.splitlines()
@@ -91,6 +91,6 @@ def test_info_fits_a_terminal(cm, chronicle, width, columns):
     width(columns)
     text = cm("info", chronicle).stdout
     head = text.partition("\nUndeclared")[0].splitlines()
-    room = max(columns, 2 + 5 * 10 + 4 * 2)  # folded columns have a least width
+    room = max(columns, 2 + 5 * 10 + 4 * 2)  # folded columns have a minimum width
     assert max(map(len, head)) <= room
     assert "validate" in text

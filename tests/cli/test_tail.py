@@ -1,4 +1,4 @@
-"""`cmeta tail`: the last records, and those that come."""
+"""`cmeta tail`: the last records, and new ones as they arrive."""
 
 import json
 import time

@@ -59,7 +59,7 @@ def test_validate_an_open_file_with_a_damaged_batch(cm, still_open):
     assert "corrupt: 1 finding" in result.stdout
 
 
-def test_validate_many_files_tells_of_each_and_exits_with_the_worst(
+def test_validate_reports_on_each_file_and_exits_with_the_worst_code(
     cm, chronicle, flipped, empty, tmp_path
 ):
     missing = tmp_path / "missing.cmeta"
@@ -79,7 +79,7 @@ def test_validate_an_open_and_a_missing_file(cm, still_open, tmp_path):
     assert cm("validate", still_open, tmp_path / "missing.cmeta").exit_code == 2
 
 
-def test_validate_canonical_is_a_choice(cm, tmp_path):
+def test_the_canonical_check_is_optional(cm, tmp_path):
     path = tmp_path / "run.cmeta"
     cmeta.write(path, {"phase": ["train"] * 40, "loss_value": [0.5, 0.25] * 20})
     path.write_bytes(with_useless_configuration(path))
@@ -90,7 +90,7 @@ def test_validate_canonical_is_a_choice(cm, tmp_path):
 
 
 def with_useless_configuration(path):
-    """Return the file with a CONFIG that no record uses: it reads well, but no writer puts it."""
+    """Return the file with a CONFIG that no record uses: it is readable, but no writer would write it."""
     grammar = grammar_of(shipped_format())
     data = path.read_bytes()
     with cmeta.open(path) as run:
@@ -119,11 +119,11 @@ def test_validate_an_incomplete_file(cm, request, make):
     assert "\n  offset " in result.stdout
 
 
-def test_validate_names_a_foreign_file(cm, not_a_chronicle):
+def test_validate_identifies_a_foreign_file(cm, not_a_chronicle):
     assert "this is not a .cmeta file" in cm("validate", not_a_chronicle).stdout
 
 
-def test_validate_says_that_a_newer_version_is_one(cm, damaged):
+def test_validate_reports_a_newer_version(cm, damaged):
     def change(data, batches):
         data[:6] = data[:4] + struct.pack("<H", 0x0900)
 

@@ -82,7 +82,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_json_lines_are_json_of_one_line_that_no_terminal_obeys(value):
+def test_json_lines_are_single_lines_without_control_characters(value):
     line = json_line(value)
     assert line.endswith("\n")
     assert line[:-1].isprintable()

@@ -72,7 +72,7 @@ def outputs(tmp_path):
     return {path.name for path in tmp_path.glob("*out*")}
 
 
-def test_every_command_is_walked_over():
+def test_calls_cover_every_command():
     assert {name.split()[0] for name in CALLS} == set(COMMANDS)
 
 
@@ -88,7 +88,7 @@ def test_help(cm, name):
 
 
 @pytest.mark.parametrize("name", [*CALLS, "schema"])
-def test_an_option_that_does_not_exist(cm, name):
+def test_an_unknown_option(cm, name):
     result = cm(*name.split(), "--no-such-option")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "No such option" in messages(result)
@@ -163,7 +163,7 @@ def test_an_intact_chronicle(call, chronicle, name):
 
 
 @pytest.mark.parametrize("name", WITH_JSON)
-def test_json_is_an_object_a_line_and_nothing_else(call, chronicle, flipped, name):
+def test_json_output_is_one_object_a_line(call, chronicle, flipped, name):
     for file in (chronicle, flipped):
         result = call(name, file, "--json")
         assert result.stdout or result.exit_code

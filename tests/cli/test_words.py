@@ -50,7 +50,7 @@ def runs(tmp_path):
 
 
 def plain(line):
-    """Return a line without the word, which a title may repeat."""
+    """Return a line without the word, which may occur in a title."""
     return line.replace("loss_value", "loss").split()
 
 
@@ -66,7 +66,7 @@ def test_a_word_means_the_name(cm, runs, words, names):
 
 
 @pytest.mark.parametrize("command", ["cat", "head", "tail", "summary", "plot", "convert", "query"])
-def test_a_name_of_the_file_means_itself(cm, runs, tmp_path, command):
+def test_a_name_of_the_file_takes_precedence(cm, runs, tmp_path, command):
     schema = cmeta.default_schema().with_phases("val").with_metrics(loss={"exact": True})
     phases = np.where(np.arange(12) % 2, "val", "validate")
     path = runs("own", 1.0, schema, phase=phases, **{"metrics.loss": np.full(12, 77.0)})
@@ -81,7 +81,7 @@ def test_a_name_of_the_file_means_itself(cm, runs, tmp_path, command):
 @pytest.mark.parametrize(
     "option", [("--phase", "test"), ("--phase", "warmup"), ("--fields", "los")]
 )
-def test_a_word_for_something_that_the_file_lacks(cm, runs, option):
+def test_a_word_for_a_name_that_the_file_lacks(cm, runs, option):
     result = cm("cat", runs("run", 1.0), *option)
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"'{option[1]}' is not in this file" in result.stderr
