@@ -1,6 +1,6 @@
 """`validate`: a file against every rule of the format; all findings, not only the first.
 
-Blocks are checked one after another, as reading does. What has been decoded is encoded again and
+Blocks are checked one after another, as reading does. Decoded values are encoded again and
 compared with the bytes of the file: there is one way to write a run.
 """
 
@@ -195,7 +195,7 @@ def _checksum_problems(source: Source, grammar: Grammar, blocks: FileMap) -> Ite
 
 
 class _BlockChecker:
-    """Checks one block after another, and encodes again what it has decoded."""
+    """Checks one block after another, and encodes the decoded values again."""
 
     def __init__(self, source: Source, grammar: Grammar, blocks: FileMap, canonical: bool) -> None:
         self._source, self._grammar, self._blocks = source, grammar, blocks
@@ -223,7 +223,7 @@ class _BlockChecker:
                 self._check_row(block, row)
             self._check_block(block, row)
         except DecodeError as err:
-            self._encoder = None  # what follows cannot be encoded again without this
+            self._encoder = None  # later blocks cannot be encoded again without this one
             self._keep_place(row)
             yield err
             return
@@ -235,7 +235,7 @@ class _BlockChecker:
                 yield from self._compare_group()
 
     def finish(self) -> Iterator[DecodeError]:
-        """Compare what follows the last full batch with the bytes that a writer produces."""
+        """Compare the bytes after the last full batch with the bytes that a writer produces."""
         if self._encoder is None:
             return
         expected = self._encoder.finish()

@@ -75,7 +75,7 @@ def decode_column(
         Offsets are relative to `data`.
     """
     stream = io.BytesIO(data)
-    # Not `parse_stream`: its copies of the context would cost more than a short column.
+    # Not `parse_stream`, for speed: it makes a container of context in each call.
     cells: Cells = codec._parse(stream, Records(num_records, phases), "")
     if stream.tell() != len(data):
         raise CorruptError(
@@ -94,7 +94,7 @@ def encode_column(codec: ColumnCodec, column: Column, phases: Phases | None) -> 
     codes = classes.encode(values, column.present, facts)
     finite = values if codes is None else values[codes == facts.value]
     stream = io.BytesIO()
-    # Not `build_stream`, for the same reason as in `decode_column`.
+    # Not `build_stream`, for speed, as in `decode_column`.
     codec._build(Cells(finite, codes), stream, Records(len(values), phases), "")
     return stream.getvalue()
 

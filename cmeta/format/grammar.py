@@ -58,7 +58,7 @@ class Layout:
 
     @cached_property
     def codes(self) -> str:
-        """The same layout in the letters of `struct`, for what is packed record by record."""
+        """The same layout in the letters of `struct`, for records packed one by one."""
         return "".join(_SCALARS[f.type].code for f in self.fields)
 
     @cached_property

@@ -3,7 +3,7 @@
 - Integers with integers: exact, whatever their signs; numpy guarantees this.
 - Integers with floats: exact, as in Python; the integer is not rounded first.
 - A constant that is the shortest decimal of a float32 means that float32 when it is compared with a
-  column of float32: ``loss_value == 0.1`` finds what is shown as 0.1.
+  column of float32: ``loss_value == 0.1`` finds the values shown as 0.1.
 - Sums, differences, products and remainders of integers are exact as long as all of them fit in 64
   bits, and float64 otherwise. Quotients and powers are float64, so that a power takes no time.
 - A column of a configuration may mix numbers, texts and booleans: they are compared one by one.

@@ -29,7 +29,7 @@ from cmeta.schema.types import Field
 from cmeta.vocabulary import field_named, phase_named, similar
 
 CONFIG_KEY = "config"
-TOLERANCE = 1e-3  # relative; a larger loss is warned of
+TOLERANCE = 1e-3  # relative; a larger loss causes a warning
 Loss = tuple[float, float]  # a value, and the one that will be stored in its place
 _NONE_LEFT = f"timestamp: none is left to assign after {U64_MAX}"
 
@@ -478,7 +478,7 @@ def warn_imprecise(
     loss : tuple of float or None
         The given value and the stored one; None: no loss.
     warned : set of Field, optional
-        Fields that have been warned of; the field is added.
+        Fields with an earlier warning; the field is added.
     """
     if loss is None or (warned is not None and field in warned):
         return

@@ -91,7 +91,7 @@ def float_name(value: float) -> str:
 
 
 def _plain(value: object, path: str, depth: int) -> Any:
-    """Replace what RFC 8785 refuses; `depth` is the number of levels that may follow."""
+    """Replace the values that RFC 8785 refuses; `depth` is the number of levels that may follow."""
     match value:
         case Enum():  # before int and str, which an enumeration may be as well
             return _plain(_as_json(value, path), path, depth)

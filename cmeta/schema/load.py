@@ -1,6 +1,6 @@
 """Loads schema files, and converts plain data to the types of the document.
 
-msgspec finds an error and its path; the message is rewritten to say what was found and expected.
+msgspec finds an error and its path; the message is rewritten as found and expected.
 """
 
 from __future__ import annotations

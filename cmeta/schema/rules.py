@@ -1,6 +1,6 @@
 """The rules of a legal schema that types cannot express; each raises one `SchemaError`.
 
-A rule names the key path of the error, what was found and what was expected. The same rules hold
+The error names its key path, the value found and the value expected. The same rules hold
 for a TOML file, for a schema built in Python, and for the one embedded in a hostile file.
 """
 

@@ -70,7 +70,7 @@ class Schema:
         Raises
         ------
         SchemaError
-            Names the file, the key path, and what was found and expected.
+            Names the file, the key path, and the found and the expected value.
         """
         path = Path(path)
         return cls(load_document(path), shipped_format(), str(path))

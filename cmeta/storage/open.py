@@ -3,7 +3,7 @@
 - `open_file` reads a file and its journal as they were at one moment.
 - `file_state` decides in which state the two are (SPEC, States of a file with its journal). What a
   reader may trust and how a writer may go on both follow from it.
-- `OpenFile` gives batches, each read and checked when it is asked for: those of the main file, then
+- `OpenFile` gives batches, each read and checked on demand: those of the main file, then
   the rows of the journal, cut as their batches will be.
 """
 
@@ -43,7 +43,7 @@ from cmeta.vocabulary import field_named, no_such
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal
 Identity = tuple[int, int, int, int] | None  # device, inode, size, time of change; None: no file
-_TRIES = 100  # more often no writer replaces its files in a row, each time between our reads
+_TRIES = 100  # a writer would have to replace its files between our reads in each of them
 T = TypeVar("T")
 
 

@@ -156,7 +156,7 @@ def _schema_of_journal(inputs: Inputs, given: Schema | None) -> Schema | None:
 
 
 def _confirmed_default(inputs: Inputs, scan: Scan) -> Schema | None:
-    """Return the default schema, if what is left of the file's own confirms it."""
+    """Return the default schema, if the remains of the file's own schema confirm it."""
     sizes = {default_schema().batch_records, *(batch.row[0] for batch in scan.blocks_of("BATCH"))}
     limits = inputs.grammar.format.limits
     for size in sorted(sizes, reverse=True)[:_SIZES_MAX]:

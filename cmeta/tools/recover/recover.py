@@ -104,7 +104,7 @@ class _Recovery:
         self._num_rows_lost: int | None = 0  # of the journal; None: unknown
 
     def run(self, given: Schema | None) -> RecoveryReport:
-        """Scan the inputs, write what is intact, and report what is missing."""
+        """Scan the inputs, write the intact records, and report the losses."""
         inputs = self._inputs
         pieces = scan(
             inputs.main, inputs.grammar, newer=inputs.newer, progress=self._progress.part(0)
