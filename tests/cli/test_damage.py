@@ -160,10 +160,10 @@ def test_info_of_a_damaged_name_or_configuration(cm, chronicle, needle):
 def test_a_file_that_is_not_a_chronicle(cm, not_a_chronicle, command):
     result = cm(*command, not_a_chronicle)
     assert result.exit_code == 3
-    said = result.stderr + result.stdout
-    assert f"{not_a_chronicle}: " in said
-    assert "offset 0, header.signature: CorruptError: " in said
-    assert "this is not a .cmeta file" in said
+    output = result.stderr + result.stdout
+    assert f"{not_a_chronicle}: " in output
+    assert "offset 0, header.signature: CorruptError: " in output
+    assert "this is not a .cmeta file" in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)

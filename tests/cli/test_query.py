@@ -83,18 +83,18 @@ def test_an_invalid_condition_is_shown_with_its_position(cm, chronicle):
 
 
 @pytest.mark.parametrize(
-    ("condition", "said"),
+    ("condition", "message"),
     [
         ("los_value < 1", "no field 'los_value' (did you mean loss_value"),
         ("phase == 'trian'", "phase is never 'trian'; it is one of: dream, train, validate"),
         ("phase < 3", "this compares a text with a number\n  phase < 3\n          ^\n"),
     ],
 )
-def test_unknown_names(cm, chronicle, empty, condition, said):
+def test_unknown_names(cm, chronicle, empty, condition, message):
     result = cm("query", chronicle, condition)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {chronicle}: ")
-    assert said in result.stderr
+    assert message in result.stderr
 
 
 def test_an_unreadable_file_does_not_stop_the_others(

@@ -117,8 +117,8 @@ def test_an_error_in_a_callable_is_reported(cm, run, cycle, words):
 
 
 def test_the_location_of_an_error_in_a_callable_is_shown(cm, run):
-    said = cm("replay", run, "again_code:fails").stderr
-    assert "in fails" in said and "FileNotFoundError" in said and "while record 0" in said
+    message = cm("replay", run, "again_code:fails").stderr
+    assert "in fails" in message and "FileNotFoundError" in message and "while record 0" in message
 
 
 def test_files(cm, run, tmp_path):
