@@ -28,10 +28,10 @@ def require(module: str, extra: str) -> ModuleType:
 
     Examples
     --------
-    >>> require("no_such_library", "arrow")
+    >>> require("no_library", "arrow")
     Traceback (most recent call last):
         ...
-    cmeta.errors.MissingExtraError: needs no_such_library: pip install 'cmeta-format[arrow]'
+    cmeta.errors.MissingExtraError: needs no_library: pip install no_library (the extra 'arrow')
     """
     try:
         return importlib.import_module(module)
@@ -39,7 +39,8 @@ def require(module: str, extra: str) -> ModuleType:
         top = module.partition(".")[0]
         if (err.name or "").partition(".")[0] != top:
             raise
-        raise MissingExtraError(f"needs {top}: pip install 'cmeta-format[{extra}]'") from err
+        message = f"needs {top}: pip install {top} (the extra {extra!r})"
+        raise MissingExtraError(message) from err
 
 
 def protobuf_parser(

@@ -18,7 +18,9 @@ def test_a_library_that_is_there_is_returned():
 def test_a_missing_one_is_named_with_its_extra(module):
     with pytest.raises(cmeta.MissingExtraError) as caught:
         require(module, "plot")
-    assert str(caught.value) == "needs no_such_library: pip install 'cmeta-format[plot]'"
+    assert (
+        str(caught.value) == "needs no_such_library: pip install no_such_library (the extra 'plot')"
+    )
     assert isinstance(caught.value, ImportError)
 
 

@@ -29,7 +29,7 @@ from cmeta.cli.console import STDIN_NAME, file_name, is_terminal, print_note
 from cmeta.cli.errors import Exit, Failure, reading
 from cmeta.reader.reader import Reader
 from cmeta.storage.atomic import atomic_file
-from cmeta.storage.find import find_files
+from cmeta.storage.find import find_files, is_same_file
 
 STDIN = STDOUT = Path("-")
 _STDIN_KEY = f"{__name__}.stdin"  # in the context of click
@@ -139,13 +139,16 @@ def _read_stdin() -> bytes:
         return sys.stdin.buffer.read()
 
 
-def require_free(out: Path, *, replace: bool) -> None:
-    """Raise if the output file exists, unless it may be replaced.
+def require_free(out: Path, source: Path, *, replace: bool) -> None:
+    """Raise if the output file exists, unless it may be replaced; or if it is the file to read.
 
     Raises
     ------
     Failure
     """
+    if out != STDOUT and is_same_file(out, source):
+        message = "is the file to read, and no command changes a file that it reads"
+        raise Failure(f"{file_name(out)}: {message}; choose another name", Exit.USAGE)
     if out != STDOUT and not replace and os.path.lexists(out):
         raise Failure(f"{file_name(out)}: exists; --replace overwrites it", Exit.USAGE)
 

@@ -30,7 +30,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _KNOWN_MAX = 40  # names in a message
 
-FILE = click.Path(path_type=Path)
+
+class _FileName(click.Path):
+    """A path; an empty one, as of a variable that is not set, does not mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("found an empty name, expected that of a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _FileName(path_type=Path)
 
 file_argument = click.argument("file", type=FILE)
 files_argument = click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")

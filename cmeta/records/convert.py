@@ -495,9 +495,11 @@ def warn_imprecise(
 def _remedy(field: Field, stored: float) -> str:
     """Return why a field is imprecise, and the remedy."""
     if field.exact or not np.isfinite(stored):
-        remedy = f"schema.with_options({field.path!r}, type='f64', exact=True)"
+        remedy = (
+            f"schema=cmeta.default_schema().with_options({field.path!r}, type='f64', exact=True)"
+        )
         return f"its type is {field.type}. Remedy: {remedy}"
-    remedy = f"a larger quanta_per_unit, or schema.with_options({field.path!r}, exact=True)"
+    remedy = f"schema=cmeta.default_schema().with_options({field.path!r}, exact=True)"
     return f"its quantum is 1/{field.quanta_per_unit}. Remedy: {remedy}"
 
 

@@ -113,7 +113,7 @@ def test_without_pyarrow_the_error_names_the_extra(cm, chronicle, tmp_path, monk
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = cm("convert", chronicle, tmp_path / "run.parquet")
     assert result.exit_code == 2
-    assert "needs pyarrow: pip install 'cmeta-format[arrow]'" in result.stderr
+    assert "needs pyarrow: pip install pyarrow (the extra 'arrow')" in result.stderr
     assert cm("convert", chronicle, tmp_path / "run.csv").exit_code == 0
 
 
@@ -140,3 +140,14 @@ def test_memory_does_not_grow_with_the_file(cm, tmp_path, name, request):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 2 * peaks[0]  # of four times the records
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
+def test_a_file_is_never_converted_in_place(cm, chronicle, tmp_path, format_):
+    before, link = chronicle.read_bytes(), tmp_path / "link"
+    link.symlink_to(chronicle)
+    for out in (chronicle, link):
+        result = cm("convert", chronicle, out, "--format", format_, "--replace")
+        assert result.exit_code == 2
+        assert "no command changes a file that it reads; choose another name" in result.stderr
+    assert chronicle.read_bytes() == before

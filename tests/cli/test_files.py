@@ -136,3 +136,10 @@ def test_standard_input_has_no_journal(tmp_path):
         result = piped(path.read_bytes(), "info", "-", "--json")
     assert json.loads(result.stdout)["state"] == "open"
     assert not json.loads(result.stdout)["has_journal"]
+
+
+@pytest.mark.parametrize("command", ["info", "validate", "audit", "runs", "cat", "summary"])
+def test_an_empty_name_does_not_mean_this_folder(cm, command):
+    result = cm(command, "")
+    assert result.exit_code == 2
+    assert "found an empty name, expected that of a file" in result.stderr

@@ -145,3 +145,13 @@ def test_control_characters_in_names_are_escaped(cm, out, tmp_path):
     assert result.exit_code == 4
     assert "\x1b" not in result.stdout
     assert "a\\x1b[2Jb: text of 1 record" in result.stdout
+
+
+def test_a_log_is_never_imported_over_itself(cm, log):
+    before = log.read_bytes()
+    result = cm("import", log, log, "--replace")
+    assert result.exit_code == 2
+    assert "no command changes a file that it reads; choose another name" in result.stderr
+    with pytest.raises(cmeta.ExistsError, match="is the file to import; choose another name"):
+        cmeta.import_run(log, log, replace=True)
+    assert log.read_bytes() == before

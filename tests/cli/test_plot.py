@@ -206,7 +206,7 @@ def test_without_plotext_the_error_names_the_extra(cm, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotext", None)
     result = cm("plot", run([1.0]))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "Error: needs plotext: pip install 'cmeta-format[plot]'\n"
+    assert result.stderr == "Error: needs plotext: pip install plotext (the extra 'plot')\n"
 
 
 @pytest.mark.parametrize(

@@ -200,4 +200,4 @@ with cmeta.open(sys.argv[1]) as run:
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"needs {missing}: pip install 'cmeta-format[{extra}]'\n"
+    assert done.stdout == f"needs {missing}: pip install {missing} (the extra {extra!r})\n"

@@ -29,7 +29,7 @@ def test_a_loss_beyond_a_thousandth(target, value, stored):
     (text,) = texts(warned(target, {"phase": ["train"] * 2, "loss_value": [0.5, value]}))
     assert text.startswith(f"loss_value: {value:.6g} will be stored as {stored}; ")
     assert "1/1000000" in text
-    assert "quanta_per_unit" in text
+    assert "its quantum is 1/1000000" in text
     assert "exact" in text
 
 
@@ -108,7 +108,9 @@ def test_it_points_at_the_caller(target, as_records):
 def test_the_remedy_is_what_it_says(target):
     columns = {"phase": ["train"], "loss_value": [1e-9]}
     (text,) = texts(warned(target, columns))
-    assert re.search(r"schema\.with_options\('loss_value', exact=True\)", text)
+    assert re.search(
+        r"schema=cmeta\.default_schema\(\)\.with_options\('loss_value', exact=True\)", text
+    )
     schema = cmeta.default_schema().with_options("loss_value", exact=True)
     assert texts(warned(target, columns, schema)) == []
 

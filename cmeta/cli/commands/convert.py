@@ -45,7 +45,7 @@ Examples:
 Formats:
   jsonl    a whole chronicle: schema and configurations in the first line
   parquet  exact types, null where absent; schema and configurations in the
-           metadata; needs pyarrow: pip install 'cmeta-format[arrow]'
+           metadata; needs pyarrow (the extra 'arrow')
   csv      exact values; configurations only as numbers
 
 `cmeta import` makes an identical file from JSON lines and from Parquet, if all records and fields
@@ -71,7 +71,7 @@ def convert(
     OUT may be `-` for standard output.
     """
     kind = format_ or _format_of(out)
-    require_free(out, replace=replace)
+    require_free(out, file, replace=replace)
     if kind == "parquet":
         require_no_terminal(out)
         require("pyarrow", "arrow")

@@ -47,7 +47,7 @@ Examples:
 Formats (detected from the source itself):
   jsonl          an object per line; a whole chronicle, if from `cat --full`
   csv            comma, tab or semicolon; names in the first line
-  parquet        needs pyarrow: pip install 'cmeta-format[arrow]'
+  parquet        needs pyarrow (the extra 'arrow')
   tensorboard    an event file, or a log folder
   wandb          an offline run
   trainer_state  from Hugging Face
@@ -104,7 +104,7 @@ def import_(
 
     SOURCE may be `-` for standard input, OUT `-` for standard output.
     """
-    require_free(out, replace=replace)
+    require_free(out, source, replace=replace)
     require_no_terminal(out)
     schema = None if schema_file is None else _load_schema(schema_file)
     config = None if config_file is None else _load_config(config_file)

@@ -18,6 +18,7 @@ from cmeta.records.chunk import Column, goes_back
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.storage.find import is_same_file
 from cmeta.tools.imports.exact import make_exact, wide_column
 from cmeta.tools.imports.formats import Imported, ImportOptions, detect, load_importer
 from cmeta.write import write
@@ -125,7 +126,7 @@ def import_run(
     EncodeError
         The source is invalid, or no format fits; names line and column.
     ExistsError
-        `out` exists, and `replace` is not given.
+        `out` exists, and `replace` is not given; or it is the file to import.
     MissingExtraError
         The format needs a library that is not installed; names the extra.
 
@@ -138,6 +139,8 @@ def import_run(
     ('timestamp', 'phase', 'loss_value', 'step', 'metrics.lr')
     """
     source, out = Path(source), Path(out)
+    if is_same_file(source, out):
+        raise ExistsError(f"{out} is the file to import; choose another name for the chronicle")
     if not replace and os.path.lexists(out):
         raise ExistsError(f"{out} exists; replace=True (--replace) writes over it")
     if not source.exists():
