@@ -202,8 +202,8 @@ class _BlockChecker:
         self._ends = blocks.ends
         self._names: list[str] = []
         self._configs: list[bytes] = []
-        self._group = b""
-        self._group_offset = grammar.header.size
+        self._blocks_since_batch = b""
+        self._blocks_offset = grammar.header.size
         self.num_batches = self.num_records = 0
         self._last = (0, 0)
         self.end = grammar.header.size
@@ -228,11 +228,11 @@ class _BlockChecker:
             yield err
             return
         if block.name == "SCHEMA":
-            self._group_offset = self.end
+            self._blocks_offset = self.end
         elif self._encoder is not None:
-            self._group += self._source.read(offset, self.end - offset)
+            self._blocks_since_batch += self._source.read(offset, self.end - offset)
             if block.name == "BATCH":
-                yield from self._compare_group()
+                yield from self._compare_blocks()
 
     def finish(self) -> Iterator[DecodeError]:
         """Compare the bytes after the last full batch with the bytes that a writer produces."""
@@ -240,7 +240,9 @@ class _BlockChecker:
             return
         expected = self._encoder.finish()
         end = self._source.size
-        rest = self._group + self._source.read(self._blocks.end, end - self._blocks.end)
+        rest = self._blocks_since_batch + self._source.read(
+            self._blocks.end, end - self._blocks.end
+        )
         yield from self._difference(expected, rest)
 
     def _keep_place(self, row: int) -> None:
@@ -311,13 +313,13 @@ class _BlockChecker:
         except EncodeError as err:
             raise CorruptError(str(err), offset=block.offset, path="BATCH") from err
 
-    def _compare_group(self) -> Iterator[DecodeError]:
+    def _compare_blocks(self) -> Iterator[DecodeError]:
         """Compare a batch and the CONFIG and NAME blocks before it with the writer's choice."""
         if not self._expected:
             return  # a short batch: compared at the end, with INDEX and trailer
-        group, self._group = self._group, b""
-        offset, self._group_offset = self._group_offset, self.end
-        yield from self._difference(self._expected, group, offset)
+        stored, self._blocks_since_batch = self._blocks_since_batch, b""
+        offset, self._blocks_offset = self._blocks_offset, self.end
+        yield from self._difference(self._expected, stored, offset)
 
     def _difference(
         self, expected: bytes, stored: bytes, offset: int | None = None
@@ -325,7 +327,7 @@ class _BlockChecker:
         if expected == stored:
             return
         self._encoder = None
-        start = self._group_offset if offset is None else offset
+        start = self._blocks_offset if offset is None else offset
         pairs = enumerate(zip(expected, stored, strict=False))
         same = min(len(expected), len(stored))
         at = next((i for i, (a, b) in pairs if a != b), same)

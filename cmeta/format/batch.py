@@ -17,7 +17,7 @@ import numpy as np
 from cmeta.aliases import U8, Array
 from cmeta.errors import CorruptError, EncodeError, LimitError, error_context
 from cmeta.format.block import Block
-from cmeta.format.column import Phases, decode_column, encode_column, stored
+from cmeta.format.column import PhaseCodes, as_stored, decode_column, encode_column
 from cmeta.format.grammar import Grammar
 from cmeta.records.chunk import Chunk, Column, goes_back
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -76,7 +76,7 @@ def encode_columns(
 
     The parameters are those of `encode_batch`; each of the fields occurs in the batch.
     """
-    phases = Phases(required(batch, schema[PHASE]))
+    phases = PhaseCodes(required(batch, schema[PHASE]))
     encoded = {}
     for field in fields:
         own = configs if field.type == "config" else None
@@ -137,7 +137,7 @@ class BatchContext:
     num_configs: int
 
 
-class Piece(NamedTuple):
+class ColumnPlace(NamedTuple):
     """The place of a column in the body."""
 
     start: int
@@ -205,7 +205,7 @@ class Batch:
                 path="len_columns",
             )
         starts = (np.cumsum(lengths) - lengths + len(self._block.body) - lengths.sum()).tolist()
-        self._pieces = list(map(Piece, starts, lengths.tolist()))
+        self._directory = list(map(ColumnPlace, starts, lengths.tolist()))
         if len(numbers) and self._schema.open_group is None:
             message = "found undeclared metrics, but no group is open"
             raise CorruptError(message, path="num_undeclared")
@@ -249,13 +249,15 @@ class Batch:
         place = self._places(field).get(field)
         if place is None:
             return False
-        return any(piece.length for piece in self._pieces[place : place + field.num_columns])
+        return any(
+            column.length for column in self._directory[place : place + field.num_columns]
+        )
 
     @cached_property
-    def phases(self) -> Phases:
+    def phases(self) -> PhaseCodes:
         """The phases, whose order the split stage follows."""
         codes: U8 = self._decode(self._schema[PHASE], 0, None, 0).values
-        return Phases(codes)
+        return PhaseCodes(codes)
 
     @cached_property
     def timestamps(self) -> Array:
@@ -340,12 +342,14 @@ class Batch:
 
     def place_of(self, field: Field, component: int) -> tuple[int, str]:
         """Return the offset of a column in the file, and its path."""
-        start = self._pieces[self._places(field)[field] + component].start
+        start = self._directory[self._places(field)[field] + component].start
         label = f"{field.path}[{component}]" if field.num_components else field.path
         return self._block.body_offset + start, f"{self.path}.{label}"
 
-    def _decode(self, field: Field, component: int, phases: Phases | None, fill: float) -> Column:
-        start, length = self._pieces[self._places(field)[field] + component]
+    def _decode(
+        self, field: Field, component: int, phases: PhaseCodes | None, fill: float
+    ) -> Column:
+        start, length = self._directory[self._places(field)[field] + component]
         with error_context(*self.place_of(field, component)):
             if not length:
                 raise CorruptError("found a vector of which only some components are absent")
@@ -380,9 +384,9 @@ class RowBatch:
         return self._required(TIMESTAMP)
 
     @cached_property
-    def phases(self) -> Phases:
+    def phases(self) -> PhaseCodes:
         """The phases."""
-        return Phases(self._required(PHASE))
+        return PhaseCodes(self._required(PHASE))
 
     @property
     def first_timestamp(self) -> int:
@@ -422,7 +426,7 @@ class RowBatch:
         if column is None:
             return None
         self.num_columns_decoded += field.num_columns
-        values, present = stored(column, field)
+        values, present = as_stored(column, field)
         if present is not None:
             mask = present[:, None] if field.num_components else present
             values = np.where(mask, values, np.asarray(fill if field.is_float else 0, values.dtype))

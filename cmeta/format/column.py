@@ -38,7 +38,7 @@ from cmeta.schema.types import FIELD_TYPES, Field, Stage
 
 
 @dataclass
-class Phases:
+class PhaseCodes:
     """The phases of some records, and the order in which the split stage puts their values."""
 
     codes: U8
@@ -48,13 +48,13 @@ class Phases:
         """The order of the values by phase."""
         return split.order_of(self.codes)
 
-    def restrict(self, kept: Mask) -> Phases:
+    def restrict(self, kept: Mask) -> PhaseCodes:
         """Return the phases of some of the records."""
-        return Phases(self.codes[kept])
+        return PhaseCodes(self.codes[kept])
 
 
 def decode_column(
-    codec: ColumnCodec, data: bytes, num_records: int, phases: Phases | None, fill: Any
+    codec: ColumnCodec, data: bytes, num_records: int, phases: PhaseCodes | None, fill: Any
 ) -> Column:
     """Return the column that takes all of `data`.
 
@@ -64,7 +64,7 @@ def decode_column(
         The codec of the column's field.
     data : bytes
     num_records : int
-    phases : Phases or None
+    phases : PhaseCodes or None
         The phases of the records; None for the column of phases itself.
     fill : scalar
         The value of an absent cell.
@@ -87,7 +87,7 @@ def decode_column(
     return Column(values, None if present.all() else present)
 
 
-def encode_column(codec: ColumnCodec, column: Column, phases: Phases | None) -> bytes:
+def encode_column(codec: ColumnCodec, column: Column, phases: PhaseCodes | None) -> bytes:
     """Return the bytes of a column; undoes `decode_column`."""
     facts = codec.facts.classes
     values = column.values
@@ -99,7 +99,7 @@ def encode_column(codec: ColumnCodec, column: Column, phases: Phases | None) -> 
     return stream.getvalue()
 
 
-def stored(column: Column, field: Field) -> Column:
+def as_stored(column: Column, field: Field) -> Column:
     """Return a column with the values that decoding gives back once it has been encoded."""
     values, present = column
     if not field.is_float:
@@ -125,7 +125,7 @@ class Records(NamedTuple):
     """The records whose values a column or its class stream holds."""
 
     num_records: int
-    phases: Phases | None
+    phases: PhaseCodes | None
 
     def restrict(self, kept: Mask) -> Records:
         """Return some of the records."""

@@ -22,7 +22,7 @@ from cmeta.schema.schema import Schema
 
 
 @dataclass
-class Progress:
+class EncoderState:
     """The state of an encoder between two batches.
 
     Attributes
@@ -64,18 +64,18 @@ class Encoder:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.grammar: Grammar = grammar_of(schema.format)
-        self.progress = Progress()
+        self.progress = EncoderState()
         self._pending: list[Chunk] = []
         self._num_pending = 0
         self._last = (0, 0)
 
     @classmethod
-    def resume(cls, schema: Schema, progress: Progress, last: tuple[int, int]) -> Encoder:
+    def resume(cls, schema: Schema, progress: EncoderState, last: tuple[int, int]) -> Encoder:
         """Return an encoder that continues after the last full batch of a file.
 
         Parameters
         ----------
-        progress : Progress
+        progress : EncoderState
             At the end of that batch, or of SCHEMA.
         last : tuple of int
             Timestamp and code of the phase of the last record before it.

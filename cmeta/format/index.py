@@ -301,7 +301,7 @@ def _map_by_walking(
     except DecodeError as err:
         problem = err  # more precise than the problem of the INDEX
     table = np.array(rows, grammar.index_entry.dtype)
-    bad = [_row_of(e) for e in check_table(table, end, None, schema, grammar)]
+    bad = [_row_in_path(e) for e in check_table(table, end, None, schema, grammar)]
     if bad:
         first = min(bad)
         problem = problem or next(iter(check_table(table, end, None, schema, grammar)))
@@ -333,7 +333,7 @@ def _row(
     return (kind, flags, 0, count, offset, first, last)
 
 
-def _row_of(error: CorruptError) -> int:
+def _row_in_path(error: CorruptError) -> int:
     return int(error.path.partition("[")[2].partition("]")[0] or 0)
 
 

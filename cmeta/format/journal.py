@@ -50,7 +50,7 @@ def encode_header(header: JournalHeader, grammar: Grammar) -> bytes:
     return layout.build({**fields, "masked_crc": grammar.checksum.masked(checked)})
 
 
-def read_header(data: bytes, grammar: Grammar) -> JournalHeader:
+def read_journal_header(data: bytes, grammar: Grammar) -> JournalHeader:
     """Return the header of a journal; undoes `encode_header`.
 
     Raises
@@ -369,7 +369,7 @@ def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
     DecodeError
         The header is damaged, or the journal belongs to a file of another schema.
     """
-    header = read_header(data, grammar)
+    header = read_journal_header(data, grammar)
     digest = grammar.checksum(schema.embedded)
     if header.schema_digest != digest:
         raise CorruptError(

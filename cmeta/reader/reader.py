@@ -21,7 +21,7 @@ from cmeta.reader.read_columns import (
     read_columns,
     require_size_of_records,
 )
-from cmeta.reader.selection import Phases, Selection, chunks
+from cmeta.reader.selection import PhaseFilter, Selection, chunks
 from cmeta.records.columns import Columns
 from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema.schema import Schema
@@ -169,7 +169,7 @@ class Reader:
         fields: Sequence[str] | None = None,
         start: int | None = None,
         end: int | None = None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
         *,
         codes: bool = False,
         threads: int = 1,
@@ -224,7 +224,7 @@ class Reader:
         fields: Sequence[str] | None = None,
         start: int | None = None,
         end: int | None = None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
         *,
         codes: bool = False,
         threads: int = 1,
@@ -276,7 +276,7 @@ class Reader:
         self,
         start: int | None,
         end: int | None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> list[CycleRecord]:
@@ -305,7 +305,7 @@ class Reader:
         self,
         start: int | None = None,
         end: int | None = None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
     ) -> Iterator[CycleRecord]:
         """Yield records one by one, one batch in memory at a time.
 
@@ -344,7 +344,7 @@ class Reader:
         fields: Sequence[str] | None = None,
         start: int | None = None,
         end: int | None = None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
         *,
         threads: int = 1,
         max_bytes: int = DEFAULT_MAX_BYTES,
@@ -380,7 +380,7 @@ class Reader:
         fields: Sequence[str] | None = None,
         start: int | None = None,
         end: int | None = None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
         *,
         threads: int = 1,
         max_bytes: int = DEFAULT_MAX_BYTES,
@@ -406,7 +406,7 @@ class Reader:
         fields: Sequence[str] | None = None,
         start: int | None = None,
         end: int | None = None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
         *,
         threads: int = 1,
         max_bytes: int = DEFAULT_MAX_BYTES,
@@ -432,7 +432,7 @@ class Reader:
         fields: Sequence[str] | None = None,
         start: int | None = None,
         end: int | None = None,
-        phase: Phases = None,
+        phase: PhaseFilter = None,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> pa.RecordBatchReader:
@@ -479,7 +479,7 @@ class Reader:
 
     # ------------------------------------------------------------------------------- internals
 
-    def _select(self, start: int | None, end: int | None, phase: Phases) -> Selection:
+    def _select(self, start: int | None, end: int | None, phase: PhaseFilter) -> Selection:
         """Return a selection that can be answered completely."""
         selection = Selection.of(self.schema, start, end, phase)
         self._require_complete(selection)

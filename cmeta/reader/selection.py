@@ -27,7 +27,7 @@ from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo, Stats
 from cmeta.vocabulary import no_such, phase_named
 
-Phases = str | Sequence[str] | None
+PhaseFilter = str | Sequence[str] | None
 
 
 class Batches(Protocol):
@@ -68,7 +68,9 @@ class Selection:
     first: int = 0
 
     @classmethod
-    def of(cls, schema: Schema, start: int | None, end: int | None, phase: Phases) -> Selection:
+    def of(
+        cls, schema: Schema, start: int | None, end: int | None, phase: PhaseFilter
+    ) -> Selection:
         """Return the selection that a caller asks for.
 
         Parameters

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cmeta.errors import DecodeError, ExistsError, RecorderError, counted
-from cmeta.format.encoder import Encoder, Progress
+from cmeta.format.encoder import Encoder, EncoderState
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
 from cmeta.format.journal import RowLayout, Tables
@@ -280,14 +280,14 @@ class _Resumption:
         names = {name: number for number, name in enumerate(self._names)}
         return RowLayout(self._schema, self._grammar).bodies_of(chunk, configs, names)
 
-    def _progress(self, base: int) -> Progress:
+    def _progress(self, base: int) -> EncoderState:
         """Return the state of an encoder after the first `base` records."""
         blocks = self._file.map
         num_blocks = self._num_blocks(base)
         end = int(blocks.ends[num_blocks - 1])
         num_configs, num_names = self._num_defined(num_blocks)
         crc = self._crc_until(end)
-        return Progress(
+        return EncoderState(
             offset=end,
             crc=crc,
             running_crc=crc,

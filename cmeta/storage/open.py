@@ -32,7 +32,7 @@ from cmeta.format.index import (
     map_heads,
     read_beginning,
 )
-from cmeta.format.journal import Framer, Journal, read_header, read_journal
+from cmeta.format.journal import Framer, Journal, read_journal, read_journal_header
 from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
@@ -256,7 +256,7 @@ def _require_bound(main: Source, blocks: FileMap, journal: Journal, grammar: Gra
 def _count_rows(journal: bytes, grammar: Grammar) -> int:
     """Return the number of rows of a journal whose schema is not known; 0 if it is not intact."""
     try:
-        header = read_header(journal, grammar)
+        header = read_journal_header(journal, grammar)
     except DecodeError:
         return 0
     row = grammar.format.journal.kinds["ROW"].kind

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmeta import default_schema
-from cmeta.format.column import Phases, Records, encode_column
+from cmeta.format.column import PhaseCodes, Records, encode_column
 from cmeta.format.grammar import grammar_of
 from cmeta.records.chunk import Column
 from cmeta.schema.load import shipped_format
@@ -38,7 +38,7 @@ def build():
         values = np.asarray(values, field.dtype.newbyteorder("="))
         codes = np.zeros(len(values), np.uint8) if phases is None else np.uint8(phases)
         mask = None if present is None else np.asarray(present, bool)
-        return encode_column(GRAMMAR.column(field), Column(values, mask), Phases(codes)).hex()
+        return encode_column(GRAMMAR.column(field), Column(values, mask), PhaseCodes(codes)).hex()
 
     return build_column
 
@@ -50,7 +50,7 @@ def parse():
     def parse_column(what, data, num_values, *, phases=None):
         codes = np.zeros(num_values, np.uint8) if phases is None else np.uint8(phases)
         stream = io.BytesIO(bytes.fromhex(data))
-        records = Records(num_values, Phases(codes))
+        records = Records(num_values, PhaseCodes(codes))
         cells = GRAMMAR.column(field_of(what))._parse(stream, records, "")
         classes = None if cells.classes is None else cells.classes.tolist()
         return cells.finite.tolist(), classes, stream.tell()

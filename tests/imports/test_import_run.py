@@ -9,7 +9,7 @@ import pytest
 import cmeta
 from cmeta.errors import EncodeError, ExistsError
 from cmeta.testing.oracle import expected, identical
-from cmeta.tools.imports.exact import make_exact, stored, wide_column
+from cmeta.tools.imports.exact import as_stored_float64, make_exact, wide_column
 from cmeta.tools.imports.formats import FORMATS, detect, load_importer
 from cmeta.tools.imports.import_run import import_run
 
@@ -129,7 +129,7 @@ def test_the_report(text, tmp_path):
 def test_stored_is_as_the_format_promises(options):
     field = cmeta.default_schema().with_options("loss_value", **options)["loss_value"]
     given = np.array([0.1, -4e-7, 15.9999995, 16.000001, 1e30, 1e39, np.nan, -np.inf, -0.0, 5e-324])
-    found = stored(given, field).tolist()
+    found = as_stored_float64(given, field).tolist()
     assert all(map(identical, found, [expected(value, field) for value in given.tolist()]))
 
 

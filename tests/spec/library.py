@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from cmeta.format.column import Phases, decode_column, encode_column
+from cmeta.format.column import PhaseCodes, decode_column, encode_column
 from cmeta.format.grammar import grammar_of
 from cmeta.records.chunk import Column
 from cmeta.schema.load import shipped_format
@@ -27,13 +27,13 @@ def build(field, values, phases, present=None):
     """Return the bytes of a column, by the library."""
     values = np.asarray(values, field.dtype.newbyteorder("="))
     mask = None if present is None or all(present) else np.array(present, bool)
-    phases = Phases(np.array(phases, np.uint8))
+    phases = PhaseCodes(np.array(phases, np.uint8))
     return encode_column(grammar_of(FORMAT).column(field), Column(values, mask), phases)
 
 
 def parse(field, data, phases):
     """Return the cells of a column, by the library."""
-    phases = Phases(np.array(phases, np.uint8))
+    phases = PhaseCodes(np.array(phases, np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         column = decode_column(grammar_of(FORMAT).column(field), data, len(phases.codes), phases, 0)

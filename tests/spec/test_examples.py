@@ -13,7 +13,7 @@ import pytest
 
 from cmeta.format import planner
 from cmeta.format.checksum import Checksum
-from cmeta.format.column import Phases, encode_column
+from cmeta.format.column import PhaseCodes, encode_column
 from cmeta.format.grammar import grammar_of
 from cmeta.format.stages import classes, delta, fixed_point, lossless, palette, rice, runs
 from cmeta.format.stages import sparse as sparse_stage
@@ -202,7 +202,7 @@ def test_bit_strings_begin_with_the_lowest_bit():
 
 
 def build(field, values, present=None, phases=None):
-    phases = Phases(np.array(phases or [0] * len(values), np.uint8))
+    phases = PhaseCodes(np.array(phases or [0] * len(values), np.uint8))
     return encode_column(grammar_of(FORMAT).column(field), Column(values, present), phases)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from cmeta.format.block import Block, is_repeated, walk
-from cmeta.format.column import Phases, decode_column
+from cmeta.format.column import PhaseCodes, decode_column
 from cmeta.format.grammar import Grammar, Layout
 from cmeta.schema.language import LayoutField
 from cmeta.schema.rules import PHASE
@@ -125,7 +125,7 @@ class _Explainer:
         num_records = int(body["records_count"])
         field, _, piece = pieces[PHASE]
         codec = self._grammar.column(field)
-        phases = Phases(decode_column(codec, piece, num_records, None, 0).values)
+        phases = PhaseCodes(decode_column(codec, piece, num_records, None, 0).values)
         for label, (field, at, piece) in pieces.items():
             if not piece:
                 continue

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmeta.format.column import Phases, run_lengths
+from cmeta.format.column import PhaseCodes, run_lengths
 from cmeta.format.stages import classes, delta, runs
 from cmeta.format.stages.bits import BitFields, unpack_fields, unpack_unary
 from cmeta.format.stages.rice import block_sizes
@@ -28,7 +28,9 @@ class Element(NamedTuple):
     value: str
 
 
-def explain_column(data: bytes, column: Column, phases: Phases, codecs: Codecs) -> list[Element]:
+def explain_column(
+    data: bytes, column: Column, phases: PhaseCodes, codecs: Codecs
+) -> list[Element]:
     """Return the elements of the valid column at the beginning of `data`.
 
     Parameters
@@ -37,7 +39,7 @@ def explain_column(data: bytes, column: Column, phases: Phases, codecs: Codecs) 
         May continue after the column.
     column : Column
         What it decodes to.
-    phases : Phases
+    phases : PhaseCodes
         Of the batch's records.
     codecs : Codecs
         The constants of the stages.
@@ -67,7 +69,7 @@ class _Explainer:
         self._take(len(word), path, _said(flags) or "none")
         return flags
 
-    def stream(self, flags: Mapping[str, int], phases: Phases, path: str) -> None:
+    def stream(self, flags: Mapping[str, int], phases: PhaseCodes, path: str) -> None:
         """Take the integer stream of the values of some records."""
         rice = self._codecs.rice
         num_entries = 0

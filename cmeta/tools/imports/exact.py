@@ -16,7 +16,7 @@ import numpy as np
 
 from cmeta.aliases import Array, Mask
 from cmeta.errors import counted
-from cmeta.format.column import stored as stored_column
+from cmeta.format.column import as_stored
 from cmeta.records.chunk import Column
 from cmeta.records.convert import as_array
 from cmeta.schema.schema import Schema
@@ -78,7 +78,7 @@ def make_exact(columns: dict[Field, Column], schema: Schema, *, is_stated: bool)
         if not (field.is_float and field.declared):
             continue
         given = column.recorded().astype(np.float64)
-        kept = stored(given, field)
+        kept = as_stored_float64(given, field)
         changed = ~same_bits(given, kept)
         if not changed.any():
             continue
@@ -110,11 +110,11 @@ def _rounded(field: Field, given: Array, kept: Array) -> str:
     )
 
 
-def stored(values: Array, field: Field) -> Array:
+def as_stored_float64(values: Array, field: Field) -> Array:
     """Return the values that a declared float field gives back for float64s, as float64."""
     with np.errstate(over="ignore", invalid="ignore"):
         typed = values.astype(field.dtype.newbyteorder("="))
-        return stored_column(Column(typed, None), field).values.astype(np.float64)
+        return as_stored(Column(typed, None), field).values.astype(np.float64)
 
 
 def same_bits(first: Array, second: Array) -> Mask:
@@ -135,7 +135,7 @@ def as_printed(values: Array, present: Mask, field: Field) -> Array:
         return values
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = values.astype(np.float32)
-    is_same = same_bits(stored(used, field), narrow[present].astype(np.float64))
+    is_same = same_bits(as_stored_float64(used, field), narrow[present].astype(np.float64))
     return narrow if is_same.all() else values
 
 

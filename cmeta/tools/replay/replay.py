@@ -21,7 +21,7 @@ import numpy as np
 
 from cmeta.aliases import Progress
 from cmeta.errors import CmetaError, EncodeError
-from cmeta.format.column import stored
+from cmeta.format.column import as_stored
 from cmeta.reader.reader import Reader
 from cmeta.records import seeds
 from cmeta.records.chunk import Column
@@ -306,7 +306,7 @@ class _Comparison:
             return
         difference = Difference(
             state.ordinal or 0, record.timestamp or 0, record.phase, field.path, recorded,
-            _as_stored(value, field), quanta if quanta < FAR else None,
+            _stored_value(value, field), quanta if quanta < FAR else None,
         )  # fmt: skip
         if is_first:
             report.first, self._has_diverged = difference, quanta > 1
@@ -358,12 +358,12 @@ class _Comparison:
         }
 
 
-def _as_stored(value: Any, field: Field) -> Any:
+def _stored_value(value: Any, field: Field) -> Any:
     """Return a replayed value as a file would give it back, for the report."""
     if value is None or field.type == "config":
         return value
     try:
-        kept = stored(Column(as_array([value], field).values, None), field).values[0].tolist()
+        kept = as_stored(Column(as_array([value], field).values, None), field).values[0].tolist()
     except CmetaError:
         return value
     return field.labels[kept] if field.labels else tuple(kept) if field.num_components else kept
