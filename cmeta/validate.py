@@ -23,7 +23,7 @@ from cmeta.errors import (
 )
 from cmeta.format.batch import Batch, BatchContext
 from cmeta.format.block import Block, numbered, parse_config, parse_name, read_block
-from cmeta.format.encoder import Encoder
+from cmeta.format.encoder import Encoder, order_message
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import FileMap
 from cmeta.records.chunk import Chunk, Column
@@ -240,10 +240,8 @@ class _BlockChecker:
             return
         expected = self._encoder.finish()
         end = self._source.size
-        rest = self._blocks_since_batch + self._source.read(
-            self._blocks.end, end - self._blocks.end
-        )
-        yield from self._difference(expected, rest)
+        tail = self._source.read(self._blocks.end, end - self._blocks.end)
+        yield from self._difference(expected, self._blocks_since_batch + tail)
 
     def _keep_place(self, row: int) -> None:
         """Count a block that cannot be read, so that later blocks are not blamed for it."""
@@ -293,11 +291,8 @@ class _BlockChecker:
         first = (int(batch.timestamps[0]), int(codes[0]))
         last, self._last = self._last, (int(batch.timestamps[-1]), int(codes[-1]))
         if first < last:
-            labels = self._blocks.schema.phases
-            message = (
-                f"(timestamp {first[0]}, {labels[first[1]]}) comes after "
-                f"(timestamp {last[0]}, {labels[last[1]]}), where the batch before ends"
-            )
+            message = order_message(last, first, self._blocks.schema)
+            message += ", where the batch before ends"
             raise CorruptError(message, offset=block.body_offset, path=batch.path)
 
     def _feed(self, chunk: Chunk, block: Block) -> None:

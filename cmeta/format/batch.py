@@ -249,9 +249,7 @@ class Batch:
         place = self._places(field).get(field)
         if place is None:
             return False
-        return any(
-            column.length for column in self._directory[place : place + field.num_columns]
-        )
+        return any(column.length for column in self._directory[place : place + field.num_columns])
 
     @cached_property
     def phases(self) -> PhaseCodes:

@@ -243,9 +243,13 @@ def order_error(
     ordinal: int, before: tuple[int, int], record: tuple[int, int], schema: Schema
 ) -> OrderError:
     """Return the error for a record that goes back; pairs are (timestamp, code of the phase)."""
-    labels = schema.phases
     return OrderError(
-        f"record {ordinal}: (timestamp {record[0]}, {labels[record[1]]}) comes after (timestamp "
-        f"{before[0]}, {labels[before[1]]}), expected (timestamp, phase) never to go back; the "
-        f"order of phases is {', '.join(labels)}"
+        f"record {ordinal}: {order_message(before, record, schema)}, expected (timestamp, phase) "
+        f"never to go back; the order of phases is {', '.join(schema.phases)}"
     )
+
+
+def order_message(before: tuple[int, int], record: tuple[int, int], schema: Schema) -> str:
+    """Return how a record goes back; pairs are (timestamp, code of the phase)."""
+    pairs = [f"(timestamp {time}, {schema.phases[code]})" for time, code in (record, before)]
+    return " comes after ".join(pairs)

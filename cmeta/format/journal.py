@@ -23,7 +23,7 @@ from cmeta.errors import ChecksumError, CorruptError, DecodeError, TruncatedErro
 from cmeta.format.grammar import Grammar
 from cmeta.records.chunk import Chunk, Column, goes_back
 from cmeta.schema import canonical_json
-from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.schema.rules import PHASE, TIMESTAMP, require_name
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import FIELD_TYPES, Field
 
@@ -469,11 +469,9 @@ class _Scan:
 
     def _checked_name(self, name: str) -> str:
         group = self._schema.open_group
-        length, most = len(name.encode()), self._grammar.format.limits.name_bytes_max
         if group is None:
             raise CorruptError("found the name of a metric, but the schema has no open group")
-        if not 1 <= length <= most:
-            raise CorruptError(f"found a name of {length} bytes, expected 1 to {most}")
+        require_name(name, self._grammar.format, CorruptError)
         if f"{group}.{name}" in self._schema:
             raise CorruptError(f"found the name {name!r}, which is declared")
         return name

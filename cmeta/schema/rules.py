@@ -45,14 +45,19 @@ def value_names(enumeration: Enumeration) -> tuple[str, ...]:
     return tuple(v if isinstance(v, str) else v.name for v in enumeration.values)
 
 
-def _check_name(name: str, key: str, fmt: Format, fail: Fail) -> None:
+def require_name(name: str, fmt: Format, fail: Callable[[str], Exception]) -> None:
+    """Refuse what no name may be, of whatever kind; `fail` makes the error of a message."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError as err:
-        raise fail(key, f"found {name!r}, expected a name that UTF-8 can encode") from err
+        raise fail(f"found {name!r}, expected a name that UTF-8 can encode") from err
     if not 1 <= length <= fmt.limits.name_bytes_max:
         most = fmt.limits.name_bytes_max
-        raise fail(key, f"found a name of {length} bytes, expected 1 to {most}")
+        raise fail(f"found a name of {length} bytes, expected 1 to {most}")
+
+
+def _check_name(name: str, key: str, fmt: Format, fail: Fail) -> None:
+    require_name(name, fmt, lambda message: fail(key, message))
 
 
 def _check_enumerations(document: Document, fmt: Format, fail: Fail) -> None:

@@ -203,15 +203,9 @@ class Schema:
         """
         if self.open_group is None:
             raise self.unknown_field(str(name))
-        most = self.format.limits.name_bytes_max
         if not isinstance(name, str):
             raise EncodeError(f"metric {name!r}: a {type(name).__name__}, expected a string")
-        try:
-            length = len(name.encode())
-        except UnicodeEncodeError as err:
-            raise EncodeError(f"metric {name!r}: not a name that UTF-8 can encode") from err
-        if not 1 <= length <= most:
-            raise EncodeError(f"metric {name!r}: a name of {length} bytes, expected 1 to {most}")
+        rules.require_name(name, self.format, lambda text: EncodeError(f"metric {name!r}: {text}"))
         return self.format.codecs.undeclared(name, self.open_group)
 
     def unknown_field(self, path: str) -> EncodeError:
