@@ -239,7 +239,7 @@ class Codecs(_Node, frozen=True):
         return Field(name, UNDECLARED_TYPE, group, chain=chain, declared=False)
 
 
-class JournalFacts(_Node, frozen=True):
+class Journal(_Node, frozen=True):
     """The side file of an open file."""
 
     suffix: str
@@ -345,7 +345,7 @@ class Document(_Node, frozen=True):
     blocks: Blocks | UnsetType = UNSET
     structs: dict[str, Layout] | UnsetType = UNSET
     codecs: Codecs | UnsetType = UNSET
-    journal: JournalFacts | UnsetType = UNSET
+    journal: Journal | UnsetType = UNSET
     seeds: Seeds | UnsetType = UNSET
 
 
@@ -359,7 +359,7 @@ class Format(_Node, frozen=True):
     blocks: Blocks
     structs: dict[str, Layout]
     codecs: Codecs
-    journal: JournalFacts
+    journal: Journal
     seeds: Seeds
 
     @property
