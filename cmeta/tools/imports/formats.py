@@ -1,8 +1,8 @@
 """The formats that can be imported: what an importer gets and returns, and which one a file needs.
 
 An importer is a module of `cmeta.tools.imports` with the functions of `Importer`, loaded when it is
-needed. A new one takes three files: the module, its name in `FORMATS`, and a line in the help of
-``cmeta import``; and its library, if it needs one, as an extra of the distribution.
+needed. A new one is a module, its name in `FORMATS`, and its place in the lists for users that
+CONTRIBUTING.md names.
 """
 
 from __future__ import annotations
