@@ -211,6 +211,7 @@ CHOICES = {
         "BATCH[0]",
     ),
     "a column without values": (with_column(PLAIN, 14, "01" "00" "0c00" "08"), "BATCH[0]"),
+    "configurations without values": (with_column(PLAIN, 18, "01" "00" "0c00" "08"), "BATCH[0]"),
     "a configuration that is not used": ([("CONFIG", A), *body_of(PLAIN)], "CONFIG[0]"),
     "a configuration twice": (
         [("CONFIG", A), *body_of(PLAIN | {"config": [{"a": 1}] * 3})], "CONFIG[1]",
@@ -237,3 +238,11 @@ def test_bytes_that_a_writer_must_not_choose(blocks, place):
     if "without values" not in finding.message:
         assert "where a writer must put" in finding.message
         assert cmeta.validate(content, canonical=False).ok
+
+
+@pytest.mark.parametrize("place", [14, 18], ids=["loss_value", "config"])
+def test_a_column_without_values_in_a_full_batch(place):
+    blocks = with_column({"phase": ["train"] * 16}, place, "01000c0008")
+    (finding,) = cmeta.validate(assemble(*blocks, num_records=16)).findings
+    assert (finding.kind, finding.path.startswith("BATCH[0]")) == ("CanonicalError", True)
+    assert finding.message == "found a column without values, expected it to be left out"

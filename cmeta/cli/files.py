@@ -29,7 +29,8 @@ from cmeta.cli.console import STDIN_NAME, file_name, is_terminal, print_note
 from cmeta.cli.errors import Exit, Failure, reading
 from cmeta.reader.reader import Reader
 from cmeta.storage.atomic import atomic_file
-from cmeta.storage.find import find_files, is_same_file
+from cmeta.storage.find import find_files
+from cmeta.storage.open import is_input
 
 STDIN = STDOUT = Path("-")
 _STDIN_KEY = f"{__name__}.stdin"  # in the context of click
@@ -140,14 +141,14 @@ def _read_stdin() -> bytes:
 
 
 def require_free(out: Path, source: Path, *, replace: bool) -> None:
-    """Raise if the output file exists, unless it may be replaced; or if it is the file to read.
+    """Raise if the output file exists, unless it may be replaced; always if it is the input.
 
     Raises
     ------
     Failure
     """
-    if out != STDOUT and is_same_file(out, source):
-        message = "is the file to read, and no command changes a file that it reads"
+    if out != STDOUT and is_input(out, source):
+        message = "is the file to read or its journal, and no command changes what it reads"
         raise Failure(f"{file_name(out)}: {message}; choose another name", Exit.USAGE)
     if out != STDOUT and not replace and os.path.lexists(out):
         raise Failure(f"{file_name(out)}: exists; --replace overwrites it", Exit.USAGE)

@@ -68,14 +68,6 @@ def find_files(paths: Paths, *, keep_empty: bool = False) -> FileList:
     return FileList(tuple(_without_links(list(files.values()))), tuple(folders))
 
 
-def is_same_file(a: PathLike, b: PathLike) -> bool:
-    """Return whether two names denote one existing file, links followed."""
-    try:
-        return os.path.samefile(a, b)
-    except OSError:
-        return False
-
-
 def is_pattern(path: str) -> bool:
     """Return whether a path is a pattern: it has a wildcard, and no file has that very name."""
     return glob.has_magic(path) and not os.path.lexists(path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,6 +86,20 @@ class Stats:
 def journal_path(path: PathLike) -> Path:
     """Return the path of a file's journal."""
     return Path(f"{os.fspath(path)}{shipped_format().journal.suffix}")
+
+
+def is_input(out: PathLike, path: PathLike) -> bool:
+    """Return whether an output would replace the file that is read, or its journal.
+
+    Links are followed, hard ones too; the journal's name counts also while there is no journal.
+    """
+    for name in (Path(path), journal_path(path)):
+        if Path(out).resolve() == name.resolve():
+            return True
+        with suppress(OSError):  # one of them does not exist
+            if os.path.samefile(out, name):
+                return True
+    return False
 
 
 def read_journal_of(path: PathLike) -> bytes | None:

@@ -146,8 +146,11 @@ def test_memory_does_not_grow_with_the_file(cm, tmp_path, name, request):
 def test_a_file_is_never_converted_in_place(cm, chronicle, tmp_path, format_):
     before, link = chronicle.read_bytes(), tmp_path / "link"
     link.symlink_to(chronicle)
-    for out in (chronicle, link):
+    hard, journal = tmp_path / "hard", chronicle.with_name(f"{chronicle.name}-journal")
+    hard.hardlink_to(chronicle)
+    for out in (chronicle, link, hard, journal):
         result = cm("convert", chronicle, out, "--format", format_, "--replace")
         assert result.exit_code == 2
-        assert "no command changes a file that it reads; choose another name" in result.stderr
+        assert "no command changes what it reads; choose another name" in result.stderr
     assert chronicle.read_bytes() == before
+    assert not journal.exists()

@@ -151,7 +151,7 @@ def test_a_log_is_never_imported_over_itself(cm, log):
     before = log.read_bytes()
     result = cm("import", log, log, "--replace")
     assert result.exit_code == 2
-    assert "no command changes a file that it reads; choose another name" in result.stderr
+    assert "no command changes what it reads; choose another name" in result.stderr
     with pytest.raises(cmeta.ExistsError, match="is the file to import; choose another name"):
         cmeta.import_run(log, log, replace=True)
     assert log.read_bytes() == before

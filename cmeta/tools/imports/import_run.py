@@ -18,7 +18,7 @@ from cmeta.records.chunk import Column, goes_back
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.storage.find import is_same_file
+from cmeta.storage.open import is_input
 from cmeta.tools.imports.exact import make_exact, wide_column
 from cmeta.tools.imports.formats import Imported, ImportOptions, detect, load_importer
 from cmeta.write import write
@@ -139,7 +139,7 @@ def import_run(
     ('timestamp', 'phase', 'loss_value', 'step', 'metrics.lr')
     """
     source, out = Path(source), Path(out)
-    if is_same_file(source, out):
+    if is_input(out, source):
         raise ExistsError(f"{out} is the file to import; choose another name for the chronicle")
     if not replace and os.path.lexists(out):
         raise ExistsError(f"{out} exists; replace=True (--replace) writes over it")

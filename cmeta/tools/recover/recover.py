@@ -19,7 +19,7 @@ from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.storage.atomic import publish_new, temporary_file
 from cmeta.storage.disk import File
-from cmeta.storage.open import journal_path
+from cmeta.storage.open import is_input
 from cmeta.tools.recover.batches import BatchDecoder, Salvaged, by_index, by_walking
 from cmeta.tools.recover.inputs import Inputs, bound_journal, find_schema, open_inputs
 from cmeta.tools.recover.journal import Rows, merged_end, salvage_rows
@@ -81,8 +81,9 @@ def recover(
     """
     target = Path(out)
     require_free(target)
-    if target.resolve() in (Path(path).resolve(), journal_path(path).resolve()):
-        raise ExistsError(f"{target} is the file to recover; a recovery never works in place")
+    if is_input(target, path):
+        message = "is the file to recover or its journal; a recovery never works in place"
+        raise ExistsError(f"{target} {message}")
     inputs = open_inputs(Path(path))
     try:
         return _Recovery(inputs, target, progress or (lambda done, size: None)).run(schema)
