@@ -7,7 +7,8 @@ They are parsed and evaluated over numpy, never by `eval`.
 - An absent value is unknown, in the logic of SQL and Kleene: a comparison with it is unknown, and
   so is its `not`; unknown rows are not selected (`evaluate`).
 - NaN is a value, as in IEEE 754: it compares false, also with itself; the `not` of that is true.
-- Integers are exact to the 64th bit, also against floats (`values`).
+- Integers are exact to the 64th bit, also against floats (`values`, `arithmetic`).
+- The answer for a record depends on this record alone.
 """
 
 from cmeta.query.parse import Expression, parse

@@ -15,7 +15,8 @@ import numpy as np
 
 from cmeta.aliases import Array, Mask
 from cmeta.errors import QueryError
-from cmeta.query.values import absolute, compare, compare_mixed, compute, negative, numbers_of
+from cmeta.query.arithmetic import absolute, as_floats, compute, negative
+from cmeta.query.values import compare, compare_mixed, numbers_of
 from cmeta.records.chunk import Column
 
 ANY_FIELD = "field"  # field["..."] is the field of that name, whatever its characters
@@ -73,14 +74,19 @@ class Value:
         A constant has no dimension.
     known : bool array, or None
         Where there is a value; None: everywhere.
+    is_computed : bool
+        Objects are numbers, as `compute` returns them; not those of a mixed column.
     """
 
     values: Array
     known: Mask | None = None
+    is_computed: bool = False
 
     @property
     def kind(self) -> str:
         """The kind: "condition", "number", "text" or "mixed"."""
+        if self.is_computed:
+            return "number"
         kinds = {"b": "condition", "U": "text", "O": "mixed"}
         return kinds.get(self.values.dtype.kind, "number")
 
@@ -202,14 +208,15 @@ class _Evaluation:
         if isinstance(node.op, ast.Not):
             return opposite(self.condition(node.operand))
         value = self._number(node.operand)
-        return (
-            value if isinstance(node.op, ast.UAdd) else Value(negative(value.values), value.known)
-        )
+        if isinstance(node.op, ast.UAdd):
+            return value
+        return Value(negative(value.values, value.known), value.known, is_computed=True)
 
     def _binary(self, node: ast.BinOp) -> Value:
         left, right = self._number(node.left), self._number(node.right)
-        values = compute(_OPERATORS[type(node.op)], left.values, right.values)
-        return Value(values, known_in(left.known, right.known))
+        known = known_in(left.known, right.known)
+        values = compute(_OPERATORS[type(node.op)], left.values, right.values, known)
+        return Value(values, known, is_computed=True)
 
     def _chain(self, node: ast.Compare) -> Value:
         # Each side is computed once, so that nested chains do not take exponential time.
@@ -251,6 +258,8 @@ class _Evaluation:
                 return Value(np.zeros(shape, np.bool_), np.zeros(shape, np.bool_))
             other = (kinds - {"text"}).pop()
             raise self._error(place, f"this compares a text with a {other}")
+        if "O" in (left.values.dtype.kind, right.values.dtype.kind):
+            return Value(compare_mixed(symbol, left.values, right.values)[0], known)
         return Value(compare(symbol, left.values, right.values), known)
 
     def _call(self, node: ast.Call) -> Value:
@@ -260,14 +269,14 @@ class _Evaluation:
             return _present(self._value(argument))
         value = self._number(argument)
         if name == "abs":
-            return Value(absolute(value.values), value.known)
-        return Value(np.asarray(_OF_FLOATS[name](value.values)), value.known)
+            return Value(absolute(value.values), value.known, is_computed=True)
+        return Value(np.asarray(_OF_FLOATS[name](as_floats(value.values))), value.known)
 
     def _number(self, node: ast.expr) -> Value:
         value = self._value(node)
         if value.kind == "mixed":
             values, are_numbers = numbers_of(value.values)
-            return Value(values, known_in(value.known, are_numbers))
+            return Value(values, known_in(value.known, are_numbers), is_computed=True)
         if value.kind == "text":
             self._require_no_value(value, node, "a number")
             return Value(np.zeros(value.values.shape), value.known)

@@ -1,11 +1,9 @@
-"""Lossless comparison and arithmetic up to 64 bits, including mixed columns.
+"""Lossless comparison up to 64 bits, including mixed columns.
 
 - Integers with integers: exact, whatever their signs; numpy guarantees this.
 - Integers with floats: exact, as in Python; the integer is not rounded first.
 - A constant that is the shortest decimal of a float32 means that float32 when it is compared with a
   column of float32: ``loss_value == 0.1`` finds the values shown as 0.1.
-- Sums, differences, products and remainders of integers are exact as long as all of them fit in 64
-  bits, and float64 otherwise. Quotients and powers are float64, so that a power takes no time.
 - A column of a configuration may mix numbers, texts and booleans: they are compared one by one.
 """
 
@@ -17,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.aliases import FLOAT64_INTEGER_MAX, I64_MAX, I64_MIN, U64_MAX, Array, Mask
+from cmeta.aliases import FLOAT64_INTEGER_MAX, Array, Mask
+from cmeta.query.arithmetic import as_number, packed
 from cmeta.records.chunk import Column
 
 _INTEGERS = "iu"  # kinds of dtypes
@@ -31,15 +30,6 @@ COMPARISONS: dict[str, tuple[np.ufunc, Callable[[Any, Any], bool]]] = {
     "==": (np.equal, operator.eq),
     "!=": (np.not_equal, operator.ne),
 }
-_EXACT: dict[str, tuple[np.ufunc, Callable[[int, int], int]]] = {
-    "+": (np.add, operator.add),
-    "-": (np.subtract, operator.sub),
-    "*": (np.multiply, operator.mul),
-}
-_INEXACT: dict[str, np.ufunc] = {
-    "+": np.add, "-": np.subtract, "*": np.multiply,
-    "/": np.true_divide, "%": np.remainder, "**": np.power,
-}  # fmt: skip
 
 
 def compare(name: str, left: Array, right: Array) -> Array:
@@ -53,7 +43,7 @@ def compare(name: str, left: Array, right: Array) -> Array:
     [True]
     """
     ufunc, exact = COMPARISONS[name]
-    left, right = _number(left), _number(right)
+    left, right = as_number(left), as_number(right)
     if left.dtype.kind in _INTEGERS and right.dtype.kind in _INTEGERS:
         return np.asarray(ufunc(left, right))
     left, right = _as_float32(left, right), _as_float32(right, left)
@@ -61,47 +51,6 @@ def compare(name: str, left: Array, right: Array) -> Array:
     if left.dtype.kind != right.dtype.kind:
         _correct(result, left, right, exact)
     return result
-
-
-def compute(name: str, left: Array, right: Array) -> Array:
-    """Compute with numbers.
-
-    Examples
-    --------
-    >>> compute("-", np.array([1], "u8"), np.array(3)).tolist()
-    [-2]
-    >>> compute("+", np.array([2**64 - 1], "u8"), np.array(-1)).tolist()
-    [18446744073709551614]
-    """
-    left, right = _number(left), _number(right)
-    if left.dtype.kind in _INTEGERS and right.dtype.kind in _INTEGERS:
-        if not left.size or not right.size:
-            return np.zeros(np.broadcast_shapes(left.shape, right.shape), np.int64)
-        integers = _exact(name, left, right)
-        if integers is not None:
-            return integers
-    with np.errstate(all="ignore"):
-        return np.asarray(_INEXACT[name](left.astype(np.float64), right.astype(np.float64)))
-
-
-def absolute(values: Array) -> Array:
-    """Return absolute values, also that of the lowest integer."""
-    numbers = _number(values)
-    if numbers.dtype.kind == "i":
-        return np.asarray(np.abs(numbers.astype(np.int64))).astype(np.uint64)
-    return np.asarray(np.abs(numbers))
-
-
-def negative(values: Array) -> Array:
-    """Return the negated values."""
-    numbers = _number(values)
-    if numbers.dtype.kind in _INTEGERS:
-        return compute("-", np.array(0), numbers)
-    return np.asarray(np.negative(numbers))
-
-
-def _number(values: Array) -> Array:
-    return values.astype(np.uint8) if values.dtype.kind == "b" else values
 
 
 def _as_float32(constant: Array, column: Array) -> Array:
@@ -126,31 +75,6 @@ def _correct(result: Array, left: Array, right: Array, exact: Callable[[Any, Any
     rows = np.flatnonzero(doubtful)
     pairs = zip(left.ravel()[rows].tolist(), right.ravel()[rows].tolist(), strict=True)
     result.flat[rows] = [exact(a, b) for a, b in pairs]  # Python compares int with float exactly
-
-
-def _exact(name: str, left: Array, right: Array) -> Array | None:
-    """Return the integers, or None if they do not fit in 64 bits."""
-    sides = (int(left.min()), int(left.max())), (int(right.min()), int(right.max()))
-    if name == "%":
-        kind = _holding(*sides[0], *sides[1])
-        if kind is None or not np.all(right):
-            return None
-        return np.asarray(np.remainder(left.astype(kind), right.astype(kind)))
-    if name not in _EXACT:
-        return None
-    ufunc, of_integers = _EXACT[name]
-    kind = _holding(*(of_integers(a, b) for a in sides[0] for b in sides[1]))
-    if kind is None:
-        return None
-    with np.errstate(over="ignore"):  # modulo 2^64, which is exact for results that fit
-        result = ufunc(left.astype(np.uint64), right.astype(np.uint64))
-    return np.asarray(result).astype(kind)
-
-
-def _holding(*numbers: int) -> type[np.int64] | type[np.uint64] | None:
-    if min(numbers) >= I64_MIN and max(numbers) <= I64_MAX:
-        return np.int64
-    return np.uint64 if min(numbers) >= 0 and max(numbers) <= U64_MAX else None
 
 
 def column_of(values: Iterable[Any]) -> Column:
@@ -203,18 +127,14 @@ def compare_mixed(name: str, left: Array, right: Array) -> tuple[Array, Mask]:
 
 
 def numbers_of(values: Array) -> tuple[Array, Mask]:
-    """Return objects as float64, and where they are numbers."""
+    """Return the numbers among objects, and where they are: objects again, or of one dtype."""
     objects = values.ravel().tolist()
     known = np.array([isinstance(v, _NUMBERS) for v in objects], np.bool_)
-    numbers = np.array([_float(v) if isinstance(v, _NUMBERS) else 0.0 for v in objects])
-    return numbers.reshape(values.shape), known.reshape(values.shape)
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+    given = [int(v) if isinstance(v, bool) else v for v in objects if isinstance(v, _NUMBERS)]
+    filler = given[0] if given else 0.0  # of a type that occurs
+    left = iter(given)
+    numbers = packed([next(left) if k else filler for k in known.tolist()], values.shape)
+    return numbers, known.reshape(values.shape)
 
 
 def _dtype_of(values: list[Any]) -> np.dtype[Any] | None:

@@ -86,7 +86,7 @@ def selected(text):
         ("u > i", [0, 1, 2, 3, 4]),
         ("u - 1 < 0", [0]),
         ("u % 2 == 1", [1, 2, 4]),
-        ("u * 2 - u == u", [0, 1, 3]),  # beyond 64 bits it is float64
+        ("u * 2 - u == u", [0, 1, 2, 3]),  # float64 for the one whose double is beyond 64 bits
         ("-u == -1", [1]),
         ("abs(i) == 9223372036854775808", [0]),
         ("abs(i) <= 1", [1, 2, 3]),
