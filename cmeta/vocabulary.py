@@ -4,7 +4,7 @@ Recorder, reader, query, replay, import, runs and command line all ask here.
 
 - A name that the schema has means itself, always.
 - Otherwise a phase may be named by a synonym, in any case: ``val`` and ``eval`` are validate.
-- ``test`` is a phase of its own: data kept for the end are not validation data.
+- ``test`` and ``predict`` are phases of their own: data kept for the end are not validation data.
 - ``loss`` is the field ``loss_value``.
 
 A name that does not exist is answered with similar ones (`no_such`).
@@ -22,9 +22,11 @@ _PHASE_WORDS = {
         "val", "valid", "validate", "validation", "eval", "evaluate", "evaluation", "dev",
     ),
     "test": ("test", "testing"),
+    "predict": ("predict", "prediction", "inference"),
 }  # fmt: skip
 _PHASES = {word: phase for phase, words in _PHASE_WORDS.items() for word in words}
 PHASES = tuple(_PHASE_WORDS)  # the phases that have synonyms
+_MEASURED = {"prediction", "inference"}  # no phase in a metric's name: inference_time
 _FIELDS = {"loss": "loss_value"}
 _LOSS = "loss"
 _SIMILAR_MAX, _KNOWN_MAX = 3, 40  # names in a message
@@ -92,7 +94,9 @@ def phase_of_name(name: str, phases: Collection[str]) -> str | None:
     ['validate', 'validate', 'dream', None]
     """
     match = _FIRST_WORD.match(name)
-    return phase_named(match[1], phases) if match else None
+    if not match or (match[1].lower() in _MEASURED and match[1] not in phases):
+        return None
+    return phase_named(match[1], phases)
 
 
 def field_named(name: str, known: Container[str]) -> str:
@@ -167,6 +171,18 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
     close = get_close_matches(name.lower(), spellings)
     close += [spelling for spelling in spellings if spelling.startswith(name.lower())]
     return list(dict.fromkeys(spellings[spelling] for spelling in close))[:_SIMILAR_MAX]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about a name that does not exist: similar ones, if there are.
+
+    Examples
+    --------
+    >>> did_you_mean("trian", ["dream", "train"]), did_you_mean("x", ["dream", "train"])
+    ('; did you mean train?', '')
+    """
+    guesses = similar(name, known)
+    return f"; did you mean {' or '.join(guesses)}?" if guesses else ""
 
 
 def no_such(kind: str, name: str, known: Iterable[str]) -> str:

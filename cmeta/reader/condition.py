@@ -23,7 +23,7 @@ from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch
-from cmeta.vocabulary import no_such, phase_named
+from cmeta.vocabulary import did_you_mean, no_such, phase_named
 
 _COMPONENT = re.compile(r"(.+)\[(-?\d+)\]\Z", re.DOTALL)
 _HEX = re.compile(r"-?0x[0-9A-F]{14,}")  # an integer beyond 2^53, as the file's JSON has it
@@ -144,7 +144,7 @@ def _phase_words(expression: Expression, name: str, field: Field) -> dict[tuple[
             continue
         label = phase_named(text, field.labels) if field.enumeration == PHASE else None
         if label is None:
-            labels = ", ".join(field.labels)
+            labels = ", ".join(field.labels) + did_you_mean(text, field.labels)
             raise expression.error(name, f"{field.path} is never {text!r}; it is one of: {labels}")
         words[name, text] = label
     return words

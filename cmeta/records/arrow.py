@@ -30,6 +30,7 @@ from cmeta.schema.load import shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
+from cmeta.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -267,7 +268,7 @@ def _codes(array: pa.Array, field: Field, present: Mask) -> Array:
     known = {label: code for code, label in enumerate(field.labels)}
     for place in np.unique(places[present]).tolist():  # a label that no record has may be anything
         if names[place] not in known:
-            expected = ", ".join(field.labels)
+            expected = ", ".join(field.labels) + did_you_mean(names[place], field.labels)
             raise EncodeError(f"{field.path}: found {names[place]!r}, expected one of: {expected}")
     return np.array([known.get(name, 0) for name in names] or [0], np.uint8)[places]
 

@@ -26,7 +26,7 @@ from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.vocabulary import field_named, phase_named, similar
+from cmeta.vocabulary import did_you_mean, field_named, phase_named
 
 CONFIG_KEY = "config"
 TOLERANCE = 1e-3  # relative; a larger loss causes a warning
@@ -458,8 +458,7 @@ def _code(name: str, field: Field) -> int:
     label = phase_named(name, field.labels) if is_phase else name
     if label in field.labels:
         return field.labels.index(label)
-    guesses = similar(name, field.labels)
-    hint = f"; did you mean {' or '.join(guesses)}?" if guesses else ""
+    hint = did_you_mean(name, field.labels)
     hint += '; append it with schema.with_phases("...")' if is_phase else ""
     known = ", ".join(field.labels)
     raise EncodeError(f"{field.path}: found {name!r}, expected one of: {known}{hint}")

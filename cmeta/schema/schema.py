@@ -25,7 +25,7 @@ from cmeta.schema.load import (
     shipped_path,
 )
 from cmeta.schema.types import Field
-from cmeta.vocabulary import similar
+from cmeta.vocabulary import did_you_mean
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,11 +45,11 @@ class Schema:
 
     Examples
     --------
-    >>> schema = default_schema().with_metrics("accuracy", lr={"exact": True}).with_phases("test")
+    >>> schema = default_schema().with_metrics("accuracy", lr={"exact": True}).with_phases("tune")
     >>> schema["metrics.lr"].type_name
     'f64'
     >>> schema.phases
-    ('dream', 'train', 'validate', 'test')
+    ('dream', 'train', 'validate', 'test', 'predict', 'tune')
     """
 
     document: Document
@@ -210,8 +210,7 @@ class Schema:
 
     def unknown_field(self, path: str) -> EncodeError:
         """Return the error for a field that the schema does not take."""
-        known, guesses = ", ".join(self._by_path), similar(path, self._by_path)
-        hint = f"; did you mean {' or '.join(guesses)}?" if guesses else ""
+        known, hint = ", ".join(self._by_path), did_you_mean(path, self._by_path)
         metrics = f", or any metric as {self.open_group}.NAME" if self.open_group else ""
         return EncodeError(
             f"field {path!r} is not in the schema; expected one of: {known}{metrics}{hint}"
@@ -302,15 +301,16 @@ class Schema:
         return self._derive(record=replace(self.document.record, fields=tuple(fields)))
 
     def with_phases(self, *names: str) -> Schema:
-        """Append phases; the codes of the others do not change.
+        """Append phases; the codes of the others do not change, and those that are there stay.
 
         Raises
         ------
         SchemaError
-            A name is taken.
+            A name is given twice, or is not legal.
         """
         phase = self.document.enumerations[rules.PHASE]
-        longer = replace(phase, values=(*phase.values, *names))
+        new = (name for name in names if name not in self.phases)
+        longer = replace(phase, values=(*phase.values, *new))
         return self._derive(enumerations=self.document.enumerations | {rules.PHASE: longer})
 
     def with_batch_records(self, batch_records: int) -> Schema:

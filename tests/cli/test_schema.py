@@ -76,7 +76,7 @@ def test_show_json(cm, chronicle):
     found = json.loads(cm("schema", "show", "--json", chronicle).stdout)
     assert found["file"] == str(chronicle)
     assert found["batch_records"] == 16
-    assert found["enumerations"]["phase"] == ["dream", "train", "validate"]
+    assert found["enumerations"]["phase"] == list(cmeta.default_schema().phases)
     fields = {field["name"]: field for field in found["fields"]}
     assert fields["tensor_signature"]["type"] == "f32[3]"
     assert fields["loss_value"]["quanta_per_unit"] == 1000000

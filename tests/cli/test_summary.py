@@ -134,7 +134,7 @@ def test_an_unknown_name(cm, run):
     assert cm("summary", a, b, "--fields", "extra").exit_code == 0
     for options, message in (
         (["--fields", "nothing"], "Invalid value for '--fields': 'nothing' is not in this file."),
-        (["--phase", "test"], "Invalid value for '--phase': 'test' is not in this file."),
+        (["--phase", "tune"], "Invalid value for '--phase': 'tune' is not in this file."),
         (["--fields", "phase"], "phase is of type enum, expected a numeric field."),
         (
             ["--start", "9", "--end", "3"],

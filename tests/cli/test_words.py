@@ -79,7 +79,7 @@ def test_a_name_of_the_file_takes_precedence(cm, runs, tmp_path, command):
 
 
 @pytest.mark.parametrize(
-    "option", [("--phase", "test"), ("--phase", "warmup"), ("--fields", "los")]
+    "option", [("--phase", "tune"), ("--phase", "warmup"), ("--fields", "los")]
 )
 def test_a_word_for_a_name_that_the_file_lacks(cm, runs, option):
     result = cm("cat", runs("run", 1.0), *option)

@@ -35,7 +35,7 @@ VALUES = {
     "32768 in an i16": (I16, "00" "1c00" "00000100", 2, "value 32768, expected -32768 to", None),
     "2 in a bool": (BOOL, "00" "0c00" "04", 2, "value 2, expected 0 to 1", None),
     "a state beyond": ("metrics.state", "00" "0c00" "08", 2, "value 4, expected 0 to 3", None),
-    "a phase beyond": ("phase", "00" "0c00" "06", 2, "value 3, expected 0 to 2", None),
+    "a phase beyond": ("phase", "00" "0c00" "0a", 2, "value 5, expected 0 to 4", None),
     "2^32 in a configuration": (
         "config", "00" "2400" "0000000002000000", 2, "value 4294967296, expected 0 to 4294967295",
         None,

@@ -190,7 +190,7 @@ def test_phases_by_their_names(imported, text):
     )
     found = imported(source)
     assert found.values("phase") == ["train", "validate", "test", "train"]
-    assert found.schema.phases == ("dream", "train", "validate", "test")
+    assert found.schema.phases == cmeta.default_schema().phases
     assert imported(source, phase="probe").values("phase")[3] == "probe"
 
 
@@ -200,8 +200,9 @@ def test_two_words_for_a_phase_stay_two(imported, text):
 
 
 def test_a_phase_that_a_given_schema_lacks(imported, text):
-    source = text("log.jsonl", '{"phase": "test"}')
-    with pytest.raises(cmeta.EncodeError, match=r"found the phase 'test'.*with_phases"):
+    source = text("log.jsonl", '{"phase": "tset"}')
+    message = r"found the phase 'tset'.*; did you mean test\?; append it with schema.with_phases"
+    with pytest.raises(cmeta.EncodeError, match=message):
         imported(source, schema=cmeta.default_schema())
 
 

@@ -13,7 +13,7 @@ from cmeta.testing.runs import files
 from cmeta.testing.values import to_bytes
 from tests.reader.arrow_values import assert_same_table, assert_table
 
-PHASES = ("dream", "train", "validate", "test")
+PHASES = ("dream", "train", "validate", "test", "predict")
 TYPES = {
     "timestamp": pa.uint64(),
     "phase": pa.dictionary(pa.int8(), pa.string()),

@@ -60,7 +60,7 @@ def test_pandas_keeps_integers_and_tells_nan_from_absent(extremes):
 
 def test_pandas_gets_enumerations_as_categories_in_their_order(extremes):
     frame = extremes.to_pandas()
-    assert frame["phase"].cat.categories.tolist() == ["dream", "train", "validate"]
+    assert frame["phase"].cat.categories.tolist() == list(extremes.schema.phases)
     assert frame["phase"].cat.codes.tolist() == [0, 2, 2]
     assert frame["config"].cat.categories.tolist() == ['{"lr":0.1}', '{"lr":0.2}']
     assert frame["config"].isna().tolist() == [False, True, False]
@@ -82,7 +82,7 @@ def test_polars_gets_the_types_of_the_fields(run):
     states = pl.Enum(list(run.schema["metrics.state"].labels))
     assert dict(frame.schema) == {
         "timestamp": pl.UInt64,
-        "phase": pl.Enum(["dream", "train", "validate", "test"]),
+        "phase": pl.Enum(["dream", "train", "validate", "test", "predict"]),
         "metrics.entropy": pl.Float32,
         "metrics.state": states,
         "tensor_signature": pl.Array(pl.Float32, 3),

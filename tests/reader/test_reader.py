@@ -23,7 +23,7 @@ def test_what_it_is(run, path, data, blocks):
 def test_its_schema_is_the_embedded_one(run):
     schema = cmeta.default_schema().with_batch_records(16).with_phases("test")
     assert run.schema == schema
-    assert run.schema.phases == ("dream", "train", "validate", "test")
+    assert run.schema.phases == ("dream", "train", "validate", "test", "predict")
 
 
 def test_batches(run, blocks):

@@ -83,12 +83,17 @@ def test_a_name_that_the_file_has_means_itself(tmp_path):
         assert run.query("loss_value > 1 and phase in ('validate', 'eval')").num_records == 1
 
 
-@pytest.mark.parametrize("word", ["test", "vall", "losss"])
+@pytest.mark.parametrize("word", ["tune", "vall", "losss"])
 def test_names_that_do_not_exist(run, word):
     with pytest.raises(ValueError, match=f"no phase '{word}'.*; there are: dream, train"):
         run.read(phase=word)
     with pytest.raises(cmeta.QueryError, match=f"phase is never '{word}'"):
         run.query(f"phase == '{word}'")
+
+
+def test_a_misspelled_phase_in_a_query(run):
+    with pytest.raises(cmeta.QueryError, match=r"never 'trian'; .*; did you mean train\?"):
+        run.query("phase == 'trian'")
 
 
 @pytest.mark.parametrize("name", ["losss", "loss_vlaue", "LOSS_VALUE"])

@@ -94,7 +94,7 @@ def test_phases_have_synonyms_in_any_case(path):
 
 
 def test_a_name_that_the_schema_has_means_itself(path):
-    schema = cmeta.default_schema().with_phases("val", "test")
+    schema = cmeta.default_schema().with_phases("val")
     with cmeta.Recorder(path, schema) as rec:
         for phase in ("val", "eval", "validate", "testing", "Test"):
             rec.log(phase)
@@ -103,7 +103,25 @@ def test_a_name_that_the_schema_has_means_itself(path):
     assert found == ["val", "validate", "validate", "test", "test"]
 
 
-@pytest.mark.parametrize("phase", ["test", "Testing", "warmup"])
+def test_test_and_predict_are_phases_of_the_default_schema(path):
+    with cmeta.Recorder(path) as rec:
+        for phase in ("test", "Testing", "predict", "Prediction", "inference"):
+            rec.log(phase)
+    with cmeta.open(path) as run:
+        assert [record.phase for record in run] == ["test"] * 2 + ["predict"] * 3
+        assert len(run.read(phase="Inference")["phase"]) == 3
+
+
+@pytest.mark.parametrize(("phase", "meant"), [("trian", "train"), ("Tset", "test")])
+def test_a_misspelled_phase(path, phase, meant):
+    with cmeta.Recorder(path) as rec:
+        with pytest.raises(EncodeError, match=f"did you mean {meant}"):
+            rec.log(phase)
+        with pytest.raises(EncodeError, match=f"did you mean {meant}"), rec.cycle(phase):
+            pass
+
+
+@pytest.mark.parametrize("phase", ["tune", "Tuning", "warmup"])
 def test_a_phase_that_the_schema_lacks_says_how_to_append_it(path, phase):
     with cmeta.Recorder(path) as rec, pytest.raises(EncodeError, match=r"schema\.with_phases"):
         rec.log(phase)
@@ -148,7 +166,7 @@ def test_on_error_warn_counts_and_says_so_at_the_end(path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"phase": "test"}, "phase: found 'test', expected one of: dream, train, validate"),
+        ({"phase": "tune"}, "phase: found 'tune', expected one of: dream, train, validate"),
         ({"phase": None}, "phase: found None"),
         ({"phase": "train", "accuracy": 0.5}, "field 'accuracy' is not in the schema"),
         ({"phase": "train", "loss": "high"}, "loss_value: found 'high', expected f32"),

@@ -43,7 +43,7 @@ def test_as_json(salvage, original):
     ]  # fmt: skip
     assert (found["verdict"], found["num_records"], found["num_lost"]) == ("with loss", 32, 40)
     assert found["lost"][0] == {
-        "offset": 2137, "len_bytes": 63, "num_records": None, "first_timestamp": 131,
+        "offset": 2154, "len_bytes": 46, "num_records": None, "first_timestamp": 131,
         "last_timestamp": None, "exact": False, "reason": report.lost[0].reason,
     }  # fmt: skip
     assert found["findings"][0]["kind"] == "TruncatedError"

@@ -185,7 +185,7 @@ def test_names_and_phases_are_those_that_log_takes(path):
     report = replay(path, lambda s: {"loss": s.rng.random(), "phase": words[s.record.phase]})
     assert (report.verdict, report.num_values) == ("exact", 2 * NUM)
     with pytest.raises(EncodeError, match="phase"):
-        replay(path, lambda s: {"phase": "test"})  # which the schema does not have
+        replay(path, lambda s: {"phase": "tune"})  # which the schema does not have
 
 
 REFUSED = {

@@ -61,20 +61,25 @@ def test_with_metrics_needs_an_open_group(load):
 
 
 def test_with_phases_only_appends():
-    schema = default_schema().with_phases("test", "deploy")
-    assert schema.phases == ("dream", "train", "validate", "test", "deploy")
+    phases = default_schema().phases
+    schema = default_schema().with_phases("tune", "deploy")
+    assert schema.phases == (*phases, "tune", "deploy")
     assert schema["phase"].labels == schema.phases
-    assert default_schema().phases == ("dream", "train", "validate")
+    assert default_schema().phases == phases
+
+
+def test_with_phases_leaves_those_that_are_there():
+    assert default_schema().with_phases("test", "train") == default_schema()
+    assert default_schema().with_phases("test", "tune") == default_schema().with_phases("tune")
 
 
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["train"], ["enumerations.phase.values[3]", "found 'train' twice"]),
-        (["test", "test"], ["enumerations.phase.values[4]", "found 'test' twice"]),
-        ([""], ["enumerations.phase.values[3]", "found ''", "length >= 1"]),
-        (["\ud800"], ["enumerations.phase.values[3]", "UTF-8"]),
-        ([f"p{i}" for i in range(254)], ["found 257 values", "1 to 256"]),
+        (["tune", "tune"], ["enumerations.phase.values[6]", "found 'tune' twice"]),
+        ([""], ["enumerations.phase.values[5]", "found ''", "length >= 1"]),
+        (["\ud800"], ["enumerations.phase.values[5]", "UTF-8"]),
+        ([f"p{i}" for i in range(252)], ["found 257 values", "1 to 256"]),
         ([3], ["3"]),
     ],
 )

@@ -42,9 +42,9 @@ def test_the_default_record_is_the_original_one():
     assert schema.num_columns == sum(f.num_columns for f in schema.fields)
 
 
-def test_its_enumerations_are_the_original_ones():
+def test_its_enumerations_begin_with_the_original_ones():
     assert dict(default_schema().enumerations) == {
-        "phase": ("dream", "train", "validate"),
+        "phase": ("dream", "train", "validate", "test", "predict"),
         "diagnostic_state": ("stable", "oscillating", "degrading", "diverging"),
         "temporal_action": (
             "adjust_lr",
@@ -54,7 +54,7 @@ def test_its_enumerations_are_the_original_ones():
             "reset_phase_weights",
         ),
     }
-    assert default_schema().phases == ("dream", "train", "validate")
+    assert default_schema().phases == ("dream", "train", "validate", "test", "predict")
 
 
 def test_what_a_schema_says(load):

@@ -89,8 +89,8 @@ def test_requests_that_are_refused(path):
     for name in ("phase", "config", "metrics.state"):
         with pytest.raises(ValueError, match=f"{name} is of type .*, expected a numeric field"):
             cmeta.summarise(path, [name])
-    with pytest.raises(ValueError, match="no phase 'test'"):
-        cmeta.summarise(path, phase="test")
+    with pytest.raises(ValueError, match="no phase 'tune'"):
+        cmeta.summarise(path, phase="tune")
     with pytest.raises(KeyError, match=r"no 'metrics.wide' in phase 'dream' of .*; there are: -"):
         cmeta.summarise(path)["dream", "metrics.wide"]
     with pytest.raises(FileNotFoundError):

@@ -139,7 +139,7 @@ def test_an_error_of_the_iterable_leaves_nothing(refuse):
 
 def test_no_file_appears_where_there_was_none(target):
     with pytest.raises(EncodeError):
-        cmeta.write(target, {"phase": ["test"]})
+        cmeta.write(target, {"phase": ["tune"]})
     assert list(target.parent.iterdir()) == []
 
 

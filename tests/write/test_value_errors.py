@@ -133,8 +133,8 @@ COLUMNS = {
     "an absent phase": ({"phase": ["train", None]}, ["phase: absent in a record", "every one"]),
     "an absent timestamp": ({"timestamp": [1, None]}, ["timestamp: absent in a record", "every"]),
     "an unknown phase": (
-        {"phase": ["train", "test"]},
-        ["phase: found 'test'", "dream, train, validate", 'schema.with_phases("...")'],
+        {"phase": ["train", "tune"]},
+        ["phase: found 'tune'", "dream, train, validate", 'schema.with_phases("...")'],
     ),
     "a timestamp before 0": ({"timestamp": [-1, 0]}, ["timestamp: found -1", "u64"]),
 }  # fmt: skip

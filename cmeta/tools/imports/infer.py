@@ -41,7 +41,7 @@ from cmeta.tools.imports.columns import (
 from cmeta.tools.imports.exact import as_printed
 from cmeta.tools.imports.formats import Imported, ImportOptions
 from cmeta.tools.imports.scalar_log import WALL_TIME, free_name
-from cmeta.vocabulary import field_named, phases_named
+from cmeta.vocabulary import did_you_mean, field_named, phases_named
 
 PHASE_COLUMNS = ("phase", "split", "mode", "stage")
 STEP = "step"
@@ -120,17 +120,19 @@ class _Inference:
         new = {phase: word for word, phase in phases.items() if phase not in self._schema.phases}
         num_max = self._schema.format.limits.enumeration_max
         if new and (self._is_stated or len(self._schema.phases) + len(new) > num_max):
-            known = ", ".join(self._schema.phases)
+            phase, known = next(iter(new)), ", ".join(self._schema.phases)
+            hint = did_you_mean(phase, self._schema.phases)
             raise EncodeError(
-                f"{self._table.name}: found the phase {next(iter(new))!r}, expected one of: "
-                f'{known}; append it with schema.with_phases("...") (of at most {num_max})'
+                f"{self._table.name}: found the phase {phase!r}, expected one of: "
+                f'{known}{hint}; append it with schema.with_phases("...") (of at most {num_max})'
             )
+        hints = {phase: did_you_mean(phase, self._schema.phases) for phase in new}
         if new:
             self._schema = self._schema.with_phases(*new)
         self._notes += [
-            f"the phase {phase} was appended to the schema"
+            f"the phase {phase} was appended to the schema{hints[phase]}"
             for phase, word in new.items()
-            if word != self._options.phase
+            if word != self._options.phase or hints[phase]
         ]
 
     # ---------------------------------------------------------------- configurations, vectors

@@ -25,7 +25,14 @@ from cmeta.errors import EncodeError
 from cmeta.schema.schema import default_schema
 from cmeta.schema.types import Field
 from cmeta.tools.imports.formats import Imported, ImportOptions
-from cmeta.vocabulary import PHASES, loss_among, phase_named, phase_of_name, phases_named
+from cmeta.vocabulary import (
+    PHASES,
+    did_you_mean,
+    loss_among,
+    phase_named,
+    phase_of_name,
+    phases_named,
+)
 
 LOSS, EPOCH, WALL_TIME, ABOUT = "loss_value", "epoch", "wall_time", "imported"
 _BYTES_MAX = 1 << 33  # of all columns: metrics logged in turn make a table of mostly absent values
@@ -122,15 +129,18 @@ class ScalarLog:
                 "the schema has no open group, so it cannot take the metrics of a run"
             )
         (self.default_phase,) = phases_named([options.default_phase], self.schema.phases).values()
+        self._appended: list[str] = []  # notes
         if self.default_phase not in self.schema.phases:
+            hint = did_you_mean(self.default_phase, self.schema.phases)
             if self.is_schema_stated:
                 raise EncodeError(
                     f"found the phase {self.default_phase!r}, expected one of: "
-                    f'{", ".join(self.schema.phases)}; append it with schema.with_phases("...")'
+                    f"{', '.join(self.schema.phases)}{hint}; "
+                    'append it with schema.with_phases("...")'
                 )
+            self._appended += [_appended(self.default_phase) + hint] if hint else []
             self.schema = self.schema.with_phases(self.default_phase)
         self._codes = {phase: code for code, phase in enumerate(self.schema.phases)}
-        self._appended: list[str] = []
         self.names: dict[str, int] = {}
         self.name, self.phase, self.step = array("q"), array("B"), array("q")
         self.value, self.wall_time, self.config = array("d"), array("d"), array("I")
@@ -152,7 +162,7 @@ class ScalarLog:
         """Return the code of a phase, after it was appended to the schema if need be."""
         if phase not in self._codes:
             self._codes[phase] = len(self._codes)
-            self._appended.append(phase)
+            self._appended.append(_appended(phase))
             self.schema = self.schema.with_phases(phase)
         return self._codes[phase]
 
@@ -205,11 +215,10 @@ class ScalarLog:
         facts = dict(about) | ({LOSS: records.losses} if records.losses else {})
         full = [{**config, free_name(ABOUT, config): facts} for config in configs]
         columns = records.columns()
-        appended = [f"the phase {phase} was appended to the schema" for phase in self._appended]
         return Imported(
             columns, self.schema, full,
             lost=(*self.lost.sentences(), *records.lost),
-            notes=(*self.notes.sentences(), *appended, *records.notes),
+            notes=(*self.notes.sentences(), *self._appended, *records.notes),
             damage=tuple(damage), is_schema_stated=self.is_schema_stated,
         )  # fmt: skip
 
@@ -349,6 +358,10 @@ class _Records:
                 f"values are not kept, at most {np.nanmax(apart):.3g} s apart"
             )
         return first
+
+
+def _appended(phase: str) -> str:
+    return f"the phase {phase} was appended to the schema"
 
 
 def _begins(step: Array, phase: Array, name: Array) -> Array:

@@ -105,7 +105,7 @@ BAD = {
     "a row that is too long": lambda j: j.entry("ROW", bytes(j.layout.len_fixed + 5)),
     "no timestamp": lambda j: j.row(present=0b10),
     "no phase": lambda j: j.row(present=0b01, phase=0),
-    "a phase without a name": lambda j: j.row(phase=3),
+    "a phase without a name": lambda j: j.row(phase=5),
     "bits beyond the fields": lambda j: j.row(present=3 | 1 << len(SCHEMA.fields)),
     "a value that is absent": lambda j: j.row(step=5),
     "minus zero that is absent": lambda j: j.row(loss_value=-0.0),
