@@ -37,6 +37,7 @@ ALSO = {
     "format": ("tests/hostile/test_lies_of_columns.py", "tests/properties/test_plan.py"),
     "records": ("tests/write", "tests/reader/test_arrow.py"),
     "storage": ("tests/test_source.py", "tests/crash/test_faults.py"),
+    "compare": ("tests/replay", "tests/diff"),
     "validate": ("tests/test_validate.py", "tests/hostile/test_lies_of_files.py"),
     "recorder": ("tests/crash/test_faults.py",),
     "tools": ("tests/test_parallel.py",),

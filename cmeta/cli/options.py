@@ -198,7 +198,7 @@ def record_options(command: Command) -> Command:
         *args: Any, start: int | None, end: int | None, phase: Sequence[Sequence[str]],
         fields: Sequence[Sequence[str]], **options: Any,
     ) -> Any:  # fmt: skip
-        wanted = RecordOptions(start, end, _flat(phase), _flat(fields))
+        wanted = RecordOptions(start, end, flat(phase), flat(fields))
         return command(*args, wanted=wanted, **options)
 
     for option in (
@@ -206,16 +206,17 @@ def record_options(command: Command) -> Command:
             "Only these, in this order; `cmeta info` lists them. The group of a metric may be "
             "omitted: entropy is metrics.entropy."
         ),
-        click.option(
-            "--phase", type=names, multiple=True, metavar="P,...",
-            help="Only records of these phases; val is short for validate. May be repeated.",
-        ),
+        phase_option,
         *range_options,
-    ):  # fmt: skip
+    ):
         call = option(call)
     return call  # type: ignore[return-value]  # the options that it takes are click's business
 
 
+phase_option = click.option(
+    "--phase", type=names, multiple=True, metavar="P,...",
+    help="Only records of these phases; val is short for validate. May be repeated.",
+)  # fmt: skip
 range_options = (
     click.option("--end", type=timestamp, metavar="N", help="Last timestamp, inclusive."),
     click.option("--start", type=timestamp, metavar="N", help="First timestamp, inclusive."),
@@ -230,7 +231,8 @@ def fields_option(help_: str) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
-def _flat(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def flat(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the names of an option that may be repeated."""
     return tuple(name for part in parts for name in part)
 
 

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +47,17 @@ def load_callable(text: str) -> Any:
         kind = type(target).__name__
         raise click.BadParameter(f"{text} is a {kind}, expected a function or a class.")
     return target
+
+
+@contextmanager
+def arguments_of(text: str, args: Sequence[str] = ()) -> Iterator[None]:
+    """Let the user's code see its own arguments in `sys.argv`, not those of cmeta."""
+    before = sys.argv
+    sys.argv = [text.rpartition(":")[0], *args]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cmeta.aliases import Buffer, PathLike
 from cmeta.errors import DecodeError
 from cmeta.extras import require
@@ -21,7 +23,7 @@ from cmeta.reader.read_columns import (
     read_columns,
     require_size_of_records,
 )
-from cmeta.reader.selection import PhaseFilter, Selection, chunks
+from cmeta.reader.selection import PhaseFilter, Selection, chunks, take
 from cmeta.records.columns import Columns
 from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema.schema import Schema
@@ -529,3 +531,13 @@ class Reader:
 def open_reader(path: PathLike | Buffer, *, partial: bool = False) -> Reader:
     """Open a chronicle for reading; see `Reader`."""
     return Reader(path, partial=partial)
+
+
+def numbered_records(run: Reader, selection: Selection) -> Iterator[tuple[int, CycleRecord]]:
+    """Yield the selected records with their ordinals; errors as `Reader.records`."""
+    for info in selection.infos(run):
+        batch = run.batch(info.ordinal)
+        rows = selection.rows(batch, info)
+        ordinals = np.arange(batch.num_records)[rows] + info.first_record
+        yield from zip(ordinals.tolist(), records_of(take(batch, rows), run.configs), strict=True)
+    run._require_complete(selection)

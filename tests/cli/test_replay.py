@@ -1,16 +1,19 @@
 """`cmeta replay`: verdicts, exit codes and failing callables."""
 
 import json
+import sys
 
 import pytest
 
 import cmeta
 
 CODE = """
+import sys
 import numpy as np
 from dataclasses import dataclass
 
 NUMBER = 3
+ARGUMENTS = list(sys.argv)
 
 def same(state):
     return {"loss": state.rng.random()}
@@ -20,6 +23,10 @@ def off(state):
 
 def nearly(state):
     return {"loss": state.record.loss_value + (1e-6 if state.ordinal == 5 else 0)}
+
+def prints_arguments(state):
+    print(ARGUMENTS, sys.argv)
+    return same(state)
 
 def wrong(state):
     return {"los": 1.0}
@@ -126,3 +133,29 @@ def test_files(cm, run, tmp_path):
     (tmp_path / "bad.cmeta").write_bytes((tmp_path / run).read_bytes()[:-30])
     result = cm("replay", "bad.cmeta", "again_code:same")
     assert (result.exit_code, "bad.cmeta" in result.stderr) == (3, True)
+
+
+def test_the_readme_command_on_a_run_with_a_validation(cm, run):
+    with cmeta.Recorder(run, mode="resume") as recorder:
+        recorder.log("val", loss=0.5, metrics={"val_accuracy": 0.5})
+    result = cm("replay", run, "again_code:same")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "skipped: 1 record without a seed" in result.stdout
+    result = cm("replay", run, "again_code:same", "--phase", "train")
+    assert (result.exit_code, "skipped" in result.stdout) == (0, False)
+    assert cm("replay", run, "again_code:same", "--phase", "val").exit_code == 5
+    assert "Did you mean train?" in cm("replay", run, "again_code:same", "--phase", "trian").stderr
+
+
+@pytest.mark.parametrize("source", ["again_code.py", "again_code"])
+def test_a_script_sees_its_own_arguments(cm, run, source):
+    before = list(sys.argv)
+    sys.modules.pop("again_code", None)
+    cycle = f"{source}:prints_arguments"
+    result = cm("replay", run, cycle, "--end", 0, "--", "--lr", "0.1", "--", "x")
+    found = [source, "--lr", "0.1", "--", "x"]
+    assert result.stdout.startswith(f"{found} {found}\n")
+    assert cm("replay", run, cycle, "--end", 0).stdout.splitlines()[0].endswith(f"['{source}']")
+    result = cm("audit", run, "--replay", cycle, "--jobs", 1)
+    assert result.stdout.splitlines()[0].endswith(f"['{source}']")
+    assert sys.argv == before

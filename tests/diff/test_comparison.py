@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cmeta
+from cmeta.compare.quanta import FAR, distance
 from cmeta.format.stages import fixed_point
 from cmeta.records.chunk import Column
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
 from cmeta.tools.diff.comparison import FieldComparison, config_differences
 from cmeta.tools.diff.diff import diff
-from cmeta.tools.quanta import FAR, distance
 
 NO_CONFIGS = (np.zeros(1, np.int64), np.zeros(1, np.int64))
 CODECS = {"chain": ("class", "quantise", "split", "delta", "rice")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from cmeta.cli.console import (
 from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.files import STDIN, expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, jobs_option, json_option
-from cmeta.cli.user_code import load_callable
+from cmeta.cli.user_code import arguments_of, load_callable
 from cmeta.cli.values import json_line
 from cmeta.errors import counted
 from cmeta.tools.audit.audit import audit as audit_files
@@ -77,11 +78,15 @@ def audit(
     paths = expand(files)
     if STDIN in paths:
         require_file(STDIN)
-    cycle = None if callable_ is None else load_callable(callable_)
-    if against is not None:
-        _require_intact(against)
-    with progress("audit") as update:
-        reports = audit_files(paths, cycle, against, jobs=jobs, progress=update)
+    with ExitStack() as stack:
+        cycle = None
+        if callable_ is not None:
+            stack.enter_context(arguments_of(callable_))
+            cycle = load_callable(callable_)
+        if against is not None:
+            _require_intact(against)
+        with progress("audit") as update:
+            reports = audit_files(paths, cycle, against, jobs=jobs, progress=update)
     for report in reports:
         if as_json:
             fields = report.as_json()

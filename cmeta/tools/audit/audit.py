@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import PathLike, Progress
+from cmeta.compare.replay_comparison import ENVIRONMENT
+from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import CmetaError, DecodeError
 from cmeta.reader.reader import Reader
 from cmeta.storage.find import SUFFIX, Paths, find_files
@@ -26,8 +28,7 @@ from cmeta.tools.audit.checks import GapCheck, LossCheck, SeedCheck
 from cmeta.tools.diff.diff import diff
 from cmeta.tools.diff.diff_report import DiffReport
 from cmeta.tools.parallel import DIED, FileProgress, in_processes, is_importable, require_jobs
-from cmeta.tools.replay.replay import ENVIRONMENT, replay
-from cmeta.tools.replay.replay_report import ReplayReport
+from cmeta.tools.replay.replay import replay
 from cmeta.validate import validate
 
 _LOCK_HOLDER = re.compile(r"host (?P<host>\S+), pid (?P<pid>\d+)")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import counted
 from cmeta.tools.diff.diff_report import DiffReport
-from cmeta.tools.replay.replay_report import ReplayReport
 
 Severity = Literal["error", "warning", "info"]
 Verdict = Literal[

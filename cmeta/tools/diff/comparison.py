@@ -1,7 +1,7 @@
 """What is compared of two runs: their fields, configurations and schemas.
 
 `FieldComparison` says which records differ, by how many quanta, the first and the worst. Floats are
-compared as in `cmeta.tools.quanta`. The coarser of two precisions decides, so that the same run
+compared as in `cmeta.compare.quanta`. The coarser of two precisions decides, so that the same run
 recorded as float32 and as float64 is the same. Integers, names and configurations are equal or not.
 NaN equals NaN, an absent value equals an absent one.
 """
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import U64, Array, Mask
+from cmeta.compare.quanta import float_distances
 from cmeta.records.chunk import Column
 from cmeta.records.config import Config, config_json, differing_keys, flattened
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.tools.diff.diff_report import ConfigDifference, Deviation, FieldDiff, SchemaDifference
-from cmeta.tools.quanta import float_distances
 
 Describe = Callable[[int, int | None], Deviation]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cmeta.compare.replay_report import text_of
 from cmeta.errors import counted
-from cmeta.tools.replay.replay_report import text_of
 
 Verdict = Literal["identical", "equal", "differs"]
 

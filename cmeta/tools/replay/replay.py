@@ -20,22 +20,23 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Progress
-from cmeta.errors import CmetaError, EncodeError
-from cmeta.format.column import as_stored
-from cmeta.reader.reader import Reader
+from cmeta.compare.replay_comparison import ENVIRONMENT, ReplayComparison
+from cmeta.compare.replay_report import ReplayReport
+from cmeta.errors import EncodeError
+from cmeta.reader.reader import Reader, numbered_records
+from cmeta.reader.selection import PhaseFilter, Selection
 from cmeta.records import seeds
-from cmeta.records.chunk import Column
-from cmeta.records.convert import as_array
 from cmeta.records.record import CycleRecord, flatten
-from cmeta.schema.rules import PHASE, TIMESTAMP
+from cmeta.schema.rules import PHASE
 from cmeta.schema.schema import Schema
-from cmeta.schema.types import Field
 from cmeta.tools.evidence import environment
-from cmeta.tools.quanta import FAR, distance
-from cmeta.tools.replay.replay_report import Difference, ReplayReport, Verdict
 from cmeta.vocabulary import field_named, phase_named
 
 _HALF = 2**32
+
+
+class _NoSeedError(EncodeError):
+    """A callable asked for a seed that its record does not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class ReplayState:
         """
         if self.record.seed_state is None:
             where = "the record" if self.ordinal is None else f"record {self.ordinal}"
-            raise EncodeError(f"seed_state: {where} has no seed")
+            raise _NoSeedError(f"seed_state: {where} has no seed")
         return self.record.seed_state
 
     @property
@@ -128,16 +129,13 @@ def _module(name: str) -> Any:
         raise ImportError(f"{name} is not installed") from err
 
 
-ENVIRONMENT = "environment"  # the key of a configuration that states it
-_INPUTS = (TIMESTAMP, PHASE, "seed_state", "config")  # what a cycle is given
-
-
 def replay(
     path: str | os.PathLike[str],
     cycle: Any,
     start: int | None = None,
     end: int | None = None,
     *,
+    phase: PhaseFilter = None,
     checkpoint: Any = None,
     progress: Progress | None = None,
 ) -> ReplayReport:
@@ -156,6 +154,8 @@ def replay(
     start, end : int, optional
         First and last timestamp, both included. A stateful class must bring itself to `start`,
         from a checkpoint.
+    phase : str or sequence of str, optional
+        Only cycles of these phases.
     checkpoint : any, optional
         Passed to the class.
     progress : callable, optional
@@ -164,9 +164,10 @@ def replay(
     Returns
     -------
     ReplayReport
-        A cycle is *exact* if every returned field equals the recorded one, or else *within one
-        quantum*, or *diverged*. It is *inconclusive* instead of diverged if the environment
-        differs from the one that the configuration states under ``environment``.
+        A record without a seed is skipped if the callable asks for the seed, or for something
+        that needs it. Any other cycle is *exact* if every returned field equals the recorded one,
+        or else *within one quantum*, or *diverged*. It is *inconclusive* instead of diverged if
+        the environment differs from the one that the configuration states under ``environment``.
 
     Raises
     ------
@@ -175,6 +176,8 @@ def replay(
         its field.
     DecodeError
         The file is damaged.
+    ValueError
+        The file does not have one of the phases.
     Exception
         Whatever the callable raises, with a note that names the record.
 
@@ -190,28 +193,25 @@ def replay(
     exact
     """
     with Reader(path) as run:
-        comparison = _Comparison(run)
+        selection = Selection.of(run.schema, start, end, phase)
+        comparison = ReplayComparison(run.name, run.schema)
+        environments = _Environments()
         call = _Callable(cycle, checkpoint)
         total = len(run)
-        for ordinal, record in _records(run, start, end):
+        for ordinal, record in numbered_records(run, selection):
             state = ReplayState(record, ordinal, record.config or {})
-            with _noting(ordinal):
-                comparison.add(state, call(state))
+            try:
+                with _noting(ordinal):
+                    returned = _flattened(call(state), run.schema)
+                    comparison.report.environment = environments.differences(state.config)
+                    comparison.add(ordinal, record, returned)
+            except _NoSeedError:
+                if record.seed_state is not None:  # the callable has asked for another record's
+                    raise
+                comparison.report.num_skipped += 1
             if progress is not None:
                 progress(ordinal + 1, total)
         return comparison.finish()
-
-
-def _records(run: Reader, start: int | None, end: int | None) -> Iterator[tuple[int, CycleRecord]]:
-    """Yield the records of a range with their ordinals."""
-    first = 0
-    for info in run.batches if start is not None else ():
-        if start is not None and info.last_timestamp >= start:
-            timestamps = run.batch(info.ordinal).timestamps
-            first = info.first_record
-            first += int(np.searchsorted(timestamps, np.uint64(max(start, 0))))
-            break
-    yield from enumerate(run.records(start, end), first)
 
 
 @contextmanager
@@ -249,121 +249,50 @@ class _Callable:
         return self._cycle(state)
 
 
-class _Comparison:
-    """Compares cycle by cycle, and fills in the report."""
+def _flattened(returned: Any, schema: Schema) -> dict[str, Any]:
+    """Return the callable's result by dotted name; names and phases as `log` takes them."""
+    if returned is None:
+        return {}
+    if isinstance(returned, CycleRecord):
+        values = flatten(returned, schema)
+        flat = {path: value for path, value in values.items() if value is not None}
+    elif isinstance(returned, Mapping):
+        flat = {}
+        for name, value in returned.items():
+            if name in schema.groups and isinstance(value, Mapping):
+                flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+            else:
+                flat[field_named(str(name), schema)] = value
+    else:
+        name = type(returned).__name__
+        raise EncodeError(f"cycle: returned a {name}, expected a mapping or a CycleRecord")
+    if isinstance(phase := flat.get(PHASE), str):
+        flat[PHASE] = phase_named(phase, schema.phases) or phase
+    return flat
 
-    def __init__(self, run: Reader) -> None:
-        self._schema: Schema = run.schema
-        self._report = ReplayReport(run.name)
-        self._recorded: dict[str, None] = {}
-        self._returned: set[str] = set()
-        self._fields: dict[str, Field] = {}
-        self._has_diverged = False
-        self._worst = -1
-        self._environment: Mapping[str, Any] | None = None
+
+class _Environments:
+    """Compares recorded environments with the present one, once for each configuration."""
+
+    def __init__(self) -> None:
+        self._present: Mapping[str, Any] | None = None
         self._config: object = None
+        self._differences: dict[str, tuple[Any, Any]] = {}
 
-    def add(self, state: ReplayState, returned: Any) -> None:
-        """Compare one cycle."""
-        self._compare_environment(state.config)
-        recorded = flatten(state.record, self._schema)
-        replayed = self._flattened(returned)
-        self._recorded.update(dict.fromkeys(recorded))
-        self._returned |= replayed.keys()
-        worst = 0
-        for path, value in replayed.items():
-            field = self._field(path)
-            quanta = distance(field, recorded.get(path), value)
-            self._report.num_values += 1
-            if quanta:
-                self._add_difference(state, field, recorded.get(path), value, quanta)
-            worst = max(worst, quanta)
-        self._report.num_cycles += 1
-        self._report.counts[self._verdict(worst)] += 1
+    def differences(self, config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Return what differs: recorded, present."""
+        if config is not self._config:
+            self._config, self._differences = config, self._compare(config.get(ENVIRONMENT))
+        return self._differences
 
-    def finish(self) -> ReplayReport:
-        """Return the report."""
-        missing = [path for path in self._recorded if path not in self._returned]
-        self._report.not_replayed = tuple(path for path in missing if path not in _INPUTS)
-        return self._report
-
-    def _verdict(self, quanta: int) -> Verdict:
-        if quanta == 0:
-            return "exact"
-        if quanta == 1:
-            return "within one quantum"
-        return "inconclusive" if self._report.environment else "diverged"
-
-    def _add_difference(
-        self, state: ReplayState, field: Field, recorded: Any, value: Any, quanta: int
-    ) -> None:
-        report, record = self._report, state.record
-        report.fields[field.path] = report.fields.get(field.path, 0) + 1
-        is_first = report.first is None or (quanta > 1 and not self._has_diverged)
-        # A digest has no distance, and the quanta of a lossless field are of many sizes.
-        weight = quanta if quanta < FAR and field.quanta_per_unit else 0
-        if not is_first and weight <= self._worst:
-            return
-        difference = Difference(
-            state.ordinal or 0, record.timestamp or 0, record.phase, field.path, recorded,
-            _stored_value(value, field), quanta if quanta < FAR else None,
-        )  # fmt: skip
-        if is_first:
-            report.first, self._has_diverged = difference, quanta > 1
-        if weight > self._worst:
-            report.worst, self._worst = difference, weight
-
-    def _flattened(self, returned: Any) -> dict[str, Any]:
-        """Return the callable's result by dotted name; names and phases as `log` takes them."""
-        if returned is None:
-            return {}
-        if isinstance(returned, CycleRecord):
-            values = flatten(returned, self._schema)
-            flat = {path: value for path, value in values.items() if value is not None}
-        elif isinstance(returned, Mapping):
-            flat = {}
-            for name, value in returned.items():
-                if name in self._schema.groups and isinstance(value, Mapping):
-                    flat.update({f"{name}.{key}": inner for key, inner in value.items()})
-                else:
-                    flat[field_named(str(name), self._schema)] = value
-        else:
-            name = type(returned).__name__
-            raise EncodeError(f"cycle: returned a {name}, expected a mapping or a CycleRecord")
-        if isinstance(phase := flat.get(PHASE), str):
-            flat[PHASE] = phase_named(phase, self._schema.phases) or phase
-        return flat
-
-    def _field(self, path: str) -> Field:
-        if path not in self._fields:
-            self._fields[path] = self._schema.field(path)
-        return self._fields[path]
-
-    def _compare_environment(self, config: Mapping[str, Any]) -> None:
-        """Compare the recorded environment with the present one, once for each configuration."""
-        if config is self._config:
-            return
-        self._config = config
-        recorded = config.get(ENVIRONMENT)
+    def _compare(self, recorded: Any) -> dict[str, tuple[Any, Any]]:
         if not isinstance(recorded, Mapping):
-            self._report.environment = {}
-            return
-        if self._environment is None:
-            self._environment = environment()
-        present = self._environment
-        self._report.environment = {
+            return {}
+        if self._present is None:
+            self._present = environment()
+        present = self._present
+        return {
             name: (recorded.get(name), present.get(name))
             for name in dict.fromkeys([*recorded, *present])
             if recorded.get(name) != present.get(name)
         }
-
-
-def _stored_value(value: Any, field: Field) -> Any:
-    """Return a replayed value as a file would give it back, for the report."""
-    if value is None or field.type == "config":
-        return value
-    try:
-        kept = as_stored(Column(as_array([value], field).values, None), field).values[0].tolist()
-    except CmetaError:
-        return value
-    return field.labels[kept] if field.labels else tuple(kept) if field.num_components else kept

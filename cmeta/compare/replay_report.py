@@ -30,6 +30,8 @@ class Difference:
         None: absent.
     quanta : int or None
         The distance in quanta; None if it cannot be measured.
+    step : int or None
+        The user's own counter, if it was recorded.
     """
 
     ordinal: int
@@ -39,13 +41,16 @@ class Difference:
     recorded: Any
     replayed: Any
     quanta: int | None
+    step: int | None = None
 
     def __str__(self) -> str:
         quanta = self.quanta
         apart = "" if quanta is None else f", {counted(quanta, 'quantum', 'quanta')} apart"
+        step = "" if self.step in (None, self.timestamp) else f"step {self.step}, "
+        where = f"timestamp {self.timestamp}, {step}{self.phase}"
         return (
-            f"record {self.ordinal} (timestamp {self.timestamp}, {self.phase}), {self.field}: "
-            f"recorded {text_of(self.recorded)}, replayed {text_of(self.replayed)}{apart}"
+            f"record {self.ordinal} ({where}), {self.field}: recorded {text_of(self.recorded)}, "
+            f"replayed {text_of(self.replayed)}{apart}"
         )
 
 
@@ -71,6 +76,8 @@ class ReplayReport:
         Where the recorded environment differs from the present one: recorded, present.
     not_replayed : tuple of str
         Recorded fields that the callable never returned.
+    num_skipped : int
+        Records without a seed, for which the callable asked.
     """
 
     name: str
@@ -82,6 +89,7 @@ class ReplayReport:
     fields: dict[str, int] = dataclasses.field(default_factory=dict)
     environment: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     not_replayed: tuple[str, ...] = ()
+    num_skipped: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -109,13 +117,16 @@ class ReplayReport:
             "fields": self.fields,
             "environment": {name: list(pair) for name, pair in self.environment.items()},
             "not_replayed": list(self.not_replayed),
+            "num_skipped": self.num_skipped,
         }
 
     def __str__(self) -> str:
         cycles, values = counted(self.num_cycles, "cycle"), counted(self.num_values, "value")
         lines = [f"{self.name}: {self.verdict}: {cycles}, {values} compared"]
         if not self.num_values:
-            lines.append("  nothing was compared: the callable returned no field")
+            lines.append(f"  nothing was compared: {self._reason()}")
+        elif self.num_skipped:
+            lines.append(f"  skipped: {counted(self.num_skipped, 'record')} without a seed")
         by_verdict = [f"{self.counts[v]:,} {v}" for v in VERDICTS if self.counts[v]]
         if len(by_verdict) > 1:
             lines.append(f"  {', '.join(by_verdict)}")
@@ -129,6 +140,16 @@ class ReplayReport:
         if self.not_replayed:
             lines.append(f"  not replayed: {', '.join(self.not_replayed)}")
         return "\n".join(lines)
+
+    def _reason(self) -> str:
+        """Return why nothing was compared."""
+        if self.num_cycles:
+            return "the callable returned no field"
+        if self.num_skipped == 1:
+            return "the only record has no seed; rec.cycle gives a record one"
+        if self.num_skipped:
+            return f"none of {self.num_skipped:,} records has a seed; rec.cycle gives them one"
+        return "no record is selected"
 
 
 def _lines_by_field(fields: Mapping[str, int]) -> list[str]:
