@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Mapping
 
 _PHASE_WORDS = {
     "train": ("train", "training"),
@@ -185,7 +185,47 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(guesses)}?" if guesses else ""
 
 
-def no_such(kind: str, name: str, known: Iterable[str]) -> str:
+def as_names(names: str | Iterable[str]) -> list[str]:
+    """Return a list of names; a text is one name, and not its letters."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def resolve(name: str, names: Mapping[str, str], kind: str = "field", where: str = "") -> str:
+    """Return the full name that a name means; the one rule for every entrance.
+
+    That is the name itself; else the only full name that is this one in some group; else the one
+    that it is a word for.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        The full names, and each without its group.
+    kind, where : str
+        What is named, and where it was sought, for messages.
+
+    Raises
+    ------
+    KeyError
+        There is none, or more than one; names similar ones.
+
+    Examples
+    --------
+    >>> names = {"loss_value": "loss_value", "metrics.acc": "acc"}
+    >>> resolve("loss", names), resolve("acc", names)
+    ('loss_value', 'metrics.acc')
+    """
+    if name in names:
+        return name
+    in_groups = [path for path, short in names.items() if short == name]
+    if len(in_groups) > 1:
+        raise KeyError(f"{name!r} may be {' or '.join(in_groups)}")
+    path = in_groups[0] if in_groups else field_named(name, names)
+    if path not in names:
+        raise KeyError(no_such(kind, name, names, where))
+    return path
+
+
+def no_such(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     """Return the message for a name that does not exist: similar ones, and those that do.
 
     Examples
@@ -197,4 +237,4 @@ def no_such(kind: str, name: str, known: Iterable[str]) -> str:
     guesses = similar(name, every)
     hint = f" (did you mean {' or '.join(guesses)}?)" if guesses else ""
     more = f" and {len(every) - _KNOWN_MAX} more" if len(every) > _KNOWN_MAX else ""
-    return f"no {kind} {name!r}{hint}; there are: {', '.join(every[:_KNOWN_MAX])}{more}"
+    return f"no {kind} {name!r}{where}{hint}; there are: {', '.join(every[:_KNOWN_MAX])}{more}"

@@ -38,10 +38,11 @@ def write(
     path : path
         An existing file is replaced.
     columns : mapping of str to array, or an iterable of such chunks, or of `CycleRecord`
-        By dotted name, such as ``metrics.accuracy``, or ``loss`` for loss_value; vectors as
-        ``(n, k)``. Absent values: masked arrays, None in a list, or `present`. Enumerations as
-        names or codes; the phase ``val`` is validate. Without ``timestamp`` the next ones are
-        assigned, from 0. The result of `Reader.read` is written as it was read.
+        By dotted name, such as ``metrics.accuracy``; ``loss`` is loss_value, and the group of a
+        declared metric may be left out. Vectors as ``(n, k)``. Absent values: masked arrays, None
+        in a list, or `present`. Enumerations as names or codes; the phase ``val`` is validate.
+        Without ``timestamp`` the next ones are assigned, from 0. The result of `Reader.read` is
+        written as it was read.
     schema : Schema, optional
         Default: that of `columns`, if they were read, else `default_schema()`.
     config : mapping, or list of mappings, optional

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from cmeta.aliases import U64_MAX, Mask
 from cmeta.errors import QueryError
+from cmeta.query import hints
 from cmeta.query.evaluate import FUNCTIONS, Lookup, evaluate, name_of
 
 LEN_MAX = 4096  # characters
@@ -166,7 +167,8 @@ def _tree_of(text: str) -> ast.expr:
             return ast.parse(text, mode="eval").body
     except SyntaxError as err:
         column = min(err.offset - 1, len(text)) if err.offset else len(text)
-        raise QueryError(f"not understood, {_EXAMPLE}", text=text, column=column) from None
+        column, hint = hints.of_text(text) or (column, _EXAMPLE)
+        raise QueryError(f"not understood, {hint}", text=text, column=column) from None
     except (ValueError, MemoryError, RecursionError):
         raise QueryError(f"not understood, {_EXAMPLE}", text=text, column=0) from None
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cmeta.aliases import Mask, Rows
+from cmeta.query import hints
 from cmeta.query.parse import Expression
 from cmeta.query.values import column_of
 from cmeta.reader.selection import Selection, num_rows
@@ -23,7 +24,7 @@ from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch
-from cmeta.vocabulary import did_you_mean, no_such, phase_named
+from cmeta.vocabulary import did_you_mean, no_such, phase_named, phase_synonyms
 
 _COMPONENT = re.compile(r"(.+)\[(-?\d+)\]\Z", re.DOTALL)
 _HEX = re.compile(r"-?0x[0-9A-F]{14,}")  # an integer beyond 2^53, as the file's JSON has it
@@ -39,6 +40,10 @@ class Known(Protocol):
     @property
     def configs(self) -> tuple[Mapping[str, Any], ...]:
         """The configurations, by number."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields."""
 
     def field(self, name: str, /) -> Field:
         """Return the field that a name means."""
@@ -119,7 +124,10 @@ def _field(expression: Expression, name: str, file: Known) -> tuple[Field, int |
         message = err.args[0]
     match = _COMPONENT.match(name)
     if match is None:
-        raise expression.error(name, message)
+        known = [field.path for field in file.fields]
+        texts = {label for field in file.schema.fields for label in field.labels}
+        hint = hints.of_name(name, expression.text, known, {*texts, *phase_synonyms(texts)})
+        raise expression.error(name, message if not hint else f"no field {name!r}{hint}")
     try:
         field, component = file.field(match[1]), int(match[2])
     except KeyError as err:

@@ -29,6 +29,7 @@ from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo, Stats, open_file
+from cmeta.vocabulary import as_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cmeta.query.parse import Expression
+
+FieldNames = str | Sequence[str] | None
 
 
 class Reader:
@@ -168,7 +171,7 @@ class Reader:
 
     def read(
         self,
-        fields: Sequence[str] | None = None,
+        fields: FieldNames = None,
         start: int | None = None,
         end: int | None = None,
         phase: PhaseFilter = None,
@@ -181,9 +184,10 @@ class Reader:
 
         Parameters
         ----------
-        fields : sequence of str, optional
+        fields : str or sequence of str, optional
             Names as in ``log``: dotted (``metrics.entropy``); without the group, where only one
-            field has the name; ``loss`` for ``loss_value``. Default: every field that occurs.
+            field has the name; ``loss`` for ``loss_value``. The result answers to the same names.
+            Default: every field that occurs.
         start, end : int, optional
             First and last timestamp, both included.
         phase : str or sequence of str, optional
@@ -211,7 +215,7 @@ class Reader:
         KeyError
             A field that the file does not have; names similar ones.
         ValueError
-            A phase that the file does not have; names similar ones.
+            A phase that the file does not have; names similar ones. Or `start` is after `end`.
         """
         selection = self._select(start, end, phase)
         wanted, configs = self._wanted(fields)
@@ -223,7 +227,7 @@ class Reader:
     def query(
         self,
         expression: str | Expression,
-        fields: Sequence[str] | None = None,
+        fields: FieldNames = None,
         start: int | None = None,
         end: int | None = None,
         phase: PhaseFilter = None,
@@ -240,8 +244,7 @@ class Reader:
         Parameters
         ----------
         expression : str or Expression
-            ``loss < 0.1 and phase == 'val'``; see `cmeta.query`. An absent value is neither less
-            nor greater than anything: neither a comparison nor its opposite selects it.
+            Such as ``loss < 0.1 and phase == 'val'``. See *Notes*.
         fields, start, end, phase, codes, threads, max_bytes
             As `read`.
 
@@ -251,6 +254,18 @@ class Reader:
             Not a condition, or the file does not have a name in it; points at the place.
         DecodeError, LimitError, KeyError, ValueError
             As `read`.
+
+        Notes
+        -----
+        - Names: as for `read`; ``metrics['train/lr']`` where a name has blanks or signs;
+          ``tensor_signature[0]``; ``config.lr``, a key of the record's configuration.
+        - Comparisons: ``< <= > >= == !=``, ``0 < x < 1``, ``in ('a', 'b')``, ``is None``; they are
+          joined by ``and``, ``or``, ``not``.
+        - Arithmetic: ``+ - * / % **``; functions: ``abs isnan isinf isfinite present``.
+        - An absent value is unknown: neither ``x < 1`` nor ``not x < 1`` selects it. NaN is not
+          less than anything: ``not x < 1`` selects it.
+        - Integers are exact; in a comparison with a float32 field, a decimal is the float32 that
+          is printed like it.
 
         Examples
         --------
@@ -343,7 +358,7 @@ class Reader:
 
     def to_arrow(
         self,
-        fields: Sequence[str] | None = None,
+        fields: FieldNames = None,
         start: int | None = None,
         end: int | None = None,
         phase: PhaseFilter = None,
@@ -379,7 +394,7 @@ class Reader:
 
     def to_pandas(
         self,
-        fields: Sequence[str] | None = None,
+        fields: FieldNames = None,
         start: int | None = None,
         end: int | None = None,
         phase: PhaseFilter = None,
@@ -405,7 +420,7 @@ class Reader:
 
     def to_polars(
         self,
-        fields: Sequence[str] | None = None,
+        fields: FieldNames = None,
         start: int | None = None,
         end: int | None = None,
         phase: PhaseFilter = None,
@@ -431,7 +446,7 @@ class Reader:
 
     def arrow_batches(
         self,
-        fields: Sequence[str] | None = None,
+        fields: FieldNames = None,
         start: int | None = None,
         end: int | None = None,
         phase: PhaseFilter = None,
@@ -488,10 +503,10 @@ class Reader:
         return selection
 
     def _wanted(
-        self, fields: Sequence[str] | None
+        self, fields: FieldNames
     ) -> tuple[list[Field] | None, tuple[Mapping[str, Any], ...]]:
         """Return the fields of these names, and the configurations if a field needs them."""
-        wanted = None if fields is None else [self.field(name) for name in fields]
+        wanted = None if fields is None else [self.field(name) for name in as_names(fields)]
         has_config = wanted is None or any(field.type == "config" for field in wanted)
         return wanted, self._file.configs if has_config else ()
 

@@ -25,7 +25,7 @@ from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo, Stats
-from cmeta.vocabulary import no_such, phase_named
+from cmeta.vocabulary import as_names, no_such, phase_named
 
 PhaseFilter = str | Sequence[str] | None
 
@@ -81,13 +81,15 @@ class Selection:
         Raises
         ------
         ValueError
-            A phase that the schema does not have; names similar ones.
+            A phase that the schema does not have; names similar ones. Or a range that ends before
+            it begins.
         """
-        codes = None
+        first, last, codes = _integer(start), _integer(end), None
+        if first is not None and last is not None and first > last:
+            raise ValueError(f"start {first} is after end {last}")
         if phase is not None:
-            names = [phase] if isinstance(phase, str) else list(phase)
-            codes = tuple(sorted({_phase_code(name, schema.phases) for name in names}))
-        return cls(_integer(start), _integer(end), codes)
+            codes = tuple(sorted({_phase_code(name, schema.phases) for name in as_names(phase)}))
+        return cls(first, last, codes)
 
     def infos(self, file: Batches) -> list[BatchInfo]:
         """Return the batches that may hold a selected record, by the INDEX alone."""

@@ -9,15 +9,21 @@ import numpy as np
 
 from cmeta.aliases import Array, Mask
 from cmeta.schema.schema import Schema
+from cmeta.vocabulary import resolve
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
+_HERE = " with a value here"
+
 
 class Columns(Mapping[str, Array]):
     """A read-only mapping of dotted names to arrays of ``(n_records,)`` or ``(n_records, k)``.
+
+    Its keys are full names; what `Reader.read` takes for a name means the same here:
+    ``columns["loss"]`` is ``columns["loss_value"]``.
 
     Attributes
     ----------
@@ -38,19 +44,24 @@ class Columns(Mapping[str, Array]):
         configs: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._arrays = dict(arrays)
-        self.present = dict(present)
+        groups = [f"{group}." for group in schema.groups]
+        self._names = {path: _without_group(path, groups) for path in self._arrays}
+        self.present = _Masks(present, self._names)
         self.schema = schema
         self.configs = tuple(configs)
 
     def __getitem__(self, name: str) -> Array:
-        try:
-            return self._arrays[name]
-        except KeyError:
-            known = ", ".join(self._arrays)
-            raise KeyError(f"no field {name!r} has a value here; these have: {known}") from None
+        if name not in self._arrays:
+            name = resolve(name, self._names, where=_HERE)
+        return self._arrays[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._arrays
+        if name in self._arrays:
+            return True
+        try:
+            return isinstance(name, str) and bool(resolve(name, self._names))
+        except KeyError:
+            return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -171,3 +182,19 @@ class Columns(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         return f"<Columns of {self.num_records} records: {', '.join(self._arrays)}>"
+
+
+class _Masks(dict[str, Mask]):
+    """Masks by the full names of their fields, which answer to the other names as well."""
+
+    def __init__(self, masks: Mapping[str, Mask], names: Mapping[str, str]) -> None:
+        super().__init__(masks)
+        self._names = names
+
+    def __missing__(self, name: str) -> Mask:
+        return self[resolve(name, self._names, where=_HERE)]
+
+
+def _without_group(path: str, groups: Sequence[str]) -> str:
+    group = next(filter(path.startswith, groups), "")
+    return path.removeprefix(group)

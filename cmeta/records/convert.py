@@ -26,7 +26,7 @@ from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.vocabulary import did_you_mean, field_named, phase_named
+from cmeta.vocabulary import did_you_mean, phase_named
 
 CONFIG_KEY = "config"
 TOLERANCE = 1e-3  # relative; a larger loss causes a warning
@@ -76,7 +76,7 @@ class Converter:
         Parameters
         ----------
         columns : mapping of str to array
-            By dotted name; ``loss`` is loss_value.
+            By dotted name, or as `Schema.path_named` takes it: ``loss`` is loss_value.
         present : mapping of str to bool array, (n_records,), or None
             Which records have a field.
         next_timestamp : int
@@ -93,7 +93,7 @@ class Converter:
         losses: dict[Field, Loss | None] = {}
         configs: tuple[bytes, ...] = ()
         for name, value in columns.items():
-            field = self._schema.field(field_named(name, self._schema))
+            field = self._schema.field(self._schema.path_named(name))
             if field in made:
                 raise EncodeError(f"{field.path}: given under two names")
             if field.type == "config":

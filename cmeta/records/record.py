@@ -15,7 +15,6 @@ from cmeta.errors import EncodeError
 from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.vocabulary import field_named
 
 
 class DiagnosticsSnapshot(Mapping[str, Any]):
@@ -153,7 +152,7 @@ def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
                 raise EncodeError(f"{name}: found a {type(value).__name__}, expected a mapping")
             flat.update({f"{name}.{k}": v for k, v in value.items() if v is not None})
             continue
-        path = name if name in schema else field_named(name, schema)
+        path = schema.path_named(name)
         if path not in schema:
             raise schema.unknown_field(name)
         if path in flat:

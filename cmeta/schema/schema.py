@@ -25,7 +25,7 @@ from cmeta.schema.load import (
     shipped_path,
 )
 from cmeta.schema.types import Field
-from cmeta.vocabulary import did_you_mean
+from cmeta.vocabulary import did_you_mean, resolve
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -163,12 +163,32 @@ class Schema:
     def _by_path(self) -> dict[str, Field]:
         return {f.path: f for f in self.fields}
 
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {f.path: f.name for f in self.fields}
+
     def __contains__(self, path: object) -> bool:
         return path in self._by_path
 
     def __getitem__(self, path: str) -> Field:
         """Return a declared field by its dotted name."""
         return self._by_path[path]
+
+    def path_named(self, name: str) -> str:
+        """Return the declared field that a name means by `cmeta.vocabulary`, or the name itself.
+
+        Examples
+        --------
+        >>> schema = default_schema()
+        >>> schema.path_named("loss"), schema.path_named("entropy"), schema.path_named("other")
+        ('loss_value', 'metrics.entropy', 'other')
+        """
+        if name in self._by_path:
+            return name
+        try:
+            return resolve(name, self._names)
+        except KeyError:
+            return name
 
     def field(self, path: str) -> Field:
         """Return the field of a dotted name: a declared one, or a metric of the open group.

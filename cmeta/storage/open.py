@@ -40,7 +40,7 @@ from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.source import BytesSource, FileSource, Source
-from cmeta.vocabulary import field_named, no_such
+from cmeta.vocabulary import resolve
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal
 Identity = tuple[int, int, int, int] | None  # device, inode, size, time of change; None: no file
@@ -430,24 +430,13 @@ class _Names(Sequence[str]):
 def find_field(name: str, fields: Iterable[Field]) -> Field:
     """Return the field that a name means.
 
-    That is the field of this dotted name; else the only one of this name in any group; else the
-    one that the name is a word for (`cmeta.vocabulary`).
-
     Raises
     ------
     KeyError
-        There is none, or more than one; names similar ones.
+        See `cmeta.vocabulary.resolve`.
     """
     by_path = {field.path: field for field in fields}
-    if name in by_path:
-        return by_path[name]
-    same_name = [field for field in by_path.values() if field.name == name]
-    if len(same_name) > 1:
-        raise KeyError(f"{name!r} may be {' or '.join(field.path for field in same_name)}")
-    field = same_name[0] if same_name else by_path.get(field_named(name, by_path))
-    if field is None:
-        raise KeyError(no_such("field", name, by_path))
-    return field
+    return by_path[resolve(name, {path: f.name for path, f in by_path.items()})]
 
 
 def _continued(sealed: tuple[T, ...], recent: Mapping[int, T], kind: str) -> tuple[T, ...]:

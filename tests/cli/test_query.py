@@ -79,7 +79,7 @@ def test_an_empty_result_has_a_note(cm, chronicle):
 def test_an_invalid_condition_is_shown_with_its_position(cm, chronicle):
     result = cm("query", chronicle, "loss_value = \x1b")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.splitlines()[-2:] == ["  loss_value = \\x1b", "               ^"]
+    assert result.stderr.splitlines()[-2:] == ["  loss_value = \\x1b", "             ^"]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_texts_that_a_name_is_held_against():
         ("   ", 0, "found nothing"),
         ("x <", 3, "not understood"),
         ("x = 1", 2, "not understood"),
-        ("x < 1 && y", 7, "not understood"),
+        ("x < 1 && y", 6, "use `and`"),
         ("x & 1", 0, "use `and`"),
         ("x < 1 and ~y", 10, "use `not`"),
         ("x // 2 > 1", 0, "use `/` or `%`"),

@@ -19,7 +19,7 @@ QUESTIONS = {
     "just before it, within its first batch": {"end": 250},
     "a phase": {"phase": "validate"},
     "phases that do not occur": {"phase": ["dream", "test"]},
-    "an empty range": {"start": 300, "end": 100},
+    "an empty range": {"start": 101, "end": 109},
     "fields in another order": {"fields": ["metrics.late", "phase", "loss_value", "phase"]},
     "declared fields": {"fields": ["epoch", "tensor_signature"], "phase": "train", "start": 155},
     "no fields": {"fields": []},

@@ -1,5 +1,7 @@
 """Reading: fields, ranges with both ends included, phases, absent values, threads."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -117,10 +119,8 @@ EMPTY = {
     "between two timestamps of a batch": (101, 109),
     "below 0": (-10, -1),
     "beyond 64 bits": (2**70, None),
-    "backwards": (300, 100),
-    "backwards within a batch": (130, 100),
-    "backwards by one": (90, 89),
 }
+BACKWARDS = {"far": (300, 100), "within a batch": (130, 100), "by one": (90, 89)}
 
 
 @pytest.mark.parametrize(("start", "end", "first", "last"), RANGES.values(), ids=RANGES)
@@ -141,6 +141,13 @@ def test_empty_ranges(run, start, end):
     found = run.read(["loss_value", "tensor_signature", "phase"], start, end)
     assert [found[name].shape for name in found] == [(0,), (0, 3), (0,)]
     assert run.read(start=start, end=end).num_records == 0
+
+
+@pytest.mark.parametrize(("start", "end"), BACKWARDS.values(), ids=BACKWARDS)
+def test_a_range_that_ends_before_it_begins_is_refused(run, start, end):
+    for ask in (run.read, run.query_range, run.records, partial(run.query, "loss_value < 1", None)):
+        with pytest.raises(ValueError, match=f"start {start} is after end {end}"):
+            list(ask(start=start, end=end))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +206,7 @@ def test_unknown_fields(run, path):
 
 def test_a_column_that_was_not_read(run):
     found = run.read(["loss_value"])
-    with pytest.raises(KeyError, match="no field 'phase' has a value here; these have: loss_value"):
+    with pytest.raises(KeyError, match="no field 'phase' with a value here; there are: loss_value"):
         found["phase"]
 
 

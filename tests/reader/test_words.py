@@ -44,6 +44,84 @@ def test_words_for_a_phase(run, word):
     assert run.query("loss < 1", phase=word).num_records == 1
 
 
+def test_a_result_answers_to_the_names_that_were_asked(run):
+    found = run.read(["loss", "accuracy"])
+    assert list(found) == ["loss_value", "metrics.accuracy"]
+    assert found["loss"] is found["loss_value"]
+    assert found["accuracy"] is found["metrics.accuracy"]
+    assert found.present["loss"] is found.present["loss_value"]
+    assert found.masked("accuracy").tolist() == [1.0, 1.0, None]
+    assert "loss" in found
+    assert "step" not in found
+    with pytest.raises(
+        KeyError, match=r"no field 'acuracy' with .* \(did you mean metrics.accuracy"
+    ):
+        found["acuracy"]
+
+
+def test_a_text_is_one_name(run, path):
+    assert list(run.read("loss")) == list(run.query("loss < 9", "loss_value")) == ["loss_value"]
+    assert [field.name for field in cmeta.summarise(path, "accuracy")] == ["metrics.accuracy"]
+    assert list(cmeta.diff(path, path, fields="loss").fields) == []
+    with pytest.raises(KeyError, match="no field 'los'"):
+        cmeta.diff(path, path, fields="los")
+
+
+def test_a_summary_takes_the_names_of_metrics(path):
+    assert cmeta.summarise(path)["training", "accuracy"].max == 1.0
+
+
+def test_declared_metrics_are_written_by_their_names(tmp_path):
+    for name in ("entropy", "metrics.entropy"):
+        cmeta.write(tmp_path / name, {"phase": ["train"], name: [0.5]})
+    record = cmeta.CycleRecord(phase="train", extra={"entropy": 0.5})
+    cmeta.write(tmp_path / "records", [record])
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A run whose metrics have names that are no names of Python."""
+    path = tmp_path / "odd.cmeta"
+    metrics = {"metrics.val/acc": [0.5, 0.75], "metrics.my metric": [1.0, 2.0]}
+    cmeta.write(path, {"phase": ["train", "train"], **metrics})
+    with cmeta.open(path) as run:
+        yield run
+
+
+@pytest.mark.parametrize(
+    ("condition", "hint"),
+    [
+        ("val/acc > 0.6", r"no field 'val'; write val/acc as metrics\['val/acc'\]"),
+        ("my metric > 1", r"not understood, a name with blanks or signs is written metrics\["),
+        ("loss = 1", "a comparison is `==`"),
+        ("loss < 1 && step > 1", "use `and`"),
+        ("loss < 1 || step > 1", "use `or`"),
+        ("loss < 1 AND step > 1", "lower-case"),
+        ("loss <> 1", "use `!=`"),
+        ("phase == validate", "a text is in quotes: 'validate'"),
+        ("phase == val", "a text is in quotes: 'val'"),
+        ("loss == null", "an absent value is None"),
+        ("loss == nan", r"use isnan\(x\)"),
+        ("loss == inf", r"use isinf\(x\)"),
+        ("loss == true", "use True"),
+    ],
+)
+def test_a_condition_in_another_language_gets_a_hint(odd, condition, hint):
+    with pytest.raises(cmeta.QueryError, match=hint):
+        odd.query(condition)
+
+
+def test_names_with_signs_as_the_hint_says(odd):
+    assert odd.query("metrics['val/acc'] > 0.6").num_records == 1
+    assert odd.query("metrics['my metric'] > 0").num_records == 2
+
+
+def test_the_help_of_query_has_the_language():
+    for part in ("metrics['train/lr']", "isfinite", "is None", "in ('a', 'b')", "config.lr"):
+        assert part in cmeta.Reader.query.__doc__
+
+
 def test_arrow(run):
     pytest.importorskip("pyarrow")
     assert run.to_arrow(["loss"], phase="val")["loss_value"].to_pylist() == VALIDATE

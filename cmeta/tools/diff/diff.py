@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from cmeta.aliases import Progress
-from cmeta.reader.reader import Reader
+from cmeta.reader.reader import FieldNames, Reader
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.source import Source, open_source
 from cmeta.tools.diff.aligned_reader import AlignedReader, naming
@@ -26,6 +26,7 @@ from cmeta.tools.diff.comparison import (
     value_of,
 )
 from cmeta.tools.diff.diff_report import Deviation, DiffReport
+from cmeta.vocabulary import as_names
 
 Path = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -36,7 +37,7 @@ def diff(
     a: Path,
     b: Path,
     *,
-    fields: Sequence[str] | None = None,
+    fields: FieldNames = None,
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
@@ -47,7 +48,7 @@ def diff(
     ----------
     a, b : path or bytes
         Closed or open; an open one is compared as it is now, its journal included.
-    fields : sequence of str, optional
+    fields : str or sequence of str, optional
         Names as `Reader.read` takes them; only these are compared. Default: all.
     start, end : int, optional
         First and last timestamp, both included. The records of the range are paired in order: the
@@ -111,10 +112,10 @@ def _same_bytes(a: Source, b: Source) -> bool:
 class _Comparison:
     """One pass over both files, which fills in the report."""
 
-    def __init__(self, a: AlignedReader, b: AlignedReader, fields: Sequence[str] | None) -> None:
+    def __init__(self, a: AlignedReader, b: AlignedReader, fields: FieldNames) -> None:
         self._a, self._b = a, b
         every = {**a.fields, **b.fields}
-        wanted = every if fields is None else map(self._path, fields)
+        wanted = every if fields is None else map(self._path, as_names(fields))
         self.report = DiffReport(a.name, b.name, num_records=(a.num_records, b.num_records))
         self._configs = ConfigComparison(a.reader.configs, b.reader.configs)
         self._fields = {

@@ -15,7 +15,7 @@ import numpy as np
 
 from cmeta.aliases import PathLike, Progress
 from cmeta.errors import DecodeError
-from cmeta.reader.reader import Reader
+from cmeta.reader.reader import FieldNames, Reader
 from cmeta.reader.selection import Selection, take
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE, TIMESTAMP
@@ -24,6 +24,7 @@ from cmeta.storage.open import BatchInfo
 from cmeta.tools.summary.statistics import SeriesStats, integer_distances
 from cmeta.tools.summary.summary_report import FieldSummary, Missing, Summary
 from cmeta.validate import Finding
+from cmeta.vocabulary import as_names
 
 
 class SelectedChunks:
@@ -102,7 +103,7 @@ _NAMES = frozenset({TIMESTAMP, "seed_state", "state_digest"})
 
 def summarise(
     path: PathLike | bytes | Reader,
-    fields: Sequence[str] | None = None,
+    fields: FieldNames = None,
     start: int | None = None,
     end: int | None = None,
     phase: str | Sequence[str] | None = None,
@@ -119,7 +120,7 @@ def summarise(
     ----------
     path : path, bytes or Reader
         A reader stays open.
-    fields : sequence of str, optional
+    fields : str or sequence of str, optional
         Names as `Reader.read` takes them. Default: every numeric field that occurs, except
         timestamp, seed and digest.
     start, end : int, optional
@@ -155,7 +156,8 @@ def summarise(
     if not isinstance(path, Reader):
         with Reader(path) as reader:
             return summarise(reader, fields, start, end, phase, partial=partial, progress=progress)
-    chosen = None if fields is None else [_numeric(path.field(name)) for name in fields]
+    names = None if fields is None else as_names(fields)
+    chosen = None if names is None else [_numeric(path.field(name)) for name in names]
     selection = Selection.of(path.schema, start, end, phase)
     return summary_of(path, chosen, selection, partial=partial, progress=progress)
 

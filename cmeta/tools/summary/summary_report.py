@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cmeta.validate import Finding
-from cmeta.vocabulary import field_named, phase_named
+from cmeta.vocabulary import no_such, phase_named, resolve
 
 Number = float | int
 
@@ -148,7 +148,8 @@ class Summary:
     def __getitem__(self, key: tuple[str, str]) -> FieldSummary:
         """Return the summary of a phase and a field, such as ``["train", "loss_value"]``.
 
-        Words for them, such as ``["val", "loss"]``, mean the same.
+        Words for them, such as ``["val", "loss"]``, mean the same, and the group of a metric may
+        be left out.
 
         Raises
         ------
@@ -157,10 +158,12 @@ class Summary:
         """
         phase = phase_named(key[0], self.phases) or key[0]
         fields = {field.name: field for field in self.fields if field.phase == phase}
-        name = field_named(key[1], fields)
-        if name not in fields:
-            known = ", ".join(fields) or "-"
-            raise KeyError(f"no {name!r} in phase {phase!r} of {self.file}; there are: {known}")
+        if not fields:
+            raise KeyError(f"{self.file}: {no_such('phase', key[0], self.phases)}")
+        try:
+            name = resolve(key[1], {f.name: f.short_name for f in fields.values()})
+        except KeyError as err:
+            raise KeyError(f"{self.file}: phase {phase}: {err.args[0]}") from None
         return fields[name]
 
     def as_json(self) -> dict[str, Any]:
