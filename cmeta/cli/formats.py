@@ -23,6 +23,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from cmeta.cli.console import is_terminal, print_data, print_note, print_text, printable
 from cmeta.cli.errors import reading
 from cmeta.cli.rows import RowStream
@@ -231,17 +233,35 @@ def write_parquet(schema: Any, batches: Iterable[Any], file: BinaryIO) -> None:
     """
     arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
     portable = arrow.schema(map(_portable, schema), schema.metadata)
-    with parquet.ParquetWriter(file, portable, compression="zstd") as writer:
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with parquet.ParquetWriter(file, portable, **options) as writer:
         for group in _row_groups(batches):
-            writer.write_table(arrow.Table.from_batches(group, schema).cast(portable))
+            columns = map(_portable_array, arrow.Table.from_batches(group, schema).columns)
+            writer.write_table(arrow.Table.from_arrays([*columns], schema=portable))
 
 
 def _portable(field: Any) -> Any:
     """Return a field with a plain list in place of one of fixed size."""
-    arrow = require("pyarrow", "arrow")
     if not require("pyarrow.types", "arrow").is_fixed_size_list(field.type):
         return field
-    return field.with_type(arrow.list_(field.type.value_field))
+    return field.with_type(require("pyarrow", "arrow").list_(field.type.value_field))
+
+
+def _portable_array(column: Any) -> Any:
+    """Return a column with plain lists, empty where null; pyarrow's own cast keeps null vectors.
+
+    Before version 25 it cannot write those.
+    """
+    arrow = require("pyarrow", "arrow")
+    if not require("pyarrow.types", "arrow").is_fixed_size_list(column.type):
+        return column
+    array = column.combine_chunks()
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(present * array.type.list_size)]).astype(np.int32)
+    mask = None if present.all() else arrow.array(~present)
+    return arrow.ListArray.from_arrays(
+        arrow.array(offsets), array.flatten(), arrow.list_(array.type.value_field), mask=mask
+    )
 
 
 def _row_groups(batches: Iterable[Any]) -> Iterator[list[Any]]:

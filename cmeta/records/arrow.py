@@ -24,6 +24,7 @@ import numpy.typing as npt
 from cmeta.aliases import Array, Mask
 from cmeta.errors import CorruptError, DecodeError, EncodeError
 from cmeta.extras import require
+from cmeta.records.arrow_values import is_list, is_text, numbers_of, one_array, text_of
 from cmeta.records.config import config_json
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
@@ -204,15 +205,19 @@ def arrays_of(
         The type of a column is that of no field; a name is not one of the enumeration; a
         configuration is not JSON; a vector is null in part.
     """
+    try:
+        data.validate(full=True)
+    except pa.ArrowInvalid as err:  # an index beyond its dictionary, a text that is not UTF-8
+        raise EncodeError(f"the table is not valid Arrow data: {err}") from err
     arrays, present = {}, {}
     configs: tuple[Mapping[str, Any], ...] = ()
     for path, column in zip(data.schema.names, data.columns, strict=True):
         if path in arrays:
             raise EncodeError(f"found two columns {path!r}, expected one")
         field = _field_of(path, schema)
-        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        array = one_array(column)
         mask = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
-        if field.type == "config" and _is_text(array.type):
+        if field.type == "config" and is_text(array.type):
             values, configs = _configs(array, field, schema)
         else:
             values = _values(array, field, mask, codes)
@@ -231,20 +236,15 @@ def _field_of(path: str, schema: Schema) -> Field:
 def _values(array: pa.Array, field: Field, present: Mask, codes: bool) -> Array:
     if kinds.is_null(array.type):
         return _absent(len(array), field, codes)
-    if field.labels and _is_text(array.type):
+    if field.labels and is_text(array.type):
         numbers = _codes(array, field, present)
         names = np.array([*field.labels, ""])
         return numbers if codes else names[np.where(present, numbers, len(field.labels))]
-    if kinds.is_list(array.type) or kinds.is_large_list(array.type):
+    if is_list(array.type) and field.num_components:
         array = _as_vectors(array, field)
     if kinds.is_fixed_size_list(array.type):
         return _vectors(array, field, present)
     return _numbers(array, field)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if kinds.is_dictionary(kind) else kind
-    return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind))
 
 
 def _absent(num_records: int, field: Field, codes: bool) -> Array:
@@ -297,7 +297,7 @@ def _config(text: str | None, path: str, schema: Schema) -> Mapping[str, Any]:
 
 def _as_vectors(array: pa.Array, field: Field) -> pa.Array:
     try:
-        return array.cast(pa.list_(array.type.value_type, field.num_components or 1))
+        return array.cast(pa.list_(array.type.value_type, field.num_components))
     except pa.ArrowInvalid as err:
         raise EncodeError(f"{field.path}: {err}; expected {field.type_name}") from err
 
@@ -319,14 +319,18 @@ def _vectors(array: pa.Array, field: Field, present: Mask) -> Array:
 
 
 def _numbers(array: pa.Array, field: Field) -> Array:
-    kind = array.type
-    if not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind)):
-        raise EncodeError(f"{field.path}: found a column of {kind}, expected {field.type_name}")
-    if array.null_count:
-        fill = np.nan if kinds.is_floating(kind) else False if kinds.is_boolean(kind) else 0
-        array = array.fill_null(fill)
-    values: Array = array.to_numpy(zero_copy_only=False)
-    return values
+    numbers = numbers_of(array)
+    if numbers is None or (numbers.meaning and not field.is_float):
+        raise EncodeError(
+            f"{field.path}: found a column of {array.type}, expected {field.type_name}"
+        )
+    if numbers.rounded.any():
+        row = int(np.argmax(numbers.rounded))
+        raise EncodeError(
+            f"{field.path}: no float64 is the {array.type} {text_of(array, row)} of record "
+            f"{row}; cast the column to the precision that is wanted"
+        )
+    return numbers.values
 
 
 def to_pandas(

@@ -1,24 +1,20 @@
 """Parquet of any tool.
 
-Numbers keep their type, null is absent, NaN is NaN. Members of a struct get names with slashes;
-dates and times become seconds since 1970. In the files of `cmeta convert`, schema and
-configurations are in the metadata, and the chronicle comes back as it was.
+`cmeta.tools.imports.arrow_table` says what becomes of the columns. In the files of `cmeta convert`,
+schema and configurations are in the metadata, and the chronicle comes back as it was.
+
+The checksums of pages are verified. They are optional: `cmeta convert` writes them, most other
+tools do not unless they are asked to, so that a file without them is not remarked upon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cmeta.aliases import Array
 from cmeta.errors import EncodeError
 from cmeta.extras import require
-from cmeta.records.chunk import Column
 from cmeta.records.columns import Columns
-from cmeta.tools.imports.columns import SourceTable, column_of
 from cmeta.tools.imports.formats import Imported, ImportOptions
 from cmeta.tools.imports.infer import infer
 
@@ -45,15 +41,33 @@ def read(source: Path, options: ImportOptions) -> Imported:
         pyarrow is not installed.
     """
     arrow, parquet = require("pyarrow", "arrow"), require("pyarrow.parquet", "arrow")
+    from cmeta.tools.imports.arrow_table import source_table
+
     try:
-        with parquet.ParquetFile(source) as file:
-            table = file.read()
-    except (arrow.ArrowException, OSError) as err:
+        with parquet.ParquetFile(source, page_checksum_verification=True) as file:
+            table = _read_columns(file)
+        table.validate(full=True)
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as err:
         raise EncodeError(f"{source}: not Parquet, or damaged: {err}") from err
     options.progress(*[source.stat().st_size] * 2)
     if _SCHEMA_KEY in (table.schema.metadata or {}):
         return _read_native(table, source, options)
-    return infer(_source_table(table, source), options)
+    return infer(source_table(table, str(source)), options)
+
+
+def _read_columns(file: Any) -> Any:
+    """Return a file as a table; an error names the column that it comes from."""
+    arrow = require("pyarrow", "arrow")
+    try:
+        return file.read()
+    except (arrow.ArrowException, OSError):
+        for name in file.schema_arrow.names:
+            try:
+                file.read(columns=[name])
+            except (arrow.ArrowException, OSError) as err:
+                message = f"column {name!r}: {err} (pyarrow {arrow.__version__})"
+                raise arrow.ArrowInvalid(message) from err
+        raise
 
 
 def _read_native(table: Any, source: Path, options: ImportOptions) -> Imported:
@@ -64,53 +78,3 @@ def _read_native(table: Any, source: Path, options: ImportOptions) -> Imported:
         raise EncodeError(f"{source}: {err}") from err
     masked = {name: columns.masked(name) for name in columns}
     return Imported(masked, columns.schema, columns.configs, is_schema_stated=True)
-
-
-def _source_table(table: Any, source: Path) -> SourceTable:
-    columns: dict[str, Column] = {}
-    lost = []
-    for name, chunked in zip(table.column_names, table.columns, strict=True):
-        for path, array in _flattened(name, chunked.combine_chunks()):
-            if path in columns:
-                lost.append(f"{path}: a second column of this name is left out")
-            else:
-                columns[path] = _column(array)
-    return SourceTable(str(source), table.num_rows, columns, lambda row: f"row {row}", lost=lost)
-
-
-def _flattened(name: str, array: Any) -> Iterator[tuple[str, Any]]:
-    """Yield an array, or the members of a struct one by one."""
-    types = require("pyarrow.types", "arrow")
-    if not types.is_struct(array.type):
-        yield name, array
-        return
-    members = [array.type.field(i).name for i in range(array.type.num_fields)]
-    for member, inner in zip(members, array.flatten(), strict=True):
-        yield from _flattened(f"{name}/{member}", inner)
-
-
-def _column(array: Any) -> Column:
-    types = require("pyarrow.types", "arrow")
-    present: Array = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
-    kind = array.type
-    if types.is_dictionary(kind):
-        return _column(array.cast(kind.value_type))
-    if types.is_timestamp(kind) or types.is_date(kind):
-        return Column(_seconds(array), present)
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
-        filled = array.fill_null(False if types.is_boolean(kind) else 0)
-        return Column(_widest(filled.to_numpy(zero_copy_only=False)), present)
-    return Column(column_of(array.to_pylist()).values, present)
-
-
-def _widest(values: Array) -> Array:
-    wide = {"f": np.float64, "i": np.int64, "u": np.uint64, "b": np.bool_}
-    return values.astype(wide[values.dtype.kind])
-
-
-def _seconds(array: Any) -> Array:
-    """Return times as seconds since 1970, float64."""
-    arrow = require("pyarrow", "arrow")
-    nanoseconds = array.cast(arrow.timestamp("ns"), safe=False).cast(arrow.int64()).fill_null(0)
-    whole = nanoseconds.to_numpy(zero_copy_only=False)
-    return np.asarray(whole // 10**9 + (whole % 10**9) / 1e9)
