@@ -14,6 +14,8 @@ No other exception is raised because of a file's bytes (SPEC, P4).
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CmetaError(Exception):
     """Base of all errors of cmeta."""
@@ -57,6 +59,20 @@ class ExistsError(RecorderError, FileExistsError):
 
 class LockedError(RecorderError):
     """Another process is writing the file; names its host and process id."""
+
+
+class DivergedError(RecorderError):
+    """A run that is verified differs from its record.
+
+    Attributes
+    ----------
+    report : ReplayReport
+        The differences up to here.
+    """
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class RecoveryError(CmetaError):

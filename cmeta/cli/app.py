@@ -77,7 +77,7 @@ Examples:
   cmeta runs runs/                         list all runs in a folder
   cmeta diff first.cmeta second.cmeta      where do two runs differ?
   cmeta audit runs/                        are they sound evidence?
-  cmeta replay run.cmeta train.py:cycle    can the run be reproduced?
+  cmeta replay run.cmeta -- python train.py    can the run be reproduced?
   cmeta recover broken.cmeta new.cmeta     save the intact part
 
 \b

@@ -78,6 +78,13 @@ class ReplayReport:
         Recorded fields that the callable never returned.
     num_skipped : int
         Records without a seed, for which the callable asked.
+    num_missing, num_surplus : int
+        Of a training that was run again: recorded records that it has not logged, and records that
+        it has logged after the last recorded one.
+    config : dict of str to tuple
+        Where its configuration differs: recorded, now. This alone is no divergence.
+    notes : tuple of str
+        What else is to be known.
     """
 
     name: str
@@ -90,14 +97,37 @@ class ReplayReport:
     environment: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     not_replayed: tuple[str, ...] = ()
     num_skipped: int = 0
+    num_missing: int = 0
+    num_surplus: int = 0
+    config: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """The verdict on the worst cycle; "inconclusive" if nothing was compared."""
-        for verdict in ("diverged", "inconclusive", "within one quantum"):
+        for verdict in ("diverged", "inconclusive"):
             if self.counts[verdict]:
                 return verdict
+        if self.num_missing or self.num_surplus:
+            return "inconclusive" if self.environment else "diverged"
+        if self.counts["within one quantum"]:
+            return "within one quantum"
         return "exact" if self.num_values else "inconclusive"
+
+    @property
+    def headline(self) -> str:
+        """The first difference, or what is missing, in one line; "" if there is neither."""
+        if self.first is not None:
+            return str(self.first)
+        if self.num_missing:
+            count = counted(self.num_missing, "recorded one was", "recorded ones were")
+            return f"{count} not logged again"
+        if self.num_surplus:
+            were = "were" if self.num_surplus > 1 else "was"
+            return (
+                f"{counted(self.num_surplus, 'record')} {were} logged after the last recorded one"
+            )
+        return ""
 
     @property
     def ok(self) -> bool:
@@ -118,12 +148,16 @@ class ReplayReport:
             "environment": {name: list(pair) for name, pair in self.environment.items()},
             "not_replayed": list(self.not_replayed),
             "num_skipped": self.num_skipped,
+            "num_missing": self.num_missing,
+            "num_surplus": self.num_surplus,
+            "config": {key: list(pair) for key, pair in self.config.items()},
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
         cycles, values = counted(self.num_cycles, "cycle"), counted(self.num_values, "value")
         lines = [f"{self.name}: {self.verdict}: {cycles}, {values} compared"]
-        if not self.num_values:
+        if not self.num_values and not self.notes:
             lines.append(f"  nothing was compared: {self._reason()}")
         elif self.num_skipped:
             lines.append(f"  skipped: {counted(self.num_skipped, 'record')} without a seed")
@@ -135,10 +169,14 @@ class ReplayReport:
         if self.worst is not None and self.worst != self.first:
             lines.append(f"  worst: {self.worst}")
         lines += _lines_by_field(self.fields)
-        for name, (recorded, present) in self.environment.items():
-            lines.append(f"  environment, {name}: recorded {recorded!r}, now {present!r}")
+        if self.num_missing or self.num_surplus:
+            rest = dataclasses.replace(self, first=None)
+            lines.append(f"  number of records: {rest.headline}")
+        lines += _lines_of_pairs("environment", self.environment)
+        lines += _lines_of_pairs("configuration", self.config)
         if self.not_replayed:
             lines.append(f"  not replayed: {', '.join(self.not_replayed)}")
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
     def _reason(self) -> str:
@@ -149,7 +187,19 @@ class ReplayReport:
             return "the only record has no seed; rec.cycle gives a record one"
         if self.num_skipped:
             return f"none of {self.num_skipped:,} records has a seed; rec.cycle gives them one"
+        if self.num_missing:
+            return "no record was logged again"
         return "no record is selected"
+
+
+def _lines_of_pairs(title: str, pairs: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    lines = [
+        f"  {title}, {name}: recorded {recorded!r}, now {present!r}"
+        for name, (recorded, present) in list(pairs.items())[:_FIELDS_SHOWN_MAX]
+    ]
+    if len(pairs) > _FIELDS_SHOWN_MAX:
+        lines.append(f"  {title}: {counted(len(pairs) - _FIELDS_SHOWN_MAX, 'more key')}")
+    return lines
 
 
 def _lines_by_field(fields: Mapping[str, int]) -> list[str]:

@@ -41,7 +41,7 @@ class Options:
     on_error: str
 
     def __post_init__(self) -> None:
-        _require_one_of("mode", self.mode, ("new", "resume", "replace"))
+        _require_one_of("mode", self.mode, ("new", "resume", "replace", "verify"))
         _require_one_of("durability", self.durability, ("os", "fsync"))
         _require_one_of("on_error", self.on_error, ("raise", "warn"))
         _require_count("flush_every", self.flush_every, 1)
@@ -49,8 +49,8 @@ class Options:
         if self.schema is not None and not isinstance(self.schema, Schema):
             kind = type(self.schema).__name__
             raise EncodeError(f"schema: found {kind}, expected cmeta.Schema")
-        if self.resume_at is not None and self.mode != "resume":
-            raise EncodeError('resume_at requires mode="resume"')
+        if self.resume_at is not None and self.mode not in ("resume", "verify"):
+            raise EncodeError('resume_at requires mode="resume" or "verify"')
         _ = self.root, self.resume_limit  # checked before anything is created
 
     @property

@@ -6,15 +6,17 @@ import atexit
 import os
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
-from cmeta.errors import CmetaWarning, OrderError, counted
+from cmeta.compare.replay_report import ReplayReport
+from cmeta.errors import CmetaWarning, EncodeError, OrderError, counted
 from cmeta.recorder.cycle import Cycle
 from cmeta.recorder.options import Options, path_of_rank, rank_of
 from cmeta.recorder.row_builder import Row
 from cmeta.recorder.session import Session
+from cmeta.recorder.verify_session import VerifySession, open_session
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping
 from cmeta.records.record import CycleRecord, flatten
@@ -38,8 +40,9 @@ class Recorder:
         file of its own; without, only rank 0 records.
     schema : Schema, optional
         Default: that of the file that is resumed, else `default_schema()`.
-    mode : "new", "resume" or "replace"
-        If the chronicle exists: raise an error, continue it, or replace it.
+    mode : "new", "resume", "replace" or "verify"
+        If the chronicle exists: raise an error, continue it, or replace it. "verify" writes
+        nothing: each record is compared with the one that the chronicle has (`verified`).
     seed : int, optional
         u64; the root from which `cycle` derives its seeds. Default: that of the file that is
         resumed, else one is drawn when the first cycle begins. It is part of the configuration.
@@ -58,7 +61,10 @@ class Recorder:
         move later ones to a chronicle beside it (`num_dropped`, `dropped_to`).
     on_error : "raise" or "warn"
         For a record that goes back in (timestamp, phase): raise `OrderError`, or count it
-        (`num_refused`) and warn at the end.
+        (`num_refused`) and warn at the end. With ``mode="verify"``: raise `DivergedError` at the
+        first divergence, or go on and warn at the end.
+    ignore : sequence of str
+        Fields that ``mode="verify"`` does not compare, by name or pattern: ``"time/*"``.
 
     Raises
     ------
@@ -91,7 +97,7 @@ class Recorder:
         self,
         path: str | os.PathLike[str],
         schema: Schema | None = None,
-        mode: Literal["new", "resume", "replace"] = "new",
+        mode: Literal["new", "resume", "replace", "verify"] = "new",
         seed: int | None = None,
         config: Any = None,
         max_records: int | None = None,
@@ -101,6 +107,7 @@ class Recorder:
         *,
         resume_at: int | Mapping[str, Any] | None = None,
         on_error: Literal["raise", "warn"] = "raise",
+        ignore: Sequence[str] = (),
         disk: Disk | None = None,
     ) -> None:
         options = Options(
@@ -108,10 +115,13 @@ class Recorder:
         )
         self._warns, self._max_records, self._next_index = on_error == "warn", options.num_kept, 0
         self.num_refused = self._num_idle = 0
-        self.path = path_of_rank(path, rank_of(rank))
-        self._session: Session | None = None
+        if ignore and mode != "verify":
+            raise EncodeError('ignore requires mode="verify"')
+        own_rank = rank_of(rank)
+        self.path = path_of_rank(path, own_rank)
+        self._session: Session | VerifySession | None = None
         if self.path is not None:
-            self._session = Session(self.path, options, disk or Disk())
+            self._session = open_session(path, self.path, own_rank, options, disk or Disk(), ignore)
             _RECORDERS.add(self)
         session = self._session
         self.schema = session.schema if session else schema or default_schema()
@@ -187,7 +197,7 @@ class Recorder:
         phase, timestamp = fields.pop(PHASE), fields.pop(TIMESTAMP, None)
         self._record(session, session.row_builder.build(phase, timestamp, fields, None))
 
-    def _record(self, session: Session, row: Row) -> None:
+    def _record(self, session: Session | VerifySession, row: Row) -> None:
         if row.config is None and self._config_body is not None:
             row.config = self._config_body
             row.present |= self._config_bit
@@ -211,7 +221,8 @@ class Recorder:
             As for `log`: fields that are known in advance, such as `step`.
         """
         if self._root is None:
-            self._root = int.from_bytes(os.urandom(8), "little")
+            drawn = self._session.drawn_root() if self._session else None
+            self._root = int.from_bytes(os.urandom(8), "little") if drawn is None else drawn
             self._set_config(self._config)
         index = max(len(self), self._next_index)
         self._next_index = index + 1
@@ -261,6 +272,11 @@ class Recorder:
     def records(self) -> list[CycleRecord]:
         """The newest `max_records` records, with exactly the values that the file will return."""
         return self._session.newest(self._max_records) if self._session else []
+
+    @property
+    def verified(self) -> ReplayReport | None:
+        """What ``mode="verify"`` has found so far; None in any other mode."""
+        return self._session.verified() if isinstance(self._session, VerifySession) else None
 
     @property
     def config(self) -> Mapping[str, Any] | None:
@@ -325,7 +341,8 @@ class Recorder:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._session and self._session.is_closed else "recording"
+        does = "verifying" if isinstance(self._session, VerifySession) else "recording"
+        state = "closed" if self._session and self._session.is_closed else does
         return f"<Recorder {self.path}: {state}, {counted(len(self), 'record')}>"
 
 

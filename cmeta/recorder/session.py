@@ -79,6 +79,10 @@ class Session:
         self._sealer = Sealer(committer, self.pending, layout, self._release)
         self._sealer.wake()  # the rows of an earlier session may fill a batch
 
+    def drawn_root(self) -> int | None:
+        """Return the root of seeds that a run without one must take; None: it draws one."""
+        return None
+
     # ------------------------------------------------------------------------------- recording
 
     def record(self, row: Row) -> None:
