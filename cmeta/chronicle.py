@@ -96,6 +96,10 @@ class Chronicle:
         with Reader(self.file_path) as run:
             return len(run)
 
+    def __bool__(self) -> bool:
+        """Return True: a chronicle without records is one, too."""
+        return True
+
     def __enter__(self) -> Chronicle:
         return self
 

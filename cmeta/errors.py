@@ -184,6 +184,15 @@ class PrecisionWarning(CmetaWarning):
     """A declared field stores a value with an error of more than 0.1%."""
 
 
+def held_file(value: object) -> TypeError:
+    """Return the error of pickling or copying something that holds an open file."""
+    name = type(value).__name__
+    return TypeError(
+        f"a {name} cannot be pickled or copied, because it holds an open file; pass the path "
+        "instead, and open it there"
+    )
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a count with its noun; `plural` is the plural that is not formed with an s.
 

@@ -90,6 +90,12 @@ class Encoder:
         return self.progress.num_records + self._num_pending
 
     @property
+    def pending_names(self) -> set[str]:
+        """Names of the undeclared metrics in the batch that has been begun."""
+        fields = {field for chunk in self._pending for field in chunk.fields}
+        return {field.name for field in fields if not field.declared}
+
+    @property
     def next_timestamp(self) -> int:
         """The timestamp of a record that states none."""
         return self._last[0] + 1 if self.num_records else 0

@@ -218,10 +218,15 @@ class RowLayout:
     def undeclared_of(self, bodies: Sequence[bytes]) -> tuple[Array, Array]:
         """Return all undeclared metrics of the rows, and the number of the row of each."""
         length = self.len_fixed
-        rests = [body[length:] for body in bodies]
+        rests = [memoryview(body)[length:] for body in bodies]
         entries = np.frombuffer(b"".join(rests), self.entry)
-        counts = np.array([len(rest) for rest in rests]) // self.entry.itemsize
+        counts = np.array([rest.nbytes for rest in rests]) // self.entry.itemsize
         return entries, np.repeat(np.arange(len(bodies)), counts)
+
+    def names_in(self, bodies: Sequence[bytes]) -> list[int]:
+        """Return the NAME numbers that rows use, ascending."""
+        numbers: list[int] = np.unique(self.undeclared_of(bodies)[0]["name_number"]).tolist()
+        return numbers
 
     def chunk_of(self, bodies: Sequence[bytes], tables: Tables, *, numbered: bool = False) -> Chunk:
         """Return rows as a chunk.
@@ -247,14 +252,27 @@ class RowLayout:
             if f.type == "config" and not numbered:
                 values, configs = _places(values, present, tables.configs)
             columns[f] = Column(values, None if present.all() else present)
-        entries, rows = self.undeclared_of(bodies)
-        for number in np.unique(entries["name_number"]).tolist():
-            chosen = entries["name_number"] == number
-            values, present = np.zeros(len(bodies)), np.zeros(len(bodies), bool)
-            values[rows[chosen]], present[rows[chosen]] = entries["value"][chosen], True
-            mask = None if present.all() else present
-            columns[self._metric(tables.names[number])] = Column(values, mask)
+        columns |= self._undeclared_columns(bodies, tables)
         return Chunk(len(bodies), columns, configs)
+
+    def _undeclared_columns(self, bodies: Sequence[bytes], tables: Tables) -> dict[Field, Column]:
+        """Return the undeclared metrics of rows as columns, by number.
+
+        All columns are filled at once: a search for each name among the entries of all names would
+        take time in the square of their number.
+        """
+        entries, rows = self.undeclared_of(bodies)
+        numbers = np.unique(entries["name_number"])
+        places = np.searchsorted(numbers, entries["name_number"])
+        shape = len(bodies), len(numbers)  # filled in the order of the entries, then turned
+        table, has = np.zeros(shape), np.zeros(shape, bool)
+        table[rows, places], has[rows, places] = entries["value"], True
+        values, present = table.T.copy(), has.T.copy()
+        masks = [None if mask.all() else mask for mask in present]
+        return {
+            self._metric(tables.names[number]): Column(values[i], masks[i])
+            for i, number in enumerate(numbers.tolist())
+        }
 
     def bodies_of(
         self, chunk: Chunk, configs: Mapping[bytes, int], names: Mapping[str, int]

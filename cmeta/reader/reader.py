@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
 from cmeta.aliases import Buffer, PathLike
-from cmeta.errors import DecodeError
+from cmeta.errors import DecodeError, held_file
 from cmeta.extras import require
 from cmeta.format.block import Header
 from cmeta.format.index import State
@@ -138,6 +138,13 @@ class Reader:
     def __len__(self) -> int:
         """Return the number of records that can be read."""
         return self._file.num_records
+
+    def __bool__(self) -> bool:
+        """Return True: a reader of a file without records is one, too."""
+        return True
+
+    def __reduce__(self) -> Never:
+        raise held_file(self)
 
     @property
     def configs(self) -> tuple[Mapping[str, Any], ...]:

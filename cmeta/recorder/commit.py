@@ -35,7 +35,7 @@ class Committer:
     """
 
     def __init__(self, disk: Disk, path: Path, encoder: Encoder, pending: PendingRecords) -> None:
-        self._disk, self._path, self._encoder, self._pending = disk, path, encoder, pending
+        self._disk, self.path, self._encoder, self._pending = disk, path, encoder, pending
         self._grammar = encoder.grammar
         self._end = encoder.progress.offset  # of the main file, as far as it has been written
         self._unwritten = b""  # blocks that the encoder has built, but whose write has failed
@@ -52,17 +52,17 @@ class Committer:
     def create(self, data: bytes) -> None:
         """Create a chronicle: the journal first, then the main file with its first bytes."""
         self._publish_journal()
-        with self._temporary(self._path) as main:
+        with self._temporary(self.path) as main:
             main.write(data, 0)
             main.sync()
-            self._disk.rename(main, self._path)
-        self._disk.sync_folder(self._path.parent)
+            self._disk.rename(main, self.path)
+        self._disk.sync_folder(self.path.parent)
         self._open_main = main
 
     def reopen(self) -> None:
         """Continue a chronicle: the journal first, then cut the main file to its full batches."""
         self._publish_journal()
-        main = self._disk.open(self._path)
+        main = self._disk.open(self.path)
         try:
             self._write_count(main, None)
             # In two steps, so that no page of a session whose fsync has failed can remain.
@@ -99,9 +99,9 @@ class Committer:
         RecorderError
             A file could not be synced: the session has ended. Or the main file was removed.
         """
-        if not self._main.is_at(self._path):
+        if not self._main.is_at(self.path):
             raise RecorderError(
-                f"{self._path}: was removed or replaced while it was being recorded; close the "
+                f"{self.path}: was removed or replaced while it was being recorded; close the "
                 "recorder to save the records"
             )
         self._sync(self._main)
@@ -109,7 +109,7 @@ class Committer:
 
     def _publish_journal(self) -> None:
         """Write a journal of the pending rows, and rename it over any other."""
-        pending, target = self._pending, journal_path(self._path)
+        pending, target = self._pending, journal_path(self.path)
         with pending.lock:
             bodies = pending.written()
         with self._temporary(target) as file:
@@ -164,23 +164,22 @@ class Committer:
         self._sync(main)
         self._write_count(main, self._encoder.num_records)
         self._sync(main)
-        if not main.is_at(self._path):
+        if not main.is_at(self.path):
             self._rescue()
-        self._disk.unlink(journal_path(self._path))
+        self._disk.unlink(journal_path(self.path))
         self._sync_folder()
 
     def close_files(self) -> None:
         """Close all open files, in any state."""
         if self._open_main is not None:
             self._open_main.close()
-        if self._pending.journal is not None:
-            self._pending.journal.file.close()
+        self._pending.close_journal()
 
     def _rescue(self) -> None:
         """Copy a finished file that has lost its name, to that name if it is free."""
         main = self._main
-        target = self._path if not self._path.exists() else unused_name(self._path, "rescued")
-        with self._temporary(self._path) as copy:
+        target = self.path if not self.path.exists() else unused_name(self.path, "rescued")
+        with self._temporary(self.path) as copy:
             size = os.fstat(main.descriptor).st_size
             for offset in range(0, size, _COPY_AT_ONCE):
                 copy.write(main.read(_COPY_AT_ONCE, offset), offset)
@@ -188,9 +187,9 @@ class Committer:
             self._disk.rename(copy, target)
         self._disk.sync_folder(target.parent)
         copy.close()
-        if target != self._path:
+        if target != self.path:
             raise RecorderError(
-                f"{self._path}: was replaced while it was being recorded; the run was saved as "
+                f"{self.path}: was replaced while it was being recorded; the run was saved as "
                 f"{target}"
             )
 
@@ -216,5 +215,5 @@ class Committer:
         self._pending.sync(file.sync, file.path)
 
     def _sync_folder(self) -> None:
-        folder = self._path.parent
+        folder = self.path.parent
         self._pending.sync(lambda: self._disk.sync_folder(folder), folder)

@@ -14,13 +14,14 @@ import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
 
 from cmeta.aliases import U64_MAX
 from cmeta.errors import EncodeError, RecorderError
+from cmeta.format.batch_room import BatchRoom, undeclared_max
 from cmeta.format.encoder import order_error
 from cmeta.format.grammar import Grammar
 from cmeta.format.journal import Framer, RowLayout, Tables
@@ -133,6 +134,10 @@ class PendingRecords:
         self._newest = deque(enumerate(self.bodies, first), maxlen=max_records)
         num = first + len(self.bodies)
         self.state = JournalState(num, *last, 0, len(tables.configs), len(tables.names), [])
+        self._batch_records = schema.batch_records
+        begun = self.bodies[len(self.bodies) - num % self._batch_records :]
+        names = [tables.names[number] for number in layout.names_in(begun)] if begun else []
+        self._room = BatchRoom(schema, names, undeclared_max(schema))
         self.journal: JournalFile | None = None
         self.failure = ""
         self._is_flushing = False  # still true when the next flush begins: it was interrupted
@@ -154,7 +159,7 @@ class PendingRecords:
         OrderError
             It would go back in (timestamp, phase).
         EncodeError
-            No timestamp or ordinal is left.
+            No timestamp or ordinal is left, or the batch has no room for its metrics.
         OSError
             The journal cannot be written; the record has not been taken.
         """
@@ -176,6 +181,7 @@ class PendingRecords:
                 f"the file is full: a file holds at most {self._most_records:,} records; start "
                 "another one"
             )
+        new_names = self._require_room(row, num)
         row.values[self._timestamp_position] = timestamp
         group.append(row)
         if len(group) >= self._flush_every:
@@ -184,8 +190,31 @@ class PendingRecords:
             except Exception:
                 if self.state.group and self.state.group[-1] is row:
                     self.state.group.pop()
+                    self._room.names.difference_update(new_names)
                 raise
         return num
+
+    def _require_room(self, row: Row, ordinal: int) -> Set[str]:
+        """Take the names of a record into the batch; return those that are new there.
+
+        Raises
+        ------
+        EncodeError
+            A batch with this record could not be sealed.
+        """
+        number = ordinal % self._batch_records
+        if number == 0:
+            tables = self.tables
+            num_blocks = 1 + ordinal // self._batch_records + len(tables.configs)
+            self._room.begin(num_blocks + len(tables.names))
+        if not (row.undeclared or row.on_device or self._room.is_tight):
+            return frozenset()
+        names: Set[str] = row.undeclared.keys()
+        if row.on_device:
+            names = names | {item.name for item in row.on_device if item.field is None}
+        new = self._room.new_names(names, number)
+        self._room.names.update(new)
+        return new
 
     def flush(self) -> None:
         """Write the group to the journal; the caller holds the lock.
@@ -199,8 +228,10 @@ class PendingRecords:
         """
         state, journal = self.state, self.journal
         num, _, _, offset, _, _, group = state
-        if not group or journal is None:
+        if not group:
             return
+        if journal is None:
+            raise RecorderError(self.failure or "the recorder is closed")
         if self._is_flushing:
             self._repair(state)
         self._is_flushing = True
@@ -216,11 +247,11 @@ class PendingRecords:
             data = self._definitions(undefined, journal.framer, num) + data
         try:
             journal.file.write(data, offset)
-        except OSError:
+            if self.is_durable:
+                self.sync(journal.file.sync, journal.file.path)
+        except (OSError, RecorderError):
             self.is_torn = self.needs_check = True
             raise
-        if self.is_durable:
-            self.sync(journal.file.sync, journal.file.path)
         for ordinal, entry in enumerate(entries, num):
             body = entry[self._len_head :]
             self.bodies.append(body)
@@ -307,9 +338,7 @@ class PendingRecords:
         """Return rows as entries of another journal, with the definitions that it still lacks."""
         if not bodies:
             return b""
-        metrics, _ = self._layout.undeclared_of(bodies)
-        names = set(np.unique(metrics["name_number"]).tolist())
-        used = {"CONFIG": self._configs_of(bodies), "NAME": names}
+        used = {"CONFIG": self._configs_of(bodies), "NAME": set(self._layout.names_in(bodies))}
         undefined = [
             (kind, number)
             for kind, numbers in used.items()
@@ -368,17 +397,28 @@ class PendingRecords:
         try:
             sync()
         except OSError as err:
-            self.failure = (
+            self.fail(
                 f"{os.fspath(path)}: fsync failed ({err}); the data that it covers may be lost, so "
                 "this session has ended. Every record that was acknowledged before is in the file "
                 'and its journal; continue with mode="resume"'
             )
-            self.needs_check = True
             raise RecorderError(self.failure) from err
+
+    def fail(self, message: str) -> None:
+        """End the session; the first failure is the one that is reported."""
+        self.failure = self.failure or message
+        self.needs_check = True
 
     def end(self) -> None:
         """Take no more records."""
         self._has_ended = self.needs_check = True
+
+    def close_journal(self) -> None:
+        """Close the journal; no other thread is writing to it then, and none can later."""
+        with self.lock:
+            journal, self.journal = self.journal, None
+            if journal is not None:
+                journal.file.close()
 
     def after_fork(self) -> None:
         """Take no more records in a forked child, whose parent may have held the lock."""

@@ -8,10 +8,10 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 from cmeta.compare.replay_report import ReplayReport
-from cmeta.errors import CmetaWarning, EncodeError, OrderError, counted
+from cmeta.errors import CmetaWarning, EncodeError, OrderError, counted, held_file
 from cmeta.recorder.cycle import Cycle
 from cmeta.recorder.options import Options, path_of_rank, rank_of
 from cmeta.recorder.row_builder import Row
@@ -339,6 +339,13 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self.close()
+
+    def __bool__(self) -> bool:
+        """Return True: a recorder without records is one, too."""
+        return True
+
+    def __reduce__(self) -> Never:
+        raise held_file(self)
 
     def __repr__(self) -> str:
         does = "verifying" if isinstance(self._session, VerifySession) else "recording"

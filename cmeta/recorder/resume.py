@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.errors import DecodeError, ExistsError, RecorderError, counted
+from cmeta.errors import DecodeError, EncodeError, ExistsError, RecorderError, counted
+from cmeta.format.batch import check_size
 from cmeta.format.encoder import Encoder, EncoderState
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
@@ -209,19 +210,41 @@ class _Resumption:
         if timestamp is not None:
             keep = self._num_until(timestamp)
         keep = num_records if keep is None else keep
-        dropped_to = self._save_dropped(keep) if keep < num_records else None
         base = keep // self._schema.batch_records * self._schema.batch_records
         if self._journal is not None:  # it may still hold the rows of full batches
             base = min(base, self._journal.header.base_records)
+        bodies = self._bodies(base, keep)
+        with self._sealable():
+            self._require_room(bodies)
+            dropped_to = self._save_dropped(keep) if keep < num_records else None
         return StartingPoint(
             Encoder.resume(self._schema, self._progress(base), self._key_at(base - 1)),
-            bodies=self._bodies(base, keep),
+            bodies=bodies,
             tables=self._tables(keep),
             last=self._key_at(keep - 1),
             config=self._config_at(keep - 1),
             num_dropped=num_records - keep,
             dropped_to=dropped_to,
         )
+
+    @contextmanager
+    def _sealable(self) -> Iterator[None]:
+        """Turn the error for records that no batch can hold into one that says what to do."""
+        try:
+            yield
+        except EncodeError as err:
+            raise RecorderError(
+                f"{self._path}: has acknowledged records that the file cannot hold: {err}. "
+                f"`cmeta recover {self._path} OUT` saves all others, and lists these"
+            ) from err
+
+    def _require_room(self, bodies: list[bytes]) -> None:
+        """Raise an error for rows that cannot be sealed; a recorder no longer takes such ones."""
+        layout, size = RowLayout(self._schema, self._grammar), self._schema.batch_records
+        for start in range(0, len(bodies), size):
+            rows = bodies[start : start + size]
+            num_columns = self._schema.num_columns + len(layout.names_in(rows))
+            check_size(num_columns, len(rows), self._schema)
 
     # ----------------------------------------------------------------------------- one record
 

@@ -64,6 +64,8 @@ class Session:
             is_durable=options.durability == "fsync", max_records=max(1, options.num_kept),
         )  # fmt: skip
         self._committer = committer = Committer(disk, self.path, encoder, self.pending)
+        # Its thread comes first: without one, nothing may be created.
+        self._sealer = Sealer(committer, self.pending, layout, self._release)
         try:
             if start.replaces:
                 disk.unlink(self.path)
@@ -73,10 +75,9 @@ class Session:
             else:
                 committer.reopen()
         except BaseException:
-            committer.close_files()
+            self._sealer.stop()
             raise
         self._batch_records = self.schema.batch_records
-        self._sealer = Sealer(committer, self.pending, layout, self._release)
         self._sealer.wake()  # the rows of an earlier session may fill a batch
 
     def drawn_root(self) -> int | None:
@@ -125,6 +126,8 @@ class Session:
         """Write the records that wait for their group; they are acknowledged on return."""
         if self.is_closed or self._is_forked:
             return
+        if self.pending.failure:
+            raise RecorderError(self.pending.failure)
         if self.pending.is_torn:
             self._sealer.rotate()
         with self.pending.lock:
@@ -143,7 +146,8 @@ class Session:
         """Return up to `count` of the newest records, in order, as the file will return them."""
         if count == 0:
             return []
-        self.flush()
+        if not self.pending.failure:
+            self.flush()
         with self.pending.lock:
             bodies = self.pending.newest()
             num_records = self.pending.state.num_records
@@ -198,6 +202,9 @@ class Session:
         try:
             if not self.pending.failure:
                 self.flush()
+            elif not self.pending.is_torn:  # the journal is good, and keeps what is not yet in it
+                with self.pending.lock:
+                    self.pending.flush()
         except Exception:
             self._end()
             self._sealer.stop()

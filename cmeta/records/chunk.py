@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from cmeta.aliases import Array, Mask, Rows
 from cmeta.schema.types import Field
@@ -90,12 +91,19 @@ class Chunk:
 
     def slice(self, start: int, end: int) -> Chunk:
         """Return the records from `start` up to `end`."""
+        return self._of(slice(start, end), end - start)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Chunk:
+        """Return some records, by number, in order."""
+        return self._of(rows, len(rows))
+
+    def _of(self, rows: Rows, num_records: int) -> Chunk:
         columns = {}
         for field, column in self.columns.items():
-            part = column.rows(slice(start, end))
+            part = column.rows(rows)
             if part.present is None or part.present.any():
                 columns[field] = part
-        return Chunk(end - start, columns, self.configs)
+        return Chunk(num_records, columns, self.configs)
 
 
 def goes_back(timestamps: Array, phases: Array) -> Mask:

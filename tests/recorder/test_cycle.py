@@ -1,8 +1,10 @@
 """Cycles: derived seeds, one record of everything logged, nothing after an exception."""
 
+import gc
 import random
 import sys
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -135,3 +137,47 @@ def test_the_derivation():
 )
 def test_the_root_of_a_configuration(config, root):
     assert seeds.root_in(config) == root
+
+
+def test_a_cycle_takes_values_only_inside_its_block(path):
+    with cmeta.Recorder(path, seed=7) as rec:
+        with rec.cycle("train") as c:
+            c.log(loss=0.5)
+        with pytest.raises(cmeta.RecorderError, match="this cycle has ended"):
+            c.log(loss=1.0)
+        with pytest.raises(cmeta.RecorderError, match=r"has not begun: .*`with rec.cycle"):
+            rec.cycle("train").log(loss=2.0)
+        with pytest.raises(ZeroDivisionError), rec.cycle("train") as failed:
+            _ = 1 / 0
+        with pytest.raises(cmeta.RecorderError, match="this cycle has ended"):
+            failed.log(loss=3.0)
+        assert len(rec) == 1 and rec.last.loss_value == 0.5
+
+
+def test_a_cycle_is_entered_once(path):
+    with cmeta.Recorder(path, seed=7) as rec:
+        with rec.cycle("train") as c:
+            with pytest.raises(cmeta.RecorderError, match="entered before"):
+                c.__enter__()
+            c.log(step=1)
+        with pytest.raises(cmeta.RecorderError, match="entered before"), c:
+            pass
+        assert len(rec) == 1
+
+
+def test_values_of_a_cycle_that_was_never_entered_are_reported(path):
+    with cmeta.Recorder(path, seed=7) as rec:
+        with pytest.warns(cmeta.CmetaWarning, match="never entered"):
+            rec.cycle("train", loss=0.5)
+        assert rec.cycle("train").seed  # a look at the seed is no record
+
+
+def test_a_finished_cycle_does_not_keep_its_recorder(path):
+    rec = cmeta.Recorder(path, seed=7)
+    with rec.cycle("train") as c:
+        pass
+    rec.close()
+    held = weakref.ref(rec)
+    del rec
+    gc.collect()
+    assert held() is None and c.seed == 7

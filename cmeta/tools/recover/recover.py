@@ -7,11 +7,16 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 from cmeta.aliases import Progress
 from cmeta.errors import CorruptError, EncodeError, ExistsError, RecoveryError
+from cmeta.format.batch_room import BatchRoom, undeclared_max
 from cmeta.format.encoder import Encoder
 from cmeta.format.journal import Journal, Tables
 from cmeta.records.chunk import Chunk
@@ -223,7 +228,8 @@ class _Recovery:
             self._lose(Lost(0, 0, batch.chunk.num_records, first[0], last[0], True, reason))
             return
         self._last = last
-        output.add(batch.chunk)
+        if (refused := output.add(batch.chunk)) is not None:
+            self._lose(_without_room(refused, decoder.schema))
         self._report.num_batches += 1
         self._end_losses(first[0])
         for number in batch.unknown_names:
@@ -268,19 +274,19 @@ class _Recovery:
                 )
 
     def _take_rows(self, rows: Rows, output: Output, schema: Schema) -> Lost | None:
-        """Write rows; returns them as a loss if they go back."""
+        """Write rows; returns as a loss those that go back, or that no batch has room for."""
         first, last = _ends(rows.chunk, schema)
         num_records = rows.chunk.num_records
         if output.num_records and first < self._last:
             reason = f"rows of the journal go back, after timestamp {self._last[0]}"
             return Lost(0, 0, num_records, first[0], last[0], True, reason)
         self._last = last
-        output.add(rows.chunk)
-        self._report.num_from_journal += num_records
+        refused = output.add(rows.chunk)
+        self._report.num_from_journal += num_records - (refused.num_records if refused else 0)
         if rows.num_stripped:
             values = "records without a value whose configuration or name is lost"
             self._dropped[values] += rows.num_stripped
-        return None
+        return None if refused is None else _without_room(refused, schema)
 
     # ------------------------------------------------------------------------------- judgement
 
@@ -315,6 +321,12 @@ def _ends(chunk: Chunk, schema: Schema) -> tuple[_Ends, _Ends]:
     phases = chunk.columns[schema[PHASE]].values
     first, last = ((int(timestamps[i]), int(phases[i])) for i in (0, -1))
     return first, last
+
+
+def _without_room(chunk: Chunk, schema: Schema) -> Lost:
+    (first, _), (last, _) = _ends(chunk, schema)
+    reason = "more metrics of different names than a batch can hold"
+    return Lost(0, 0, chunk.num_records, first, last, True, reason)
 
 
 class ProgressInParts:
@@ -352,7 +364,7 @@ class Output:
     """
 
     def __init__(self, stream: BinaryIO, schema: Schema) -> None:
-        self._stream = stream
+        self._stream, self._schema = stream, schema
         self._encoder = Encoder(schema)
         self._stream.write(self._encoder.begin())
 
@@ -361,17 +373,45 @@ class Output:
         """Records written so far."""
         return self._encoder.num_records
 
-    def add(self, chunk: Chunk) -> None:
-        """Write records, which do not go back.
+    def add(self, chunk: Chunk) -> Chunk | None:
+        """Write records, which do not go back; return those that no batch has room for.
 
         Raises
         ------
         RecoveryError
         """
+        rows = self._rows_with_room(chunk)
+        kept = chunk if rows is None else chunk.take(rows)
         try:
-            self._stream.write(self._encoder.feed(chunk))
+            self._stream.write(self._encoder.feed(kept))
         except EncodeError as err:
             raise RecoveryError(f"cannot be written again: {err}") from err
+        if rows is None or len(rows) == chunk.num_records:
+            return None
+        return chunk.take(np.setdiff1d(np.arange(chunk.num_records), rows))
+
+    def _rows_with_room(self, chunk: Chunk) -> npt.NDArray[np.intp] | None:
+        """Return the rows that fit into the batches of the output, each of them if it can.
+
+        None: all do, and so they do in whatever way they are cut into batches.
+        """
+        schema, size = self._schema, self._schema.batch_records
+        masks = {f.name: c.mask() for f, c in chunk.columns.items() if not f.declared}
+        names = self._encoder.pending_names
+        if len(names | masks.keys()) <= undeclared_max(schema):
+            return None
+        limits = schema.format.limits
+        room = BatchRoom(schema, names, limits.columns_max - schema.num_columns)
+        rows: list[int] = []
+        for row in range(chunk.num_records):
+            number = (self.num_records + len(rows)) % size
+            if number == 0:
+                room.begin(0)
+            with suppress(EncodeError):
+                names = {name for name, mask in masks.items() if mask[row]}
+                room.names.update(room.new_names(names, number))
+                rows.append(row)
+        return np.array(rows, np.intp)
 
     def finish(self) -> None:
         """Close the chronicle.
