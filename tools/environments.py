@@ -1,7 +1,8 @@
 """``python -m tools.environments NAME...``: run the tests in environments of their own.
 
     3.11, 3.12, 3.13   a version of Python, skipped with a message where it is not on this machine
-    oldest             the oldest version of each dependency that pyproject.toml allows
+    oldest             exactly the oldest versions that pyproject.toml allows to users, checked
+                       after they are installed
     newest             the newest of each, also of the tools that the tests pin
 
 Each is made once, in ``.venvs/NAME``; without names, every version of Python is tried.
@@ -10,19 +11,25 @@ Each is made once, in ``.venvs/NAME``; without names, every version of Python is
 from __future__ import annotations
 
 import argparse
-import re
+import json
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 VENVS = ROOT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13")
 NAMES = (*PYTHONS, "oldest", "newest")
+# What a user may install; the other extras are tools for work on the project.
+USER_EXTRAS = ("all", "example", "testing")
 # The guides train with PyTorch, which these environments do without.
 TESTS = ("tests", "cmeta", "--ignore=tests/docs", "-n", "2", "--dist", "worksteal")
 PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
@@ -43,16 +50,67 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def oldest(document: dict[str, Any]) -> Iterator[str]:
-    """Yield ``name==version`` for each lower bound that pyproject.toml states for users."""
+def requirements(document: Mapping[str, Any], extras: Iterable[str]) -> Iterator[Requirement]:
+    """Yield what the package needs with these extras, those that they name included."""
     project = document["project"]
-    extras = project["optional-dependencies"]
-    stated = [*project["dependencies"]]
-    for name in ("arrow", "pandas", "polars", "plot", "tensorboard", "wandb", "example", "testing"):
-        stated += extras[name]
-    for requirement in stated:
-        if match := re.match(r"([\w.-]+)>=([\w.]+)", requirement):
-            yield f"{match[1]}=={match[2]}"
+    left, seen = list(extras), set[str]()
+    lists = [project["dependencies"]]
+    while left:
+        extra = left.pop()
+        if extra not in seen:
+            seen.add(extra)
+            lists.append(project["optional-dependencies"][extra])
+            left += [e for text in lists[-1] for e in _own_extras(Requirement(text), project)]
+    for text in (text for texts in lists for text in texts):
+        requirement = Requirement(text)
+        if requirement.name != project["name"]:
+            yield requirement
+
+
+def _own_extras(requirement: Requirement, project: Mapping[str, Any]) -> set[str]:
+    return requirement.extras if requirement.name == project["name"] else set()
+
+
+def oldest(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the lowest version that pyproject.toml states, for each dependency of users.
+
+    Raises
+    ------
+    ValueError
+        A dependency states none.
+    """
+    pins = {}
+    for requirement in requirements(document, USER_EXTRAS):
+        lowest = [part.version for part in requirement.specifier if part.operator in (">=", "==")]
+        if len(lowest) != 1:
+            raise ValueError(f"{requirement}: expected one lowest version")
+        pins[canonicalize_name(requirement.name)] = lowest[0]
+    return pins
+
+
+def oldest_wanted(document: Mapping[str, Any]) -> list[str]:
+    """Return what to install for the oldest versions: the package, and what runs its tests.
+
+    A tool that users may install too, such as Hypothesis, is left to its lowest version.
+    """
+    pins = oldest(document)
+    tools = [r for r in requirements(document, ["test"]) if canonicalize_name(r.name) not in pins]
+    return ["-e", f"{ROOT}[{','.join(USER_EXTRAS)}]", *map(str, tools)]
+
+
+def differing(pins: Mapping[str, str], installed: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each version that is not the one wanted."""
+    return [
+        f"{name}: found {installed.get(name, 'none')}, expected {version}"
+        for name, version in pins.items()
+        if name not in installed or Version(installed[name]) != Version(version)
+    ]
+
+
+def _installed(python: Path) -> dict[str, str]:
+    command = [python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {canonicalize_name(found["name"]): found["version"] for found in json.loads(done.stdout)}
 
 
 def prepare(name: str) -> Path | None:
@@ -65,13 +123,16 @@ def prepare(name: str) -> Path | None:
     if base is None:
         return None
     subprocess.run([base, "-m", "venv", "--clear", str(folder)], check=True)
-    wanted = ["-e", f"{ROOT}[test]"]
+    wanted, pins = ["-e", f"{ROOT}[test]"], {}
     if name == "oldest":
         constraints = folder / "constraints.txt"
         document = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-        constraints.write_text("\n".join(oldest(document)) + "\n", "utf-8")
-        wanted += ["--constraint", str(constraints)]
+        pins = oldest(document)
+        constraints.write_text("".join(f"{n}=={v}\n" for n, v in pins.items()), "utf-8")
+        wanted = [*oldest_wanted(document), "--constraint", str(constraints)]
     subprocess.run([python, *PIP, *wanted], check=True)
+    if problems := differing(pins, _installed(python)):
+        raise SystemExit(f"{name}: not the versions that were asked for\n" + "\n".join(problems))
     if name == "newest":
         subprocess.run([python, *PIP, "--upgrade", "hypothesis", "pytest"], check=True)
     done.touch()
