@@ -190,6 +190,24 @@ def as_names(names: str | Iterable[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
+def main_phase(phases: Iterable[str]) -> str | None:
+    """Return the phase that a measured value stands for when no phase is named.
+
+    That is validate, by whatever word; else train; else the only one.
+
+    Examples
+    --------
+    >>> main_phase(["dream", "train", "val"]), main_phase(["dream"]), main_phase(["dream", "test"])
+    ('val', 'dream', None)
+    """
+    every = list(phases)
+    for wanted in ("validate", "train"):
+        for phase in every:
+            if new_phase_named(phase) == wanted:
+                return phase
+    return every[0] if len(every) == 1 else None
+
+
 def resolve(name: str, names: Mapping[str, str], kind: str = "field", where: str = "") -> str:
     """Return the full name that a name means; the one rule for every entrance.
 
@@ -214,15 +232,27 @@ def resolve(name: str, names: Mapping[str, str], kind: str = "field", where: str
     >>> resolve("loss", names), resolve("acc", names)
     ('loss_value', 'metrics.acc')
     """
+    path = find(name, names)
+    if path is None:
+        raise KeyError(no_such(kind, name, names, where))
+    return path
+
+
+def find(name: str, names: Mapping[str, str]) -> str | None:
+    """Return the full name that a name means, as `resolve`; None if there is none.
+
+    Raises
+    ------
+    KeyError
+        There is more than one.
+    """
     if name in names:
         return name
     in_groups = [path for path, short in names.items() if short == name]
     if len(in_groups) > 1:
         raise KeyError(f"{name!r} may be {' or '.join(in_groups)}")
     path = in_groups[0] if in_groups else field_named(name, names)
-    if path not in names:
-        raise KeyError(no_such(kind, name, names, where))
-    return path
+    return path if path in names else None
 
 
 def no_such(kind: str, name: str, known: Iterable[str], where: str = "") -> str:

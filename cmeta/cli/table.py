@@ -59,15 +59,18 @@ class Table:
     has_header : bool
     indent : str
         Printed before each row.
+    room : callable, optional
+        Returns the width to which the table is fitted, None for no limit; default: the terminal's.
     """
 
     def __init__(
         self, columns: Sequence[Column], *, has_rule: bool = False, has_header: bool = True,
-        indent: str = "",
+        indent: str = "", room: Callable[[], int | None] | None = None,
     ) -> None:  # fmt: skip
         self.columns = columns
         self.num_rows = 0
         self._has_rule, self._has_header, self._indent = has_rule, has_header, indent
+        self._room = room or (lambda: terminal_width())
         titles = [column.title if has_header else "" for column in columns]
         self._needed = [
             max(column.min_width, display_width(title))
@@ -115,7 +118,7 @@ class Table:
 
     def _shrunk(self, widths: Sequence[int]) -> list[int]:
         """Return the widths with the widest of the folded columns made narrower until all fit."""
-        room, shrunk = terminal_width(), list(widths)
+        room, shrunk = self._room(), list(widths)
         folded = [i for i, column in enumerate(self.columns) if column.is_folded]
         while room is not None and folded and self._total(shrunk) > room:
             widest = max(folded, key=lambda i: shrunk[i])
@@ -128,7 +131,7 @@ class Table:
         return len(self._indent) + sum(widths) + len(GAP) * (len(widths) - 1)
 
     def _num_fitting(self) -> int:
-        room = terminal_width()
+        room = self._room()
         if room is None or any(column.is_folded for column in self.columns):
             return len(self.columns)
         used = len(self._indent) - len(GAP)

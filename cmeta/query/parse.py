@@ -13,7 +13,7 @@ from typing import NoReturn
 from cmeta.aliases import U64_MAX, Mask
 from cmeta.errors import QueryError
 from cmeta.query import hints
-from cmeta.query.evaluate import FUNCTIONS, Lookup, evaluate, name_of
+from cmeta.query.evaluate import ANY_FIELD, FUNCTIONS, Lookup, evaluate, name_of
 
 LEN_MAX = 4096  # characters
 DEPTH_MAX = 64  # of nesting; also operators in a row
@@ -121,10 +121,65 @@ class Expression:
             constant.value = texts.get(key, constant.value)
         return replace(self, texts=_named_texts(root), _root=root)
 
+    def with_qualified_names(self, is_qualifier: Callable[[str], bool]) -> Expression:
+        """Return the condition in which a qualifier, a slash and a name are one name.
+
+        Examples
+        --------
+        >>> parse("2 * val/loss.min < 1").with_qualified_names(lambda word: word == "val").names
+        ('val/loss.min',)
+        """
+        root = _Qualified(is_qualifier).visit(copy.deepcopy(self._root))
+        columns: dict[str, int] = {}
+        for name, node in _names(root):
+            columns.setdefault(name, _column(self.text, node))
+        return Expression(self.text, tuple(columns), _named_texts(root), root, columns)
+
     def error(self, name: str | ast.expr, message: str) -> QueryError:
         """Return the error that points at a name, or at a part of the expression."""
         column = self._columns[name] if isinstance(name, str) else _column(self.text, name)
         return QueryError(message, text=self.text, column=column)
+
+
+class _Qualified(ast.NodeTransformer):
+    """Turns ``val/loss``, a quotient, into ``field["val/loss"]``."""
+
+    def __init__(self, is_qualifier: Callable[[str], bool]) -> None:
+        self._is_qualifier = is_qualifier
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        name = name_of(node.right) if isinstance(node.op, ast.Div) else None
+        if name is not None and (joined := self._joined(node.left, name)) is not None:
+            return joined
+        self.generic_visit(node)
+        return node
+
+    def _joined(self, left: ast.expr, name: str) -> ast.expr | None:
+        """Return the left side of a quotient with its last word joined to the name right of it."""
+        if isinstance(left, ast.Name) and self._is_qualifier(left.id):
+            constant = ast.Constant(f"{left.id}/{name}")
+            whole = ast.Subscript(ast.Name(ANY_FIELD, ast.Load()), constant, ast.Load())
+            return ast.fix_missing_locations(ast.copy_location(whole, left))
+        if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Mult | ast.Div | ast.Mod):
+            joined = self._joined(left.right, name)
+            if joined is not None:
+                part = ast.BinOp(self.visit(left.left), left.op, joined)
+                return ast.copy_location(part, left)
+        if isinstance(left, ast.UnaryOp) and not isinstance(left.op, ast.Not):
+            joined = self._joined(left.operand, name)
+            if joined is not None:
+                return ast.copy_location(ast.UnaryOp(left.op, joined), left)
+        return None
+
+
+def _names(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names of fields of a checked expression, in order of appearance."""
+    if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
+        yield str(name_of(node)), node
+        return
+    children = node.args if isinstance(node, ast.Call) else ast.iter_child_nodes(node)
+    for child in children:
+        yield from _names(child)
 
 
 def parse(text: str) -> Expression:

@@ -31,6 +31,7 @@ from cmeta.schema.schema import default_schema
 from cmeta.source import FileSource
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
+from cmeta.storage.find import DROPPED
 from cmeta.storage.open import (
     AnyBatch,
     FileState,
@@ -369,7 +370,7 @@ class _Resumption:
 
     def _save_dropped(self, keep: int) -> Path:
         """Write the dropped records to a new chronicle, before anything else is changed."""
-        target = unused_name(self._path, f"dropped-from-{keep}")
+        target = unused_name(self._path, f"{DROPPED}-{keep}")
         with temporary_file(self._path, self._disk, RECORDER_TEMPORARY) as file:
             self._write_dropped(file, keep)
             file.sync()

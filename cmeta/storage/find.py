@@ -6,6 +6,8 @@
   that file, so that the loss is reported.
 - A pattern (``runs/**/*.cmeta``) is what it matches: the ``.cmeta`` files and, for folders, the
   files below them; other files only if it matches no ``.cmeta`` file.
+- The records that a resume has moved aside (`is_moved_aside`) are no run: neither a folder nor a
+  pattern means them, unless the pattern says so.
 - Each file is given once; a link to a file that is given anyway is left out.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,8 @@ from cmeta.aliases import PathLike
 from cmeta.schema.load import shipped_format
 
 SUFFIX = ".cmeta"
+DROPPED = "dropped-from"  # then the number of the first record, and one that makes the name unique
+_MOVED_ASIDE = re.compile(rf"\.{DROPPED}-\d+-\d+{re.escape(SUFFIX)}\Z")
 Paths = PathLike | Iterable[PathLike]
 _HERE = os.path.join(os.curdir, "")
 
@@ -73,6 +78,17 @@ def is_pattern(path: str) -> bool:
     return glob.has_magic(path) and not os.path.lexists(path)
 
 
+def is_moved_aside(path: str) -> bool:
+    """Return whether a file has the name under which a resume moves records aside.
+
+    Examples
+    --------
+    >>> is_moved_aside("a.dropped-from-100-1.cmeta"), is_moved_aside("dropped-from-1.cmeta")
+    (True, False)
+    """
+    return _MOVED_ASIDE.search(path) is not None
+
+
 def _below(folder: str) -> Iterator[str]:
     journal = shipped_format().journal.suffix
     folders = [folder]
@@ -85,6 +101,8 @@ def _below(folder: str) -> Iterator[str]:
                         folders.append(entry.path)
                     elif path.endswith(SUFFIX + journal):
                         yield path.removesuffix(journal)
+                    elif is_moved_aside(path):
+                        continue
                     elif path.endswith(SUFFIX) and not _is_link_to_folder(entry):
                         yield path
         except OSError:
@@ -100,6 +118,8 @@ def _matching(pattern: str) -> Iterator[str]:
     relative = os.path.relpath(pattern, anchor) if anchor else pattern
     matches = list(Path(anchor).glob(relative))
     files = [str(path) for path in matches if not path.is_dir()]
+    if DROPPED not in pattern:
+        files = [path for path in files if not is_moved_aside(path)]
     for folder in matches:
         if folder.is_dir() and not folder.is_symlink():
             yield from _below(str(folder))

@@ -45,11 +45,16 @@ def test_the_table(cm, folder):
     result = cm("runs", folder)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
-        "file         state   num_records  loss  loss_value  loss_value.min  config.lr  last_timestamp\n"
-        "-----------  ------  -----------  ----  ----------  --------------  ---------  --------------\n"
-        "a.cmeta      closed            2  █▁          0.25            0.25        0.1               2\n"
-        "b.cmeta      closed            2  █▁         0.125           0.125       0.01               2\n"
-        "sub/c.cmeta  closed            2  ▄!           NaN             0.5        0.1               2\n"
+        "file         state   num_records  loss  validate/loss_value  validate/loss_value.min"
+        "  config.lr  last_timestamp\n"
+        "-----------  ------  -----------  ----  -------------------  -----------------------"
+        "  ---------  --------------\n"
+        "a.cmeta      closed            2  ▄                    0.25                     0.25"
+        "        0.1               2\n"
+        "b.cmeta      closed            2  ▄                   0.125                    0.125"
+        "       0.01               2\n"
+        "sub/c.cmeta  closed            2  !                     NaN                         "
+        "        0.1               2\n"
         "3 runs: 3 closed\n"
     )
     assert cm("runs", folder).stdout == result.stdout  # from the catalogue
@@ -73,12 +78,18 @@ def test_keys_equal_in_all_shown_runs_are_omitted(cm, folder):
         (("--best", "min:loss_value"), "bac"),
         (("--best", "min:loss"), "bac"),
         (("--sort", "loss", "--reverse"), "abc"),
-        (("--best", "max:loss_value"), "bac"),
-        (("--best", "max:loss_value", "--reverse"), "acb"),
+        (("--best", "max:loss_value"), "abc"),
+        (("--best", "max:train/loss"), "bac"),
+        (("--best", "max:train/loss_value", "--reverse"), "acb"),
+        (("--best", "max:val/loss", "--reverse"), "bac"),
+        (("--sort", "train/loss.min", "--reverse"), "bac"),
         (("--best", "max:loss_value", "--sort", "file"), "abc"),
-        (("--best", "max:loss_value", "--limit", 1), "b"),
+        (("--best", "max:loss_value", "--limit", 1), "a"),
         (("--where", "val_accuracy < 0.5"), "ab"),
         (("--where", "loss_value.min < 0.2 and config.lr < 0.1 and state == 'closed'"), "b"),
+        (("--where", "train/loss > 0.6 or 1 - eval/loss.min < 0.8"), "ab"),
+        (("--where", "validate/loss_value < train/loss_value / 4"), "b"),
+        (("--where", "field['train/loss.num_values'] == 1"), "abc"),
     ],
 )
 def test_order_and_conditions(cm, folder, options, expected):
@@ -98,8 +109,8 @@ def test_chosen_fields(cm, folder):
         "runs", folder, "--fields", "config.net.kind,loss", "--fields", "val_accuracy.max,file"
     )
     assert result.stdout.splitlines()[:3:2] == [
-        "file         config.net.kind  loss  metrics.val_accuracy.max",
-        "a.cmeta                  mlp  █▁                         0.5",
+        "file         config.net.kind  loss  metrics.val_accuracy.max",  # of two phases
+        "a.cmeta                  mlp  ▄                            0",
     ]
 
 
@@ -123,14 +134,15 @@ def test_json(cm, folder):
     assert [one["file"] for one in found] == [f"{folder}/{n}.cmeta" for n in ("b", "a", "sub/c")]
     assert list(found[0]) == [
         "file", "state", "problem", "len_file", "num_records", "first_timestamp", "last_timestamp",
-        "phases", "fields", "num_configs", "config", "loss_field", "loss",
+        "phases", "fields", "num_configs", "config", "loss_field", "loss", "by_phase",
     ]  # fmt: skip
     assert found[0]["fields"]["loss_value"] == {
-        "type": "f32", "num_values": 2, "num_nan": 0, "last": 0.125, "min": 0.125, "max": 0.75,
-        "min_timestamp": 2, "max_timestamp": 1,
+        "type": "f32", "num_values": 1, "num_nan": 0, "last": 0.125, "min": 0.125, "max": 0.125,
+        "min_timestamp": 2, "max_timestamp": 2, "phase": "validate",
     }  # fmt: skip
+    assert found[0]["by_phase"]["train"]["loss_value"]["max"] == 0.75
     assert found[0]["config"] == {"lr": 0.01, "net.width": 8, "net.kind": "mlp", "seed": 7}
-    assert (found[2]["loss"], found[2]["fields"]["loss_value"]["last"]) == ([0.5, "NaN"], "NaN")
+    assert (found[2]["loss"], found[2]["fields"]["loss_value"]["last"]) == (["NaN"], "NaN")
     assert found[2]["fields"]["loss_value"]["num_nan"] == 1
 
 
@@ -162,7 +174,7 @@ def test_damaged_unreadable_and_open_runs(cm, folder, flipped, still_open):
     result = cm("runs", folder)
     assert result.exit_code == 3
     assert result.stdout.endswith("\n5 runs: 3 closed, 1 open, 1 damaged\n")
-    assert result.stderr.startswith(f"Error: {folder}/flipped.cmeta: damaged: offset ")
+    assert f"\nError: {folder}/flipped.cmeta: damaged: offset " in result.stderr
     os.symlink("nowhere", folder / "x.cmeta")
     result = cm("runs", folder, "--where", "state != 'damaged'", "--fields", "state,problem")
     assert result.exit_code == 2
@@ -189,7 +201,6 @@ def test_patterns_files_and_several_folders(cm, folder, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("missing",), "missing: No such file or directory"),
         (("-",), "<stdin>"),
         ((".", "--best", "val_accuracy"), "expected min:FIELD or max:FIELD"),
         ((".", "--best", "max:"), "expected min:FIELD or max:FIELD"),
@@ -199,6 +210,15 @@ def test_patterns_files_and_several_folders(cm, folder, monkeypatch):
         ((".", "--fields", "config.mode"), "'--fields': no run here has 'config.mode'"),
         ((".", "--where", "val_acuracy > 1"), "no run here has 'val_acuracy'"),
         ((".", "--where", "val_accuracy >"), "val_accuracy >"),
+        (
+            (".", "--where", "state == 'close'"),
+            "state is never 'close'; it is one of: closed, open",
+        ),
+        ((".", "--where", "state in ('closed', 'opne')"), "did you mean open?"),
+        ((".", "--where", "state == closed"), "a text is in quotes: 'closed'"),
+        ((".", "--where", "val_accuracy = 1"), "a comparison is `==`"),
+        ((".", "--where", "dream/loss > 1"), "no run here has 'dream'"),
+        ((".", "--columns", "config.no"), "'--columns': no run here has 'config.no'"),
         ((".", "--limit", "0"), "--limit"),
         ((), "DIR"),
     ],
@@ -239,7 +259,9 @@ def test_on_a_terminal_only_the_columns_that_fit_are_shown(process, folder, widt
     assert started.returncode == 0
     assert len(lines[0].split()) == titles and max(map(len, lines)) <= width
     assert any(line.startswith("...d") and "/run.cmeta" in line for line in lines)
-    assert (b"no room for loss_value.min, config.lr, last_timestamp;" in stderr) == (width == 80)
+    assert (b"no room for validate/loss_value.min, config.lr, last_timestamp;" in stderr) == (
+        width == 80
+    )
 
 
 def _read_all(descriptor):
@@ -260,3 +282,78 @@ def test_help_states_names_and_exit_codes(cm):
     text = cm("runs", "--help").stdout
     for part in ("damaged     3", "unreadable  2", "CMETA_CACHE_DIR", "config.KEY", "FIELD.min"):
         assert part in text
+
+
+def test_a_plain_name_says_for_which_phase_it_stands(cm, folder):
+    result = cm("runs", folder, "--best", "min:loss", "--fields", "num_records")
+    assert "validate/loss_value.min" in result.stdout.splitlines()[0]
+    assert result.stderr == "Note: loss_value means validate/loss_value here\n"
+    assert cm("runs", folder, "--best", "min:val/loss", "--fields", "num_records").stderr == ""
+    cmeta.write(folder / "d.cmeta", {"phase": ["train"], "loss_value": [1.0]})
+    result = cm("runs", folder, "--where", "loss < 2", "--fields", "loss_value")
+    assert result.stdout.splitlines()[0].split() == ["file", "loss_value"]
+    assert "validate/loss_value or train/loss_value, by what a run has, here" in result.stderr
+
+
+def test_the_best_run_is_not_that_of_the_lowest_training_loss(cm, tmp_path):
+    """A run that overfits has the lowest loss of all, in training."""
+    for name, losses in {"overfit": [0.01, 4.0], "good": [0.5, 1.0]}.items():
+        cmeta.write(tmp_path / f"{name}.cmeta", {"phase": ["train", "val"], "loss": losses})
+    assert files(cm("runs", tmp_path, "--best", "min:loss_value"))[0] == "good.cmeta"
+    assert files(cm("runs", tmp_path, "--best", "min:train/loss"))[0] == "overfit.cmeta"
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Runs with configurations as a trainer makes them: many keys, of which some tell runs apart."""
+    for i in range(4):
+        config = {f"option_{k}": k for k in range(120)} | {
+            "lr": i / 10, "optimizer": ("adam", "sgd")[i % 2], "out": f"/data/{'x' * 30}/{i}",
+            **{f"callback_{k}": {"id": i} for k in range(40)},
+        }  # fmt: skip
+        columns = {"phase": ["train"], "loss_value": [i / 4], "config": [0]}
+        cmeta.write(tmp_path / f"{i}.cmeta", columns, None, [config])
+    return tmp_path
+
+
+def test_a_table_with_real_configurations_fits(cm, sweep):
+    result = cm("runs", sweep)
+    title = result.stdout.splitlines()[0]
+    assert max(map(len, result.stdout.splitlines())) <= 120
+    assert "config.lr" in title and "config.optimizer" not in title  # numbers first
+    assert result.stderr.startswith("Note: no room for config.callback_")
+    assert " more; --columns all, or --columns NAME,... shows them\n" in result.stderr
+    chosen = cm("runs", sweep, "--columns", "config.optimizer,config.lr").stdout.splitlines()[0]
+    assert chosen.split()[-3:] == ["config.optimizer", "config.lr", "last_timestamp"]
+    every = cm("runs", sweep, "--columns", "all")
+    assert every.stdout.splitlines()[0].count("config.") == 43 and not every.stderr
+
+
+def test_records_that_were_moved_aside_are_no_run(cm, tmp_path):
+    path = tmp_path / "run.cmeta"
+    with cmeta.Recorder(path) as rec:
+        for _ in range(5):
+            rec.log("train")
+    with cmeta.Recorder(path, mode="resume", resume_at=3) as rec:
+        aside = rec.dropped_to
+    assert files(cm("runs", tmp_path)) == ["run.cmeta"]
+    assert files(cm("runs", tmp_path / "*.cmeta")) == [str(path)]
+    assert files(cm("runs", aside)) == [str(aside)]
+    assert files(cm("runs", tmp_path / "*.dropped-from-*")) == [str(aside)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes")
+def test_a_name_that_is_not_utf_8_does_not_stop_the_list(cm, folder):
+    os.rename(folder / "a.cmeta", os.fsencode(folder) + b"/\xff.cmeta")
+    for _ in range(2):  # read, and from the catalogue
+        assert len(files(cm("runs", folder))) == 3
+        result = cm("runs", folder, "--json")
+        assert (result.exit_code, len(result.stdout.splitlines())) == (0, 3)
+
+
+def test_a_missing_file_is_one_row(cm, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    result = cm("runs", "missing.cmeta", "a.cmeta", "--fields", "state")
+    assert result.exit_code == 2
+    assert files(result) == ["missing.cmeta", "a.cmeta"]
+    assert result.stderr == "Error: missing.cmeta: unreadable: No such file or directory\n"

@@ -33,22 +33,26 @@ def test_the_whole_description_of_a_run(write):
     assert run.phases == {"train": 3, "validate": 1}
     assert run.config == {"lr": 0.1, "net.width": 8, "net.tags": ["a"], "net.none": {}}
     assert run.num_configs == 1
+    loss = run["train/loss"]
+    assert loss is run.by_phase["train"]["loss_value"]
+    assert (loss.phase, loss.last, loss.min, loss.max) == ("train", 0.125, -INF, 0.5)
+    assert (loss.min_timestamp, loss.max_timestamp, loss.num_values, loss.num_nan) == (2, 0, 3, 0)
     loss = run.fields["loss_value"]
-    assert (loss.last, loss.min, loss.max, loss.num_nan) == (0.125, -INF, 0.5, 1)
-    assert (loss.min_timestamp, loss.max_timestamp, loss.num_values) == (2, 0, 4)
+    assert (loss.phase, loss.min, loss.num_values, loss.num_nan) == ("validate", None, 1, 1)
+    assert run["loss"] is loss and repr(run["val/loss"]) == repr(loss)  # NaN included
     step = run.fields["step"]
     assert (step.last, step.min, step.max) == (2**64 - 1, 4, 2**64 - 1)
     assert (step.min_timestamp, step.max_timestamp) == (1, 3)
     entropy = run.fields["metrics.entropy"]
-    assert (entropy.num_values, entropy.last, entropy.max_timestamp) == (2, 2.0, 1)
+    assert (entropy.phase, entropy.num_values, entropy.last) == ("validate", 1, 2.0)
     assert (run.fields["metrics.late/ü"].last, run.fields["metrics.late/ü"].type) == (1 / 3, "f64")
     state = run.fields["metrics.state"]
     assert (state.last, state.min, state.max) == ("diverging", None, None)
-    assert [run.fields[f"tensor_signature[{i}]"].max for i in range(3)] == [1, 2, 4]
+    assert [run[f"train/tensor_signature[{i}]"].max for i in range(3)] == [1, 2, 3]
+    assert [run[f"tensor_signature[{i}]"].max for i in range(3)] == [0, 2, 4]
     assert "timestamp" not in run.fields and "config" not in run.fields
     assert run.loss_field == "loss_value"
-    assert run.loss[0] == 0.5 and run.loss[3] == 0.125
-    assert math.isnan(run.loss[1]) and math.isnan(run.loss[2])
+    assert len(run.loss) == 1 and math.isnan(run.loss[0])  # of validation, as the plain name
 
 
 def test_over_several_batches_it_is_as_over_one(tmp_path):
@@ -104,6 +108,44 @@ def test_a_vector_that_is_too_long_to_list_is_left_out(tmp_path):
     cmeta.write(tmp_path / "a", columns, schema)
     run = describe(str(tmp_path / "a"))
     assert list(run.fields) == [f"metrics.short[{i}]" for i in range(16)]
+
+
+TWO_PHASES = {"phase": ["train", "validate"] * 3, "timestamp": [0, 0, 1, 1, 2, 2]}
+
+
+def test_validation_is_not_mixed_with_training(write):
+    columns = TWO_PHASES | {"metrics.acc": [0.9, 0.1, 0.8, 0.3, 0.7, 0.2]}
+    run = describe(str(write(loss=(0.1, 4.0, 0.2, 3.0, 0.3, 5.0), **columns)))
+    assert (run["loss"].phase, run["loss"].min, run["loss"].min_timestamp) == ("validate", 3.0, 1)
+    assert run.loss == (4.0, 3.0, 5.0)
+    assert run["acc"].max == run["val/acc"].max == 0.3
+    assert run["train/acc"].max == run["Training/metrics.acc"].max == 0.9
+    for name, message in {"dream/loss": "no field 'dream/loss'", "ac": "did you mean metrics.acc",
+                          "train/los": "no field 'train/los'"}.items():  # fmt: skip
+        with pytest.raises(KeyError, match=message):
+            run[name]
+
+
+def test_what_is_no_measurement_is_over_all_records(write):
+    columns = TWO_PHASES | {"step": [5, 9, 1, 2, 9, 1], "metrics.state": [0, 0, 0, 0, 0, 1]}
+    run = describe(str(write(loss=np.zeros(6), **columns)))
+    step = run.fields["step"]
+    assert (step.phase, step.num_values, step.last, step.min, step.max) == ("", 6, 1, 1, 9)
+    assert (step.min_timestamp, step.max_timestamp) == (1, 0)
+    assert run["val/step"].max == 9 and run["train/step"].last == 9
+    assert run["state"].num_values == 6 and run["val/state"].num_values == 3
+
+
+def test_without_validation_it_is_training_or_the_only_phase(write):
+    both = {"phase": ["dream", "train"] * 2, "timestamp": [0, 0, 1, 1]}
+    assert describe(str(write(loss=(1, 2, 3, 4), **both)))["loss"].min == 2
+    assert describe(str(write(loss=(1, 2), phase=["dream"] * 2)))["loss"].phase == "dream"
+
+
+def test_the_loss_is_a_field_that_has_values(tmp_path):
+    cmeta.write(tmp_path / "a", {"phase": ["train"], "metrics.train/loss": [0.5]})
+    run = describe(str(tmp_path / "a"))
+    assert (run.loss_field, run.loss, run["train/loss"].last) == ("metrics.train/loss", (0.5,), 0.5)
 
 
 def test_all_nan_has_no_extremes(write):

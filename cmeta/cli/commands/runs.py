@@ -25,12 +25,18 @@ from cmeta.cli.console import (
 )
 from cmeta.cli.errors import Exit
 from cmeta.cli.files import STDIN, require_file
-from cmeta.cli.options import FILE, expression, fields_option, jobs_option, json_option
+from cmeta.cli.options import (
+    FILE,
+    expression,
+    fields_option,
+    jobs_option,
+    json_option,
+    names,
+)
 from cmeta.cli.table import Column, Table
 from cmeta.cli.values import ROUNDED, json_line, shortest_doubles
 from cmeta.query.parse import Expression
-from cmeta.storage.find import is_pattern
-from cmeta.tools.runs.keys import Key, Keys, differing, in_order
+from cmeta.tools.runs.keys import Key, Keys, in_order, telling
 from cmeta.tools.runs.run_info import RunField, RunInfo
 from cmeta.tools.runs.scan import scan
 
@@ -41,6 +47,9 @@ _COLOURS = {"open": "yellow", "damaged": "red", "unreadable": "red"}
 _FIRST, _LAST = ("state", "num_records"), "last_timestamp"
 _PROBLEMS_MAX = 20  # printed one by one
 _CELL_MAX = 40  # characters of a text, such as a path to data
+_PIPE_WIDTH = 120  # columns, where stdout is no terminal
+_HIDDEN_MAX = 8  # names of columns in a note
+ALL = "all"  # for --columns
 _FILE_MIN = 20  # characters of a file's name, however narrow the terminal
 
 
@@ -56,6 +65,7 @@ def _check_best(ctx: click.Context, option: click.Parameter, texts: Sequence[str
 Examples:
   cmeta runs runs/
   cmeta runs runs/ --best max:val_accuracy --limit 10
+  cmeta runs runs/ --best min:validate/loss --columns config.lr,config.net.width
   cmeta runs runs/ --where "val_accuracy.max > 0.9 and config.lr < 0.1 and state == 'closed'"
   cmeta runs runs/ --fields loss,loss_value.min,val_accuracy,config.lr --sort config.lr
   cmeta runs 'runs/**/seed-*.cmeta' --json | jq -r .file
@@ -66,9 +76,12 @@ Names for --where, --sort and --fields:
   phases.PHASE     number of records of a phase
   config.KEY       from the configuration of the last record; nested: config.net.width
   FIELD            its last value; the group of a metric may be omitted
+  PHASE/FIELD      its last value in a phase: validate/loss, train/entropy
   FIELD.min .max   its smallest and largest value, without NaN. Also .min_timestamp,
                    .max_timestamp, .num_values, .num_nan. min:FIELD and max:FIELD mean the same
   loss             with --fields its course, as a sparkline; otherwise its last value
+Without a phase, a metric is that of validation if the run has it there, else that of training; the
+table and the notes say so. A step, a seed and other integers are over all records.
 
 \b
 States and exit codes (the highest of the runs that are shown):
@@ -86,6 +99,11 @@ as a file's length, modification time, header and checksum are the same."""
 @click.option("--where", type=expression, metavar="EXPR", help="Only runs that fulfil this.")
 @fields_option("Only these columns, in this order.")
 @click.option(
+    "--columns", type=names, multiple=True, metavar="A,B,...|all",
+    help="These columns as well, in place of the configuration; all: every key in which runs "
+    "differ, however wide.",
+)  # fmt: skip
+@click.option(
     "--best", multiple=True, callback=_check_best, metavar="min:FIELD|max:FIELD",
     help="Show the best value of a field, and sort by the first of these; may be repeated.",
 )  # fmt: skip
@@ -99,6 +117,7 @@ def runs(
     reverse: bool,
     where: Expression | None,
     fields: tuple[tuple[str, ...], ...],
+    columns: tuple[tuple[str, ...], ...],
     best: tuple[str, ...],
     limit: int | None,
     as_json: bool,
@@ -107,35 +126,38 @@ def runs(
 ) -> None:
     """List the runs in folders: state, loss, configuration.
 
-    Only configuration keys in which the runs differ are shown.
+    Of the configuration, the keys in which the runs differ are shown, as far as there is room.
     """
-    _require_existing(folders)
+    if STDIN in folders:
+        require_file(STDIN)  # which raises the error
     with progress("runs") as update:
         scanned = scan(folders, jobs=jobs, cache=not no_cache, progress=update)
     keys = Keys(scanned)
     wanted = [_key(keys, name, "fields") for part in fields for name in part]
+    more = [name for part in columns for name in part]
+    added = None if not more or more == [ALL] else [_key(keys, name, "columns") for name in more]
     bests = [_key(keys, name, "best") for name in best]
     shown = scanned
-    if where is not None and scanned:
-        shown = [scanned[i] for i in np.flatnonzero(where.evaluate(keys.column))]
-    shown = _sorted(shown, _key(keys, sort, "sort") if sort else None, best, bests, reverse)
+    if where is not None:
+        shown = keys.select(where)
+    sort_key = _key(keys, sort, "sort") if sort else None
+    shown = _sorted(shown, sort_key, best, bests, reverse)
     shown = shown[:limit]
     if as_json:
-        only = {key.field for key in wanted if key.field} if wanted else None
+        only = {key.field for key in [*wanted, *(added or ())] if key.field} if wanted else None
         for run in shown:
             print_data(json_line(as_dict(run, only)))
     else:
-        _print_table(shown, _chosen_keys(shown, keys, wanted, bests), _base(folders))
+        chosen = _chosen_keys(shown, keys, wanted, bests, added)
+        is_whole = bool(more) or bool(fields and terminal_width() is None)
+        _print_table(shown, chosen, _base(folders), is_whole=is_whole)
         print_text(_summary(scanned, shown))
+    asked = [key for key in (sort_key, *bests) if key is not None]
+    asked += [keys.key(name) for name in (where.names if where is not None else ()) if name in keys]
+    _print_phases(asked, scanned)
     _print_problems(scanned, shown, folders)
     codes = (_EXITS.get(run.state, Exit.SUCCESS) for run in shown)
     raise click.exceptions.Exit(max(codes, default=Exit.SUCCESS))
-
-
-def _require_existing(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        if folder == STDIN or not (os.path.lexists(folder) or is_pattern(os.fspath(folder))):
-            require_file(folder)  # which raises the error
 
 
 def _key(keys: Keys, name: str, option: str) -> Key:
@@ -183,6 +205,10 @@ def as_dict(run: RunInfo, only: set[str] | None = None) -> dict[str, Any]:
         "config": run.config,
         "loss_field": run.loss_field or None,
         "loss": list(run.loss),
+        "by_phase": {
+            phase: _fields_as_dicts({n: f for n, f in fields.items() if only is None or n in only})
+            for phase, fields in run.by_phase.items()
+        },
     }
 
 
@@ -203,6 +229,7 @@ def _fields_as_dicts(fields: Mapping[str, RunField]) -> dict[str, Any]:
             "max": high,
             "min_timestamp": field.min_timestamp,
             "max_timestamp": field.max_timestamp,
+            "phase": field.phase or None,
         }
     return dicts
 
@@ -223,8 +250,9 @@ def _shortest(values: list[Any]) -> list[float]:
 
 
 def _chosen_keys(
-    runs: Sequence[RunInfo], keys: Keys, wanted: Sequence[Key], bests: Sequence[Key]
-) -> list[Key]:
+    runs: Sequence[RunInfo], keys: Keys, wanted: Sequence[Key], bests: Sequence[Key],
+    added: Sequence[Key] | None,
+) -> list[Key]:  # fmt: skip
     """Return the keys of the columns: the requested ones, or else those that tell runs apart.
 
     The most important come first, because a narrow terminal shows only those.
@@ -235,29 +263,58 @@ def _chosen_keys(
         losses = Counter(run.loss_field for run in runs if run.loss_field in run.fields)
         for name, _ in losses.most_common(1):
             chosen += [keys.key(name), keys.key(f"{name}.min")]
-        chosen += [keys.key(f"config.{name}") for name in differing(runs)]
+        if added is None:
+            added = [keys.key(f"config.{name}") for name in telling(runs)]
+    chosen += added or []
+    if not wanted:
         chosen.append(keys.key(_LAST))
     return list({key.name: key for key in chosen if key.name != "file"}.values())
 
 
-def _print_table(runs: Sequence[RunInfo], keys: Sequence[Key], base: str | None) -> None:
-    """Print a row for each run, with file names relative to `base`."""
+def _print_table(
+    runs: Sequence[RunInfo], keys: Sequence[Key], base: str | None, *, is_whole: bool
+) -> None:
+    """Print a row for each run, with file names relative to `base`.
+
+    Parameters
+    ----------
+    is_whole : bool
+        Every column is printed, however wide the table becomes.
+    """
     if not runs:
         return
-    room = terminal_width()
     prefix = "" if base in (None, os.curdir) else os.path.join(str(base), "")
     files = [file_name(run.path.removeprefix(prefix)) for run in runs]
+    room = terminal_width()
     if room is not None:
         files = [_end(name, max(_FILE_MIN, room // 3)) for name in files]
     left = ("state", "problem", LOSS.name)
     columns = [Column("file", is_left=True)]
-    columns += [Column(printable(key.name), is_left=key.name in left) for key in keys]
-    table = Table(columns, has_rule=True)
+    columns += [Column(_title(key, runs), is_left=key.name in left) for key in keys]
+    table = Table(columns, has_rule=True, room=lambda: None if is_whole else room or _PIPE_WIDTH)
     cells = [files, *([cell(run) for run in runs] for cell in map(_cell, keys))]
     table.write(cells, styles=[_COLOURS.get(run.state, "") for run in runs])
     if table.hidden:
-        titles = ", ".join(table.hidden)
-        print_note(f"no room for {titles}; choose with --fields, or pipe into `less -S`")
+        titles = ", ".join(table.hidden[:_HIDDEN_MAX])
+        num_more = len(table.hidden) - _HIDDEN_MAX
+        more = f" and {num_more} more" if num_more > 0 else ""
+        print_note(f"no room for {titles}{more}; --columns all, or --columns NAME,... shows them")
+
+
+def _title(key: Key, runs: Sequence[RunInfo]) -> str:
+    """Return a column's title: with the phase for which a plain name stands in all runs."""
+    phases = key.phases_of(runs) if key.field else []
+    return printable(f"{phases[0]}/{key.name}" if len(phases) == 1 and phases[0] else key.name)
+
+
+def _print_phases(keys: Sequence[Key], runs: Sequence[RunInfo]) -> None:
+    """Say for which phase a plain name stands where runs are chosen or ordered by it."""
+    for key in {key.name: key for key in keys if key.field}.values():
+        phases = [phase for phase in key.phases_of(runs) if phase]
+        if phases:
+            means = " or ".join(f"{phase}/{key.field}" for phase in phases)
+            each = ", by what a run has," if len(phases) > 1 else ""
+            print_note(f"{printable(key.field)} means {printable(means)}{each} here")
 
 
 def _cell(key: Key) -> Callable[[RunInfo], str]:

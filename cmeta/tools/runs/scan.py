@@ -154,8 +154,8 @@ def _read(files: Sequence[str], jobs: int | None) -> Iterator[list[_Result]]:
         return
     for place, results in in_processes(_describe_all, [(task,) for task in tasks], num_processes):
         yield results or [
-            _Result(number, encode(RunInfo(path, "unreadable", DIED)), None)
-            for number, path in tasks[place]
+            _Result(number, encode(RunInfo("", "unreadable", DIED)), None)
+            for number, _ in tasks[place]
         ]
 
 
@@ -173,5 +173,6 @@ def _describe_all(task: Sequence[tuple[int, str]]) -> list[_Result]:
         info = describe(path)
         is_stable = info.state == "closed" and before is not None and is_settled(before, now)
         stamp = before if is_stable and stamp_of(path) == before else None
-        results.append(_Result(place, encode(info), stamp))
+        # The path may not be UTF-8; it is that of the scan, whoever has read the file.
+        results.append(_Result(place, encode(structs.replace(info, path="")), stamp))
     return results

@@ -234,6 +234,12 @@ class BinnedMeans:
         )
         self._counts[here] += counts
 
+    def merge(self, other: BinnedMeans) -> None:
+        """Add the values of other means, in as many bins."""
+        self._means = _merged_means(self._means, self._counts, other._means, other._counts)
+        self._counts += other._counts
+        self.present |= other.present
+
     def halve(self) -> None:
         """Merge each two neighbours, and empty the other half of the bins."""
         means, counts = self._means.reshape(-1, 2), self._counts.reshape(-1, 2)
