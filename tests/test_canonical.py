@@ -1,13 +1,7 @@
 """Canonical JSON: RFC 8785, with strings for what it refuses."""
 
-import argparse
-import enum
 import json
-from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -21,25 +15,6 @@ SMALL = replace(LIMITS, json_bytes_max=20, json_depth_max=3)
 
 def dumps(value, limits=LIMITS):
     return canonical_json.dumps(value, limits, "config")
-
-
-@dataclass
-class Hyper:
-    lr: float = 0.5
-
-
-class Mode(enum.Enum):
-    FAST = "fast"
-
-
-class Level(enum.IntEnum):
-    HIGH = 3
-
-
-class Odd(enum.Enum):
-    """Its value is not JSON, so its name stands for it."""
-
-    ONE = object()
 
 
 # What is given, and its only bytes.
@@ -61,15 +36,6 @@ CANONICAL = {
         [float("nan"), float("inf"), float("-inf")], b'["NaN","Infinity","-Infinity"]',
     ),
     "tuples": ((1, (2,)), b"[1,[2]]"),
-    "numpy scalars": (
-        [np.float64(0.5), np.int32(3), np.bool_(True), np.uint64(2**64 - 1), np.str_("a")],
-        b'[0.5,3,true,"0xFFFFFFFFFFFFFFFF","a"]',
-    ),
-    "arrays": ([np.array(0.5), np.array([2]), np.eye(2)], b"[0.5,[2],[[1,0],[0,1]]]"),
-    "a dataclass in a Namespace": (argparse.Namespace(b=Hyper(), a=1), b'{"a":1,"b":{"lr":0.5}}'),
-    "a simple namespace": (SimpleNamespace(lr=0.5), b'{"lr":0.5}'),
-    "paths": ([PurePosixPath("a/b"), PureWindowsPath("a", "b")], b'["a/b","a/b"]'),
-    "enumerations": ([Mode.FAST, Level.HIGH, Odd.ONE], b'["fast",3,"ONE"]'),
 }  # fmt: skip
 
 
@@ -81,13 +47,8 @@ def test_the_only_bytes(value, data):
 
 REFUSED = {
     "an object": (object(), "config: object is not JSON; expected a mapping, list, string"),
-    "a set": ({"a": {1}}, "config.a: a set has no order; expected a list"),
-    "bytes": ([b"a"], r"config\[0\]: bytes is not JSON"),
-    "a complex number": ([1j], r"config\[0\]: complex is not JSON"),
-    "an array of objects": ([0, np.array([b""], object)], r"config\[1\]\[0\]: bytes is not JSON"),
-    "a date": ([np.datetime64("2026-01-01")], r"config\[0\]: date is not JSON"),
+    "a set": ({"a": {1}}, r"config\.a: set is not JSON"),
     "a number for a key": ({"a": {1: 2}}, "config.a: the key 1 is a int; expected a string"),
-    "None for a key": ({None: 2}, "config: the key None is a NoneType; expected a string"),
     "a lone surrogate": ({"a": "\ud800"}, "config: .*UTF-8"),
     "a lone surrogate for a key": ({"\ud800": 1}, "config: .*UTF-8"),
 }

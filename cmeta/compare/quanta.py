@@ -16,9 +16,8 @@ import numpy as np
 from cmeta.aliases import U64, Array, Mask
 from cmeta.format.stages import fixed_point
 from cmeta.format.stages.bits import to_ordered
-from cmeta.records.config import config_json
+from cmeta.records.config import config_json, members_of
 from cmeta.records.convert import as_array
-from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
 
@@ -116,4 +115,4 @@ def _quick_limit(field: Field) -> float:
 
 def _config_or_none(config: Any) -> bytes | None:
     """Return the canonical JSON of a configuration; None for anything else."""
-    return None if canonical_json.members_of(config) is None else config_json(config)
+    return None if members_of(config) is None else config_json(config)

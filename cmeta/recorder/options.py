@@ -14,6 +14,7 @@ from typing import Any
 
 from cmeta.errors import EncodeError
 from cmeta.records import seeds
+from cmeta.records.config import as_mapping, config_json
 from cmeta.schema.schema import Schema
 
 DEFAULT_MAX_RECORDS = 1024
@@ -39,6 +40,7 @@ class Options:
     durability: str
     resume_at: Any
     on_error: str
+    config: Any = None
 
     def __post_init__(self) -> None:
         _require_one_of("mode", self.mode, ("new", "resume", "replace", "verify"))
@@ -52,6 +54,14 @@ class Options:
         if self.resume_at is not None and self.mode not in ("resume", "verify"):
             raise EncodeError('resume_at requires mode="resume" or "verify"')
         _ = self.root, self.resume_limit  # checked before anything is created
+        if self.config is not None:
+            config = as_mapping(self.config)
+            config_json(config if self.root is None else seeds.with_root(config, self.root))
+
+    def require_config_field(self, schema: Schema) -> None:
+        """Raise an error for a configuration that the schema has no field for."""
+        if self.config is not None and schema.config_field is None:
+            raise EncodeError("config: the schema has no field of type config")
 
     @property
     def root(self) -> int | None:

@@ -111,7 +111,7 @@ class Recorder:
         disk: Disk | None = None,
     ) -> None:
         options = Options(
-            schema, mode, seed, max_records, flush_every, durability, resume_at, on_error
+            schema, mode, seed, max_records, flush_every, durability, resume_at, on_error, config
         )
         self._warns, self._max_records, self._next_index = on_error == "warn", options.num_kept, 0
         self.num_refused = self._num_idle = 0

@@ -100,6 +100,7 @@ def find_start(path: Path, options: Options, disk: Disk) -> StartingPoint:
             if options.resume_at is not None:
                 raise RecorderError(f"{path}: does not exist; resume_at requires an existing file")
             encoder = Encoder(options.schema or default_schema())
+            options.require_config_field(encoder.schema)
             is_unclosed = state.kind not in ("absent", "closed")
             return StartingPoint(encoder, encoder.begin(), replaces=is_unclosed)
         _require_resumable(path, state)
@@ -175,6 +176,7 @@ class _Resumption:
             raise RecorderError(
                 f"{self._path}: was recorded with another schema; schema=None uses the file's"
             )
+        options.require_config_field(self._schema)
         with self._resumable():
             self._require_root(options.root)
             self._require_state(options.resume_at)

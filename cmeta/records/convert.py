@@ -20,9 +20,8 @@ from cmeta.aliases import FLOAT64_INTEGER_MAX, I64_MAX, I64_MIN, U64_MAX, Array,
 from cmeta.errors import EncodeError, PrecisionWarning
 from cmeta.records.chunk import Chunk, Column
 from cmeta.records.columns import Columns
-from cmeta.records.config import config_json
+from cmeta.records.config import config_json, members_of
 from cmeta.records.record import CycleRecord, flatten
-from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
@@ -57,7 +56,7 @@ class Converter:
         self._listed: tuple[bytes, ...] | None = None
         if config is not None and schema.config_field is None:
             raise EncodeError("config: the schema has no field of type config")
-        if canonical_json.members_of(config) is not None:
+        if members_of(config) is not None:
             self._fixed = self._json(config, CONFIG_KEY)
         elif isinstance(config, str | bytes) or not isinstance(config, Iterable | None):
             kind = type(config).__name__

@@ -6,14 +6,9 @@ NaN and the infinities are strings. Size and depth are checked before parsing.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-import sys
 from collections.abc import Mapping
-from enum import Enum
-from pathlib import PurePath
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -91,10 +86,8 @@ def float_name(value: float) -> str:
 
 
 def _plain(value: object, path: str, depth: int) -> Any:
-    """Replace the values that RFC 8785 refuses; `depth` is the number of levels that may follow."""
+    """Replace numbers that RFC 8785 refuses; `depth` is the number of levels that may follow."""
     match value:
-        case Enum():  # before int and str, which an enumeration may be as well
-            return _plain(_as_json(value, path), path, depth)
         case None | bool() | str():
             return value
         case int():
@@ -107,45 +100,10 @@ def _plain(value: object, path: str, depth: int) -> Any:
             return {_key(k, path): _plain(v, f"{path}.{k}", depth - 1) for k, v in value.items()}
         case list() | tuple():
             return [_plain(v, f"{path}[{i}]", depth - 1) for i, v in enumerate(value)]
-    other = _as_json(value, path)
-    if other is not value:
-        return _plain(other, path, depth)
     raise EncodeError(
         f"{path}: {type(value).__name__} is not JSON; expected a mapping, list, string, number, "
         "boolean or None"
     )
-
-
-def _as_json(value: Any, path: str) -> Any:
-    """Return the replacement of a value that JSON does not have, or the value itself."""
-    if isinstance(value, Enum):
-        return value.value if isinstance(value.value, bool | int | float | str) else value.name
-    if isinstance(value, PurePath):
-        return value.as_posix()
-    if (members := members_of(value)) is not None:
-        return members
-    if isinstance(value, set | frozenset):
-        raise EncodeError(f"{path}: a set has no order; expected a list, such as sorted(...)")
-    for convert in ("tolist", "item"):  # numpy, torch, jax: an array or a scalar
-        method = getattr(value, convert, None)
-        if callable(method):
-            try:
-                return method()
-            except (TypeError, ValueError, RuntimeError):
-                continue
-    return value
-
-
-def members_of(value: Any) -> Mapping[str, Any] | None:
-    """Return the members of a mapping, a dataclass or a Namespace; None for other types."""
-    if isinstance(value, Mapping):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    argparse = sys.modules.get("argparse")  # a Namespace exists only if it was imported
-    if isinstance(value, SimpleNamespace) or (argparse and isinstance(value, argparse.Namespace)):
-        return dict(vars(value))
-    return None
 
 
 def _as_binary64(value: Any) -> Any:

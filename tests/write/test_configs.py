@@ -191,7 +191,7 @@ REFUSED = {
         {}, {"a": {"b": object()}}, ["config.a.b: object is not JSON", "expected a mapping"],
     ),
     "bytes": ({}, {"a": [b"x"]}, ["config.a[0]: bytes is not JSON"]),
-    "a number for a key": ({}, {"a": {1: 2}}, ["config.a: the key 1 is a int", "a string"]),
+    "a tuple for a key": ({}, {"a": {(1, 2): 2}}, ["config.a: the key (1, 2) is a tuple", "a string"]),
     "33 levels": ({}, json.loads('{"a":' * 33 + "1" + "}" * 33), ["nested too deeply"]),
     "more than 1 MiB": (
         {}, {"a": "x" * 2**20}, ["config: 1048584 bytes of JSON, at most 1048576"],

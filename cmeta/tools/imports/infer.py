@@ -25,8 +25,8 @@ import numpy as np
 from cmeta.aliases import Array, Mask
 from cmeta.errors import EncodeError, counted
 from cmeta.records.chunk import Column
+from cmeta.records.config import config_json
 from cmeta.records.convert import is_float64
-from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
@@ -149,7 +149,7 @@ class _Inference:
             values = np.zeros(len(column.values), np.uint32)
             for row in np.flatnonzero(column.mask()).tolist():
                 where = f"{self._table.name}, {self._table.where(row)}, {field.path}"
-                body = canonical_json.dumps(column.values[row], self._schema.format.limits, where)
+                body = config_json(column.values[row], self._schema.format.limits, where)
                 values[row] = indices.setdefault(body, len(indices))
                 if values[row] == len(self._configs):
                     self._configs = (*self._configs, column.values[row])
