@@ -81,10 +81,12 @@ def test_scalars_in_the_new_form_are_scalars(log):
 
 
 def test_values_other_than_numbers_are_reported_by_tag(log):
-    lost = " | ".join(read(log("other_kinds")).lost)
+    found = read(log("other_kinds"))
+    notes = " | ".join(found.notes)
     for part in ("no histograms: 2 of weights", "no text: 1 of notes/text_summary",
-                 "no tensors: 1 of t", "no curves: 1 of pr", "below 0 is not a valid timestamp: 1 of before"):  # fmt: skip
-        assert part in lost
+                 "no tensors: 1 of t", "no curves: 1 of pr"):  # fmt: skip
+        assert part in notes
+    assert found.lost == ("a step below 0 is not a valid timestamp: 1 of before",)
 
 
 def test_hyperparameters_go_into_the_configuration(log):

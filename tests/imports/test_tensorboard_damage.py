@@ -60,17 +60,46 @@ def test_a_file_is_read_up_to_a_torn_tail_which_is_reported(log):
         assert bool(torn) == (length not in offsets)
 
 
-def test_every_changed_byte_is_found_and_ends_the_reading(log):
+def test_every_changed_byte_is_found_and_costs_one_record(log):
     data = log.read_bytes()
+    whole = list(read_records(log, pytest.fail))
     offsets = ends(data)
-    for place in range(12, len(data)):
+    for place in range(len(data)):
         log.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
         messages = []
         records = list(read_records(log, messages.append))
-        num_before = sum(offset <= place for offset in offsets) - 1
-        assert len(records) == num_before
+        number = sum(offset <= place for offset in offsets) - 1
+        assert records == whole[:number] + whole[number + 1 :]
         assert len(messages) == 1
-        assert f"at byte {offsets[num_before]:,} of {len(data):,}" in messages[0]
+        assert f"at byte {offsets[number]:,} of {len(data):,}" in messages[0]
+
+
+def test_damage_of_every_kind_is_counted(log):
+    data = log.read_bytes()
+    whole = list(read_records(log, pytest.fail))
+    begin, end = ends(data)[1:3]
+    log.write_bytes(data[:-1] + b"?" + b"noise" * 300_000 + data[begin:end] * 2 + data[begin:-5])
+    messages = []
+    records = list(read_records(log, messages.append))
+    assert records == [*whole[:-1], whole[1], whole[1], *whole[1:-1]]
+    start = f"{len(data):,} of {log.stat().st_size:,}"
+    assert [message.partition(": ")[2] for message in messages] == [
+        f"the checksum of 1 record does not match, the first at byte {ends(data)[-2]:,} of "
+        f"{log.stat().st_size:,}: left out",
+        f"the length of 1 record is damaged, the first at byte {start}, reading went on at byte "
+        f"{len(data) + 1_500_000:,}; 1,500,000 bytes left out",
+        f"the file ends within a record at byte {log.stat().st_size - (len(data) - ends(data)[-2]) + 5:,} "
+        f"of {log.stat().st_size:,}; {len(records)} records before it were read",
+    ]
+
+
+def test_a_damaged_length_at_the_end(log):
+    data = log.read_bytes()
+    last = ends(data)[-2]
+    log.write_bytes(data[:last] + b"?" + data[last + 1 :])
+    found = read(log)
+    assert len(found.columns["phase"]) == NUM_SCALARS - 1
+    assert f"the first at byte {last:,} of {len(data):,}, no record follows" in found.damage[0]
 
 
 def test_a_length_beyond_the_file_allocates_nothing(log):
@@ -91,7 +120,7 @@ def test_a_tensor_that_claims_a_large_shape_is_no_scalar(log):
     log.write_bytes(log.read_bytes() + framed(event.SerializeToString()))
     found = read(log)
     assert "metrics.huge" not in found.columns
-    assert any("1 of huge" in message for message in found.lost)
+    assert any("1 of huge" in message for message in found.notes)
 
 
 def test_only_the_first_value_of_a_tag_names_its_plugin(log):

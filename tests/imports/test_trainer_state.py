@@ -115,11 +115,11 @@ def test_values_other_than_numbers_and_bad_steps_are_reported(tmp_path):
     entries = [{"step": 1, "loss": 0.5, "text": "x", "list": [1]}, {"step": -1, "loss": 0.5}]
     found = read(write(tmp_path / "a.json", *entries))
     assert found.columns["timestamp"].tolist() == [1]
-    assert found.lost == (
+    assert found.notes == (
         "a record holds numbers only, no str: 1 of text",
         "a record holds numbers only, no list: 1 of list",
-        "a step below 0 or beyond 2^63 - 1 is not a valid timestamp: 1 of loss",
     )
+    assert found.lost == ("a step below 0 or beyond 2^63 - 1 is not a valid timestamp: 1 of loss",)
 
 
 def test_a_history_without_entries_is_a_run_without_records(tmp_path):

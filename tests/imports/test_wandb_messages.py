@@ -69,8 +69,8 @@ def test_media_objects_are_left_out_entirely(read):
     found = read(row(0, x="1", img=image, part='{"a": 2, "img": {"_type": "audio-file", "b": 3}}'))
     assert set(found.columns) >= {"metrics.x", "metrics.part.a"}
     assert not [path for path in found.columns if "img" in path]
-    assert "a record holds numbers only, no image-file: 1 of img" in found.lost
-    assert "a record holds numbers only, no audio-file: 1 of part.img" in found.lost
+    assert "a record holds numbers only, no image-file: 1 of img" in found.notes
+    assert "a record holds numbers only, no audio-file: 1 of part.img" in found.notes
 
 
 def test_a_configuration_that_comes_back_is_the_same(read, tmp_path):

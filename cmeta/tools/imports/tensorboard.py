@@ -8,12 +8,13 @@
   name of the folder precedes it, except in the run's own folder.
 - Scalars are kept, in the old form and in the new one (a tensor of the plugin ``scalars``); nothing
   is purged after a restart. Hyperparameters go into the configuration, without the plugin's own
-  definitions. Histograms, images, audio, text, graphs and others are reported as lost.
+  definitions. Histograms, images, audio, text, graphs and others are noted: no record holds them.
 - An event file is a TFRecord file of `Event` messages: the length of the data (u64), a masked
   CRC-32C of the length, the data, and a masked CRC-32C of the data. TensorBoard's own classes
   decode the messages; its reader of records is not used because it computes the CRC in pure Python
-  and ends a damaged file silently. Reading ends at the first record that is cut short or whose
-  checksum does not match, and reports it.
+  and ends a damaged file silently. A record whose data are damaged is skipped; where a length is
+  damaged, reading goes on at the next length that has its checksum. Both are reported, as is a
+  record that is cut short at the end.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from cmeta.errors import EncodeError
+from cmeta.errors import EncodeError, counted
 from cmeta.extras import protobuf_parser, require
 from cmeta.tools.imports.formats import Imported, ImportOptions
 from cmeta.tools.imports.scalar_log import ScalarLog, listed
@@ -36,6 +37,7 @@ EXTRA = "tensorboard"
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 _MASK_ADD, _32_BITS = 0xA282EAD8, 0xFFFFFFFF
+_LEN_SEARCHED = 1 << 20  # bytes at once
 _NO_DATA = {"file_version", "source_metadata", None}  # kinds of event without anything to keep
 _PLURALS = {
     "histo": "histograms", "histograms": "histograms", "image": "images", "images": "images",
@@ -65,38 +67,95 @@ def read_records(path: Path, report_damage: Callable[[str], None]) -> Iterator[b
     ----------
     path : Path
     report_damage : callable
-        Called with a sentence if the file does not end with an intact record.
+        Called with a sentence for each kind of damage, at the end.
     """
     crc32c = _crc32c()
     header_of, crc_of, len_header = _HEADER.unpack, _CRC.unpack, _HEADER.size
     with open(path, "rb") as file:
-        len_file = _len_file(file)
+        damage = _Damage(path.name, _len_file(file))
         offset = num_records = 0
-        problem = ""
         while head := file.read(len_header):
             if len(head) < len_header:
-                problem = "the file ends within a record"
+                damage.cut(offset, num_records)
                 break
             len_data, stored = header_of(head)
             if _masked(crc32c(head[:8])) != stored:
-                problem = "the checksum of a record's length does not match"
-                break
+                following = _next_header(file, offset + 1)
+                damage.lengths.append((offset, following))
+                if following is None:
+                    break
+                offset = file.seek(following)
+                continue
             len_record = len_header + len_data + _CRC.size
-            if offset + len_record > len_file:  # before that length is allocated
-                problem = "the file ends within a record"
+            if offset + len_record > damage.len_file:  # before that length is allocated
+                damage.cut(offset, num_records)
                 break
             data = file.read(len_data)
-            if _masked(crc32c(data)) != crc_of(file.read(_CRC.size))[0]:
-                problem = "the checksum of a record does not match"
-                break
-            yield data
+            if _masked(crc32c(data)) == crc_of(file.read(_CRC.size))[0]:
+                yield data
+                num_records += 1
+            else:
+                damage.records.append(offset)
             offset += len_record
-            num_records += 1
-    if problem:
-        report_damage(
-            f"{path.name}: {problem} at byte {offset:,} of {len_file:,}; the {num_records:,} "
-            "records before it were read, nothing after it"
+    for sentence in damage.sentences():
+        report_damage(sentence)
+
+
+@dataclass
+class _Damage:
+    """The damage to a file: offsets of records, and where reading went on after a bad length."""
+
+    name: str
+    len_file: int
+    records: list[int] = field(default_factory=list)
+    lengths: list[tuple[int, int | None]] = field(default_factory=list)
+    end: str = ""
+
+    def cut(self, offset: int, num_records: int) -> None:
+        self.end = (
+            f"the file ends within a record at byte {offset:,} of {self.len_file:,}; "
+            f"{counted(num_records, 'record')} before it were read"
         )
+
+    def sentences(self) -> Iterator[str]:
+        if self.records:
+            yield (
+                f"{self.name}: the checksum of {counted(len(self.records), 'record')} does not "
+                f"match, the first at byte {self.records[0]:,} of {self.len_file:,}: left out"
+            )
+        if self.lengths:
+            num_skipped = sum((end or self.len_file) - begin for begin, end in self.lengths)
+            begin, end = self.lengths[0]
+            reading = "no record follows" if end is None else f"reading went on at byte {end:,}"
+            yield (
+                f"{self.name}: the length of {counted(len(self.lengths), 'record')} is damaged, "
+                f"the first at byte {begin:,} of {self.len_file:,}, {reading}; "
+                f"{counted(num_skipped, 'byte')} left out"
+            )
+        if self.end:
+            yield f"{self.name}: {self.end}"
+
+
+def _next_header(file: BinaryIO, start: int) -> int | None:
+    """Return the offset of the next length, from `start` on, that has its checksum.
+
+    A length is below 4 GiB and not zero, so that few places are looked at closely.
+    """
+    len_header = _HEADER.size
+    while True:
+        file.seek(start)
+        data = file.read(_LEN_SEARCHED)
+        if len(data) < len_header:
+            return None
+        bytes_ = np.frombuffer(data, np.uint8)
+        num_places = len(data) - len_header + 1
+        used = [bytes_[i : i + num_places] != 0 for i in range(8)]
+        is_low, is_high = np.logical_or.reduce(used[:4]), np.logical_or.reduce(used[4:])
+        for place in np.flatnonzero(is_low & ~is_high).tolist():
+            head = data[place : place + len_header]
+            if masked_crc(head[:8]) == _HEADER.unpack(head)[1]:
+                return start + place
+        start += num_places
 
 
 def masked_crc(data: bytes) -> int:
@@ -346,7 +405,7 @@ def _read_file(file: _EventFile, run: _Run) -> None:
         if not values:
             kind = event.WhichOneof("what")
             if kind not in _NO_DATA and kind != "summary":
-                log.lost.add("a record holds numbers only", kind)
+                log.notes.add("a record holds numbers only", kind)
             continue
         step, wall_time = event.step, event.wall_time
         for value in values:
@@ -363,7 +422,7 @@ def _read_file(file: _EventFile, run: _Run) -> None:
 
 def _other_reader(folder: str, run: _Run) -> Callable[[Any, int], float | None]:
     """Return a function that reads a value other than a plain scalar: its number, or None."""
-    lost = run.log.lost
+    lost, notes = run.log.lost, run.log.notes
 
     def read_other(value: Any, step: int) -> float | None:
         tag: str = value.tag
@@ -377,7 +436,7 @@ def _other_reader(folder: str, run: _Run) -> Callable[[Any, int], float | None]:
         if number is None:
             kind = value.WhichOneof("value") or "empty values"
             plural = _PLURALS.get(plugin) or _PLURALS.get(kind, kind)
-            lost.add(f"a record holds numbers only, no {plural}", tag)
+            notes.add(f"a record holds numbers only, no {plural}", tag)
             return None
         if step < 0:
             lost.add("a step below 0 is not a valid timestamp", tag)

@@ -124,6 +124,6 @@ def _add(entry: Mapping[str, Any], log: ScalarLog, epochs: dict[tuple[int, str],
         if name == _STEP or (name == EPOCH and epochs.get((step, phase)) == number):
             continue  # all entries of a step state its epoch
         if not isinstance(number, int | float):
-            log.lost.add(f"a record holds numbers only, no {type(value).__name__}", name)
+            log.notes.add(f"a record holds numbers only, no {type(value).__name__}", name)
         elif log.add(name, phase, step, number) and name == EPOCH:
             epochs[step, phase] = number

@@ -3,8 +3,8 @@
 - A row of the history is one record for each phase that its keys name (``val/acc``). A key without
   a phase goes with the others if they name one phase, otherwise into the default one. ``_step`` is
   the timestamp, ``_timestamp`` the metric `wall_time`; ``_runtime`` stays a metric.
-- Nested keys are joined with a dot, as W&B itself does. Media, text and lists are reported as lost,
-  as are system metrics and console output, which have no step.
+- Nested keys are joined with a dot, as W&B itself does. Media, text and lists are noted: no
+  record holds them; so are system metrics and console output, which have no step.
 - A record has the configuration that was in force at its row. Facts about the run are in it under
   ``imported``, with all entries of the summary that are not simply the last value of a key.
 - W&B's own bookkeeping (``_wandb``, telemetry, requests) is ignored.
@@ -13,8 +13,9 @@ The file is a LevelDB log of `Record` messages. After a header of 7 bytes it con
 32 KiB. A chunk has a CRC-32 of its type and data (u32), its length (u16) and its type (u8): a full
 record, or the first, a middle, or the last part of one. Fewer than 7 bytes at the end of a block
 are padding. The messages are decoded by W&B's own classes; recent versions have no reader of the
-framing in Python. Reading ends at the first chunk that is cut short or whose checksum does not
-match, and reports it.
+framing in Python. A chunk whose checksum does not match is left out with the record that it is
+part of; reading goes on at the next chunk, or at the next block if there is no intact chunk, since
+the length may be damaged. That is reported, and so is a record that is cut short at the end.
 """
 
 from __future__ import annotations
@@ -100,7 +101,10 @@ _BEGIN = (b":W&B", 0xBEE1, 0)  # identification, magic number, version
 _CHUNK = struct.Struct("<IHB")
 _LEN_BLOCK = 32 * 1024
 _FULL_OR_FIRST, _MIDDLE_OR_LAST, _ENDS = (1, 2), (3, 4), (1, 4)  # types of a chunk
+_DAMAGED = -1
 _CUT = "the file ends within a record"
+_MISMATCH = "the checksum of a record does not match"
+_DISORDER = "the parts of a record are out of order"
 
 
 def _has_header(path: Path) -> bool:
@@ -117,57 +121,65 @@ def read_records(path: Path, report_damage: Callable[[str], None]) -> Iterator[b
     ----------
     path : Path
     report_damage : callable
-        Called with a sentence if the file does not end with an intact record.
+        Called with a sentence for each kind of damage, at the end.
     """
     parts: list[bytes] = []
     start = num_records = 0
-    try:
-        for offset, kind, data in _chunks(path):
-            if kind not in (_MIDDLE_OR_LAST if parts else _FULL_OR_FIRST):
-                raise _BadChunk(offset, "the parts of a record are out of order")
-            start = start if parts else offset
-            parts.append(data)
-            if kind in _ENDS:
-                yield b"".join(parts)
-                num_records += 1
-                parts = []
-        if parts:
-            raise _BadChunk(start, _CUT)
-    except _BadChunk as err:
-        offset = start if parts else err.offset
+    damage: dict[str, list[int]] = {}  # offsets
+    is_lost = False  # the record that the next chunks may be parts of
+    for offset, kind, data in _chunks(path):
+        if kind in _FULL_OR_FIRST:
+            is_lost = False
+        if kind == _DAMAGED:
+            damage.setdefault(data.decode(), []).append(start if parts else offset)
+            parts, is_lost = [], True
+        elif not is_lost and kind not in (_MIDDLE_OR_LAST if parts else _FULL_OR_FIRST):
+            damage.setdefault(_DISORDER, []).append(start if parts else offset)
+            parts, is_lost = [], kind not in _FULL_OR_FIRST
+        if is_lost or kind == _DAMAGED:
+            continue
+        start = start if parts else offset
+        parts.append(data)
+        if kind in _ENDS:
+            yield b"".join(parts)
+            num_records += 1
+            parts = []
+    if parts:
+        damage.setdefault(_CUT, []).append(start)
+    for problem, offsets in damage.items():
+        more = f", and at {len(offsets) - 1:,} more" if len(offsets) > 1 else ""
         report_damage(
-            f"{path.name}: {err.problem} at byte {offset:,} of {path.stat().st_size:,}; the "
-            f"{num_records:,} records before it were read, nothing after it"
+            f"{path.name}: {problem} at byte {offsets[0]:,} of {path.stat().st_size:,}{more}; "
+            f"the {num_records:,} intact records were read"
         )
 
 
-class _BadChunk(Exception):  # noqa: N818  (never leaves this module)
-    """A chunk at which reading ends."""
-
-    def __init__(self, offset: int, problem: str) -> None:
-        super().__init__(problem)
-        self.offset, self.problem = offset, problem
-
-
 def _chunks(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Yield offset, type and data of each chunk."""
+    """Yield offset, type and data of each chunk; of a damaged one that type, and what is wrong."""
     with open(path, "rb") as file:
-        offset = len(file.read(_FILE_HEADER.size))
+        offset, is_sound = len(file.read(_FILE_HEADER.size)), True
         while True:
             room = _LEN_BLOCK - offset % _LEN_BLOCK
             if room < _CHUNK.size:
                 offset += len(file.read(room))
+                room = _LEN_BLOCK
             head = file.read(_CHUNK.size)
             if not head:
                 return
             crc, len_data, kind = _CHUNK.unpack(head.ljust(_CHUNK.size, b"\0"))
             data = file.read(len_data)
-            if len(head) < _CHUNK.size or len(data) < len_data:
-                raise _BadChunk(offset, _CUT)
-            if zlib.crc32(data, zlib.crc32(head[-1:])) != crc:
-                raise _BadChunk(offset, "the checksum of a record does not match")
-            yield offset, kind, data
-            offset += _CHUNK.size + len_data
+            fits = _CHUNK.size + len_data <= room
+            is_cut = fits and (len(head) < _CHUNK.size or len(data) < len_data)
+            if not is_cut and zlib.crc32(data, zlib.crc32(head[-1:])) == crc:
+                is_sound = True
+                yield offset, kind, data
+                offset += _CHUNK.size + len_data
+                continue
+            if is_sound:
+                yield offset, _DAMAGED, (_CUT if is_cut else _MISMATCH).encode()
+            offset += _CHUNK.size + len_data if is_sound and fits and not is_cut else room
+            is_sound = False
+            file.seek(offset)
 
 
 # ------------------------------------------------------------------------------------- messages
@@ -222,7 +234,7 @@ def _read_file(path: Path, run: _Run) -> None:
         elif kind == "summary":
             _read_summary(record.summary, run)
         elif kind not in _BOOKKEEPING:
-            run.log.lost.add("records without a step, or of no metric, are not kept", kind)
+            run.log.notes.add("records without a step, or of no metric, are not kept", kind)
 
 
 def _read_row(history: Any, run: _Run) -> None:
@@ -253,7 +265,7 @@ def _numbers(items: Mapping[_Path, Any], run: _Run) -> Iterator[tuple[str, float
     """Yield the numbers of a row by joined key."""
     media = {path[:-1]: value for path, value in items.items() if path[-1] == "_type"}
     for path, kind in media.items():
-        run.log.lost.add(f"a record holds numbers only, no {kind}", ".".join(path))
+        run.log.notes.add(f"a record holds numbers only, no {kind}", ".".join(path))
     for path, value in items.items():
         name = ".".join(path)
         if any(path[:length] in media for length in range(len(path))):
@@ -263,7 +275,7 @@ def _numbers(items: Mapping[_Path, Any], run: _Run) -> Iterator[tuple[str, float
             yield name, number
         else:
             kind = _KINDS.get(type(value), "other values")
-            run.log.lost.add(f"a record holds numbers only, no {kind}", name)
+            run.log.notes.add(f"a record holds numbers only, no {kind}", name)
 
 
 def _items(items: Iterable[Any], run: _Run) -> Iterator[tuple[_Path, Any]]:
