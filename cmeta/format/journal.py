@@ -349,6 +349,9 @@ class Journal:
         The rows.
     tables : Tables
         The configurations and names that they refer to.
+    config_in_force : bytes or None
+        The configuration, as canonical JSON, that the next record has unless it is given one of
+        its own; b"" for none; None if the journal does not say.
     end : int
         Length of the intact part in bytes.
     len_file : int
@@ -362,6 +365,7 @@ class Journal:
     layout: RowLayout
     bodies: list[bytes]
     tables: Tables
+    config_in_force: bytes | None
     end: int
     len_file: int
     problem: str
@@ -410,7 +414,10 @@ def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
         end = scan.starts[num_good]
     problem = problem or scan.problem or ("a torn entry" if end < len(data) else "")
     bodies = scan.bodies[:num_good]
-    return Journal(header, schema, scan.layout, bodies, scan.tables, end, len(data), problem)
+    in_force = scan.config_in_force(num_good)
+    return Journal(
+        header, schema, scan.layout, bodies, scan.tables, in_force, end, len(data), problem
+    )
 
 
 class _Scan:
@@ -427,9 +434,12 @@ class _Scan:
             "CONFIG": {},
             "NAME": {},
         }  # from which row each number is defined
+        self._in_force: list[tuple[int, bytes]] = []  # from which row each configuration is
         self.problem = ""
         kinds = grammar.format.journal.kinds
-        self._row, self._config, self._name = (kinds[n].kind for n in ("ROW", "CONFIG", "NAME"))
+        self._row, self._config, self._name, self._config_in_force = (
+            kinds[name].kind for name in ("ROW", "CONFIG", "NAME", "CONFIG_IN_FORCE")
+        )
 
     def take(self, entry: Entry) -> None:
         """Take an entry.
@@ -446,6 +456,9 @@ class _Scan:
             self._take_row(entry)
         elif entry.kind in (self._config, self._name):
             self._define(entry)
+        elif entry.kind == self._config_in_force:
+            body = entry.body and self._checked_config(entry.body)
+            self._in_force.append((len(self.bodies), body))
         else:
             raise CorruptError(f"found an entry of unknown kind {entry.kind}")
 
@@ -502,6 +515,10 @@ class _Scan:
         since = np.array([defined.get(number, unused) for number in used.tolist()], np.int64)
         known: Mask = since[places] <= rows
         return known
+
+    def config_in_force(self, num_rows: int) -> bytes | None:
+        """Return the configuration in force after some rows; None if no entry says."""
+        return next((body for row, body in reversed(self._in_force) if row <= num_rows), None)
 
     def num_good_rows(self) -> tuple[int, str]:
         """Return how many rows conform to the rules, and the problem of the next one."""

@@ -122,8 +122,8 @@ class Committer:
             self._sync(file)
             offset = len(data)
             with pending.lock:  # rows may have been logged since
-                if rest := pending.written(len(bodies)):
-                    data = pending.entries_of(rest, pending.first + len(bodies), journal)
+                rest = pending.written(len(bodies))
+                if data := pending.entries_of(rest, pending.first + len(bodies), journal):
                     file.write(data, offset)
                     offset += len(data)
                     if pending.is_durable:

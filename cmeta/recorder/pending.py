@@ -39,11 +39,14 @@ class JournalFile:
     framer : Framer
     defined : dict of str to set of int
         Numbers that it has defined, by kind of entry.
+    config_in_force : bytes or None
+        As it says last; None: nothing yet.
     """
 
     def __init__(self, file: File, framer: Framer) -> None:
         self.file, self.framer = file, framer
         self.defined: dict[str, set[int]] = {"CONFIG": set(), "NAME": set()}
+        self.config_in_force: bytes | None = None
 
 
 class JournalState(NamedTuple):
@@ -90,6 +93,8 @@ class PendingRecords:
         Every configuration and name of the run so far.
     last : tuple of int
         Timestamp and code of the phase of the last record.
+    config_in_force : bytes
+        That of the next record unless it is given one of its own; b"" for none.
     flush_every : int
         Records of a group.
     is_durable : bool
@@ -111,8 +116,8 @@ class PendingRecords:
 
     def __init__(
         self, layout: RowLayout, grammar: Grammar, first: int, bodies: Sequence[bytes],
-        tables: Tables, last: tuple[int, int], *, flush_every: int, is_durable: bool,
-        max_records: int,
+        tables: Tables, last: tuple[int, int], *, config_in_force: bytes = b"", flush_every: int,
+        is_durable: bool, max_records: int,
     ) -> None:  # fmt: skip
         self._layout, self._grammar = layout, grammar
         self._flush_every, self.is_durable = flush_every, is_durable
@@ -138,6 +143,7 @@ class PendingRecords:
         begun = self.bodies[len(self.bodies) - num % self._batch_records :]
         names = [tables.names[number] for number in layout.names_in(begun)] if begun else []
         self._room = BatchRoom(schema, names, undeclared_max(schema))
+        self.config_in_force = config_in_force
         self.journal: JournalFile | None = None
         self.failure = ""
         self._is_flushing = False  # still true when the next flush begins: it was interrupted
@@ -245,13 +251,9 @@ class PendingRecords:
             data = b"".join(map(journal.framer.seal, entries))
         if undefined:
             data = self._definitions(undefined, journal.framer, num) + data
-        try:
-            journal.file.write(data, offset)
-            if self.is_durable:
-                self.sync(journal.file.sync, journal.file.path)
-        except (OSError, RecorderError):
-            self.is_torn = self.needs_check = True
-            raise
+        if journal.config_in_force != self.config_in_force:
+            data = self._entry_of_config(journal, num) + data
+        self._write(journal, data, offset)
         for ordinal, entry in enumerate(entries, num):
             body = entry[self._len_head :]
             self.bodies.append(body)
@@ -266,7 +268,51 @@ class PendingRecords:
         )  # fmt: skip
         for kind, number in undefined:
             journal.defined[kind].add(number)
+        journal.config_in_force = self.config_in_force
         self._is_flushing = False
+
+    def set_config_in_force(self, body: bytes) -> None:
+        """Note the configuration in force from the next record on; the caller holds the lock.
+
+        Raises
+        ------
+        OSError, RecorderError
+            As `flush`, which writes the records before it; the former one is in force.
+        """
+        if body == self.config_in_force:
+            return
+        self.flush()
+        before, self.config_in_force = self.config_in_force, body
+        try:
+            self._write_config_in_force()
+        except BaseException:
+            self.config_in_force = before  # also in the journal, with the next record
+            raise
+
+    def _write_config_in_force(self) -> None:
+        state, journal = self.state, self.journal
+        if journal is None:
+            return
+        data = self._entry_of_config(journal, state.num_records)
+        self._write(journal, data, state.offset)
+        self.state = state._replace(offset=state.offset + len(data))
+        journal.config_in_force = self.config_in_force
+
+    def _entry_of_config(self, journal: JournalFile, ordinal: int) -> bytes:
+        """Return the entry that a journal lacks to say which configuration is in force, or b""."""
+        if journal.config_in_force == self.config_in_force:
+            return b""
+        return journal.framer.frame("CONFIG_IN_FORCE", ordinal, self.config_in_force)
+
+    def _write(self, journal: JournalFile, data: bytes, offset: int) -> None:
+        """Write entries, and sync them if the group is acknowledged on disk only."""
+        try:
+            journal.file.write(data, offset)
+            if self.is_durable:
+                self.sync(journal.file.sync, journal.file.path)
+        except (OSError, RecorderError):
+            self.is_torn = self.needs_check = True
+            raise
 
     def _repair(self, state: JournalState) -> None:
         """Remove the remains of an interrupted flush."""
@@ -335,9 +381,11 @@ class PendingRecords:
         return b"".join(pieces)
 
     def entries_of(self, bodies: Sequence[bytes], first: int, journal: JournalFile) -> bytes:
-        """Return rows as entries of another journal, with the definitions that it still lacks."""
+        """Return rows as entries of another journal, after the entries that it still lacks."""
+        config = self._entry_of_config(journal, first)
+        journal.config_in_force = self.config_in_force
         if not bodies:
-            return b""
+            return config
         used = {"CONFIG": self._configs_of(bodies), "NAME": set(self._layout.names_in(bodies))}
         undefined = [
             (kind, number)
@@ -347,7 +395,7 @@ class PendingRecords:
         for kind, number in undefined:
             journal.defined[kind].add(number)
         rows = [journal.framer.frame("ROW", first + i, body) for i, body in enumerate(bodies)]
-        return self._definitions(undefined, journal.framer, first) + b"".join(rows)
+        return config + self._definitions(undefined, journal.framer, first) + b"".join(rows)
 
     def _configs_of(self, bodies: Sequence[bytes]) -> set[int]:
         fields = self._layout.schema.fields

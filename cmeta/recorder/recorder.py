@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import warnings
 import weakref
@@ -18,7 +19,7 @@ from cmeta.recorder.row_builder import Row
 from cmeta.recorder.session import Session
 from cmeta.recorder.verify_session import VerifySession, open_session
 from cmeta.records import seeds
-from cmeta.records.config import as_mapping
+from cmeta.records.config import as_mapping, config_json
 from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
@@ -131,8 +132,11 @@ class Recorder:
         self._config: Mapping[str, Any] | None = None
         self._config_body: bytes | None = None
         self._config_bit = 0
+        self._is_config_guessed = False
         try:
             self._set_config(session.config if config is None and session else config)
+            if session is not None and config is None:
+                self._is_config_guessed = session.is_config_guessed
         except BaseException:
             self.close()
             raise
@@ -199,6 +203,8 @@ class Recorder:
 
     def _record(self, session: Session | VerifySession, row: Row) -> None:
         if row.config is None and self._config_body is not None:
+            if self._is_config_guessed:
+                self._warn_of_guess()
             row.config = self._config_body
             row.present |= self._config_bit
         try:
@@ -286,18 +292,32 @@ class Recorder:
     @config.setter
     def config(self, config: Any) -> None:
         self._set_config(config)
+        self._is_config_guessed = False
 
     def _set_config(self, given: Any) -> None:
         config = None if given is None else as_mapping(given)
         if self._root is not None and seeds.root_in(config) != self._root:
             config = seeds.with_root(config, self._root)
         body, bit = None, 0
-        if self._session is not None and config is not None:
+        if self._session is not None:
             slot = self._session.row_builder.config_slot
-            if slot is not None or given is not None:  # the root alone needs no field for it
+            if config is not None and (slot is not None or given is not None):
                 body = self._session.row_builder.config_body(config)
                 bit = slot.bit if slot else 0
+            # The root alone needs no field for it.
+            in_force = b"" if config is None else body or config_json(config)
+            self._session.set_config_in_force(in_force)
         self._config, self._config_body, self._config_bit = config, body, bit
+
+    def _warn_of_guess(self) -> None:
+        self._is_config_guessed = False
+        warnings.warn(
+            f"{self.path}: a closed file does not say which of its configurations was in force, so "
+            "that of the last record is; if it was given for that record alone, state the "
+            "configuration of the run: Recorder(..., config=...)",
+            CmetaWarning,
+            stacklevel=4,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return a state to store in a checkpoint; `resume_at` takes it, to continue from there."""
@@ -305,7 +325,8 @@ class Recorder:
         if self._session is None:
             return {"num_records": len(self), "timestamp": 0}
         state = self._session.pending.state
-        return {"num_records": state.num_records, "timestamp": state.timestamp}
+        config = self._config and json.loads(config_json(self._config))
+        return {"num_records": state.num_records, "timestamp": state.timestamp, "config": config}
 
     # ------------------------------------------------------------------------------------- end
 

@@ -24,8 +24,9 @@ from cmeta.format.index import last_masked_crc
 from cmeta.format.journal import RowLayout, Tables
 from cmeta.recorder.options import Options
 from cmeta.records import seeds
-from cmeta.records.chunk import Chunk
-from cmeta.records.config import config_json
+from cmeta.records.chunk import Chunk, Column
+from cmeta.records.config import as_mapping, config_json
+from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import default_schema
 from cmeta.source import FileSource
@@ -61,7 +62,9 @@ class StartingPoint:
     last : tuple of int
         Timestamp and code of the phase of the last record.
     config : mapping or None
-        The configuration of the last record.
+        The configuration in force.
+    is_config_guessed : bool
+        Whether it is that of the last record, which may have been given to that record alone.
     num_dropped : int
         Records that `resume_at` has dropped.
     dropped_to : Path or None
@@ -74,7 +77,8 @@ class StartingPoint:
     bodies: list[bytes] = field(default_factory=list)
     tables: Tables = field(default_factory=Tables)
     last: tuple[int, int] = (0, 0)
-    config: Any = None
+    config: Mapping[str, Any] | None = None
+    is_config_guessed: bool = False
     num_dropped: int = 0
     dropped_to: Path | None = None
 
@@ -178,13 +182,12 @@ class _Resumption:
             )
         options.require_config_field(self._schema)
         with self._resumable():
-            self._require_root(options.root)
             self._require_state(options.resume_at)
-            return self._start(*options.resume_limit)
+            return self._start(options)
 
-    def _require_root(self, root: int | None) -> None:
+    def _require_root(self, root: int | None, config: Mapping[str, Any] | None) -> None:
         """Raise an error if the seeds of the run come from another root."""
-        recorded = seeds.root_in(self._config_at(self._file.num_records - 1))
+        recorded = seeds.root_in(config)
         if root is not None and recorded is not None and root != recorded:
             raise RecorderError(
                 f"{self._path}: its seeds are derived from the root {recorded}, not from {root}; "
@@ -208,11 +211,14 @@ class _Resumption:
                 f"resume at has {state['timestamp']}: it was taken in another run"
             )
 
-    def _start(self, keep: int | None, timestamp: int | None) -> StartingPoint:
+    def _start(self, options: Options) -> StartingPoint:
+        keep, timestamp = options.resume_limit
         num_records = self._file.num_records
         if timestamp is not None:
             keep = self._num_until(timestamp)
         keep = num_records if keep is None else keep
+        config, is_guessed = self._config_in_force(keep, options.resume_at)
+        self._require_root(options.root, config)
         base = keep // self._schema.batch_records * self._schema.batch_records
         if self._journal is not None:  # it may still hold the rows of full batches
             base = min(base, self._journal.header.base_records)
@@ -225,7 +231,8 @@ class _Resumption:
             bodies=bodies,
             tables=self._tables(keep),
             last=self._key_at(keep - 1),
-            config=self._config_at(keep - 1),
+            config=config,
+            is_config_guessed=is_guessed,
             num_dropped=num_records - keep,
             dropped_to=dropped_to,
         )
@@ -271,15 +278,55 @@ class _Resumption:
         batch, row = self._locate(ordinal)
         return int(batch.timestamps[row]), int(batch.phases.codes[row])
 
-    def _config_at(self, ordinal: int) -> Any:
-        config = self._schema.config_field
-        if ordinal < 0 or config is None:
-            return None
-        batch, row = self._locate(ordinal)
-        column = batch.column(config, 0)
-        if column is None or not column.mask()[row]:
-            return None
-        return self._file.configs[int(column.values[row])]
+    def _config_in_force(self, keep: int, state: Any) -> tuple[Mapping[str, Any] | None, bool]:
+        """Return the configuration in force after the records kept, and whether it is a guess.
+
+        A state or a journal says it. Otherwise it is that of the last record, unless a root of
+        seeds shows which ones were in force: the recorder puts it into those alone.
+        """
+        if isinstance(state, Mapping) and "config" in state:
+            return self._checked(state["config"]), False
+        said = self._journal.config_in_force if self._journal is not None else None
+        if said is not None and keep == self._file.num_records:
+            limits = self._schema.format.limits
+            return (canonical_json.loads(said, limits) if said else None), False
+        last, used = self._config_number(keep - 1), len(self._tables(keep).configs)
+        if last is None:  # where one is in force, every record has one
+            return None, False
+        configs = self._file.configs
+        rooted = [n for n in range(used) if seeds.root_in(configs[n]) is not None]
+        if rooted:
+            return configs[self._last_of(rooted, keep)], len(rooted) > 1
+        before = (self._config_number(ordinal) for ordinal in (0, max(keep - 2, 0)))
+        return configs[last], used > 1 or None in before
+
+    def _checked(self, config: Any) -> Mapping[str, Any] | None:
+        """Return the configuration of a state, after a check that it is one."""
+        if config is not None:
+            config_json(config, self._schema.format.limits, "resume_at: config")
+        return None if config is None else as_mapping(config)
+
+    def _last_of(self, numbers: list[int], keep: int) -> int:
+        """Return which of some configurations was recorded last."""
+        for start in reversed(range((keep - 1) // self._schema.batch_records + 1)):
+            column = self._config_column(start)
+            if column is not None:
+                rows = np.flatnonzero(column.mask() & np.isin(column.values, numbers))
+                rows = rows[rows < keep - start * self._schema.batch_records]
+                if len(rows):
+                    return int(column.values[rows[-1]])
+        raise AssertionError("one of the records kept has each configuration of the table")
+
+    def _config_number(self, ordinal: int) -> int | None:
+        """Return the number of a record's configuration."""
+        number, row = divmod(ordinal, self._schema.batch_records)
+        column = self._config_column(number) if ordinal >= 0 else None
+        return int(column.values[row]) if column is not None and column.mask()[row] else None
+
+    def _config_column(self, number: int) -> Column | None:
+        """Return the configurations of a batch."""
+        field = self._schema.config_field
+        return None if field is None else self._file.batch(number).column(field, 0)
 
     def _locate(self, ordinal: int) -> tuple[AnyBatch, int]:
         """Return the batch of a record, and its row there."""

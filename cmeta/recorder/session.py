@@ -21,6 +21,7 @@ from cmeta.recorder.resume import StartingPoint, find_start
 from cmeta.recorder.row_builder import Row, RowBuilder
 from cmeta.recorder.sealer import Sealer
 from cmeta.records import seeds
+from cmeta.records.config import config_json
 from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema import canonical_json
 from cmeta.storage.atomic import RECORDER_TEMPORARY
@@ -52,7 +53,9 @@ class Session:
 
     def _open(self, start: StartingPoint, options: Options, disk: Disk) -> None:
         encoder = start.encoder
-        self.schema, self.config = encoder.schema, start.config
+        self.schema = encoder.schema
+        self.config = start.config if self.schema.config_field else None
+        self.is_config_guessed = start.is_config_guessed
         self.root = options.root if options.root is not None else seeds.root_in(start.config)
         self.num_dropped, self.dropped_to = start.num_dropped, start.dropped_to
         self._layout = layout = RowLayout(self.schema, encoder.grammar)
@@ -60,7 +63,9 @@ class Session:
         self._num_sealed_before = encoder.progress.num_records
         self.pending = PendingRecords(
             layout, encoder.grammar, self._num_sealed_before, start.bodies, start.tables,
-            start.last, flush_every=options.flush_every,
+            start.last,
+            config_in_force=b"" if start.config is None else config_json(start.config),
+            flush_every=options.flush_every,
             is_durable=options.durability == "fsync", max_records=max(1, options.num_kept),
         )  # fmt: skip
         self._committer = committer = Committer(disk, self.path, encoder, self.pending)
@@ -103,6 +108,18 @@ class Session:
             self._sealer.wake()
             if self._sealer.is_behind:
                 pending.needs_check = True  # the next record waits; this one has been taken
+
+    def set_config_in_force(self, body: bytes) -> None:
+        """Note the configuration in force from the next record on; b"" for none.
+
+        Raises
+        ------
+        OSError, RecorderError
+        """
+        if self.pending.needs_check:
+            self._check()
+        with self.pending.lock:
+            self.pending.set_config_in_force(body)
 
     def _check(self) -> None:
         """Raise an error, start a new journal after a failed write, or let the sealer catch up."""

@@ -57,6 +57,7 @@ class VerifySession:
 
     num_dropped = 0
     dropped_to = None
+    is_config_guessed = False
 
     def __init__(self, path: Path, recorded: Path, options: Options, plan: VerifyPlan) -> None:
         self.path, self._recorded, self._plan = path, recorded, plan
@@ -98,6 +99,9 @@ class VerifySession:
         return next((root for root in roots if root is not None), None)
 
     # ------------------------------------------------------------------------------- recording
+
+    def set_config_in_force(self, body: bytes) -> None:
+        """Do nothing: there is no journal to say it in."""
 
     def record(self, row: Row) -> None:
         """Take a record, and compare it when its group is full.

@@ -140,7 +140,8 @@ def trusted_part(content):
         return data, sealed
     found = standing.journal
     tables = (tuple(found.tables.configs.items()), tuple(found.tables.names.items()))
-    trusted = (data[: found.header.base_length], tuple(found.bodies), tables)
+    rows = (tuple(found.bodies), tables, found.config_in_force)
+    trusted = (data[: found.header.base_length], *rows)
     return trusted, sealed + len(found.bodies)
 
 

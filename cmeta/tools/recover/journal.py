@@ -125,7 +125,7 @@ class _Salvage:
             if kind == "ROW":
                 if self._is_row(entry):
                     rows.setdefault(entry.ordinal, entry)
-            elif kind is not None:
+            elif kind in DEFINITIONS:
                 self._define(kind, entry)
         return [rows[ordinal] for ordinal in sorted(rows)]
 

@@ -131,6 +131,8 @@ BAD = {
     "a configuration that is no object": lambda j: j.define("CONFIG", 0, b"[]"),
     "a configuration that is not canonical": lambda j: j.define("CONFIG", 0, b'{"b":1,"a":1}'),
     "a definition without a number": lambda j: j.entry("CONFIG", b"{}"),
+    "one in force that is no object": lambda j: j.entry("CONFIG_IN_FORCE", b"null"),
+    "one in force that is not canonical": lambda j: j.entry("CONFIG_IN_FORCE", b"{ }"),
 }
 
 
@@ -162,6 +164,17 @@ def test_equal_definitions_may_come_again():
     found = read(forger.data)
     assert (len(found.bodies), found.problem) == (2, "")
     assert found.tables.configs == {4: b"{}"}
+
+
+def test_the_last_configuration_in_force_counts():
+    assert read(Forger().row().data).config_in_force is None
+    forger = Forger().entry("CONFIG_IN_FORCE", b"{}").row()
+    assert read(forger.data).config_in_force == b"{}"
+    assert read(forger.entry("CONFIG_IN_FORCE", b"").data).config_in_force == b""
+    forger.row(phase=99).entry("CONFIG_IN_FORCE", b'{"a":1}')
+    found = read(forger.data)
+    assert (len(found.bodies), found.config_in_force) == (1, b"")  # not what follows a bad row
+    assert found.tables.configs == {}
 
 
 def test_lengths_that_lie_cost_nothing():
