@@ -29,6 +29,10 @@ COLOURS = ("magenta", "cyan", "orange", "green", "red", "blue", "yellow", "gray"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FRAME_TO_ASCII = str.maketrans("─│┌┐└┘├┤┬┴┼━", "-|+++++++++-")
 _X_TICKS_MAX, _Y_TICKS_MAX = 6, 7
+_LEN_FRAME = 3  # lines of a chart around its rows: the frame, and the labels below it
+_ROUND_MIN = 3  # round numbers, if not all of them are true where they stand
+_PLAIN_ROWS_MAX = 5  # labels where no round numbers fit
+_DIGITS_MAX = 17
 _PLAIN_DIGITS = 9  # a number with more digits before the point is written as a power
 
 # ----------------------------------------------------------------------------------- sparklines
@@ -166,7 +170,7 @@ def _canvas(
         for signal in _signals(figure, curve, y_extent, marker, style.num_bins):
             figure.draw(signal)
     x_ticks = linear_ticks(x_extent[0], x_extent[1], _X_TICKS_MAX)
-    y_ticks = log_ticks(*y_extent) if style.log else linear_ticks(*y_extent, _Y_TICKS_MAX)
+    y_ticks = row_ticks(*y_extent, style.height - _LEN_FRAME, log=style.log)
     for axis, ticks in (("x", x_ticks), ("y", y_ticks)):
         ruler = figure.ruler(axis)
         ruler.lim(0.0, 1.0)
@@ -215,6 +219,69 @@ def _position(value: float, low: float, high: float) -> float:
     return 0.5 if low == high else min(1.0, max(0.0, (value / 2 - low / 2) / (high / 2 - low / 2)))
 
 
+def row_ticks(low: float, high: float, num_rows: int, *, log: bool = False) -> Ticks:
+    """Return ticks for the rows of a vertical axis.
+
+    Each has a row of its own, and its label is the value at the middle of this row, rounded to the
+    digits that it shows: round numbers where there are such, else whatever the rows are.
+
+    Parameters
+    ----------
+    low, high : float
+        The values of the lowest and the highest row, or their decimal logarithms.
+
+    Examples
+    --------
+    >>> row_ticks(0.0, 1.0, 2), [label for _, label in row_ticks(0.0, 1.0, 17)]
+    ([(0.0, '0'), (1.0, '1')], ['0', '0.2', '0.4', '0.6', '0.8', '1'])
+    >>> row_ticks(0.013, 0.97, 2)
+    [(0.0, '0.013'), (1.0, '0.97')]
+    """
+    if low == high or num_rows < 2:
+        return log_ticks(low, low) if log else linear_ticks(low, low, 1)
+    values = [_value_at(row / (num_rows - 1), low, high, log=log) for row in range(num_rows)]
+    for max_ticks in range(min(_Y_TICKS_MAX, num_rows + 1), 1, -1):
+        ticks = log_ticks(low, high, max_ticks) if log else linear_ticks(low, high, max_ticks)
+        by_row = {round(position * (num_rows - 1)): label for position, label in ticks}
+        true = {row: label for row, label in by_row.items() if _is_rounded(label, values[row])}
+        if len(true) >= _ROUND_MIN or 1 < len(true) == len(ticks):
+            return [(row / (num_rows - 1), label) for row, label in true.items()]
+    return _plain_row_ticks(values)
+
+
+def _plain_row_ticks(values: Sequence[Decimal]) -> Ticks:
+    """Return the values of some rows, with as many digits as tell them apart."""
+    last, count = len(values) - 1, min(len(values), _PLAIN_ROWS_MAX)
+    rows = sorted({round(i * last / (count - 1)) for i in range(count)})
+    labels: list[str] = []
+    for digits in range(2, _DIGITS_MAX + 1):
+        labels = [_label(Decimal(f"{values[row]:.{digits}g}")) for row in rows]
+        if len(set(labels)) == len(labels):
+            break
+    distinct = {label: row / last for row, label in zip(rows, labels, strict=True)}
+    return [(position, label) for label, position in distinct.items()]
+
+
+def _value_at(position: float, low: float, high: float, *, log: bool) -> Decimal:
+    """Return the value at a position from 0 to 1."""
+    share = Decimal(position)
+    value = Decimal(low) * (1 - share) + Decimal(high) * share
+    return Decimal(_power(float(value))) if log else value
+
+
+def _is_rounded(label: str, value: Decimal) -> bool:
+    """Return whether a label is a value rounded to the digits that it shows.
+
+    Examples
+    --------
+    >>> _is_rounded("0.6", Decimal("0.625")), _is_rounded("0.6", Decimal("0.5"))
+    (True, False)
+    """
+    shown = Decimal(label.replace(",", ""))
+    quantum = Decimal(1).scaleb(int(shown.normalize().as_tuple().exponent))
+    return abs(shown - value) <= quantum / 2
+
+
 def linear_ticks(low: float, high: float, max_ticks: int) -> Ticks:
     """Return round numbers between two values.
 
@@ -249,7 +316,7 @@ def _label(tick: Decimal) -> str:
     return f"{tick.normalize():e}"
 
 
-def log_ticks(low: float, high: float) -> Ticks:
+def log_ticks(low: float, high: float, max_ticks: int = _Y_TICKS_MAX) -> Ticks:
     """Return round numbers between two powers of ten, given by their exponents.
 
     Examples
@@ -260,7 +327,7 @@ def log_ticks(low: float, high: float) -> Ticks:
     if low == high:
         return [(0.5, f"{_power(low):.3g}")]
     powers = range(math.floor(low), math.ceil(high) + 1)
-    step = (len(powers) - 2) // _Y_TICKS_MAX + 1
+    step = (len(powers) - 2) // max_ticks + 1
     for factors in ((1,), (1, 2, 5)):
         exponents = [p + math.log10(f) for p in powers[::step] for f in factors]
         inside = [exponent for exponent in exponents if low <= exponent <= high]
@@ -270,7 +337,7 @@ def log_ticks(low: float, high: float) -> Ticks:
             ]
     # Less than a decade: round numbers of the values themselves.
     first, last = _power(low), _power(high)
-    ticks = linear_ticks(first, last, _Y_TICKS_MAX)
+    ticks = linear_ticks(first, last, max_ticks)
     values = [(first + position * (last - first), label) for position, label in ticks]
     return [(_position(math.log10(value), low, high), label) for value, label in values]
 

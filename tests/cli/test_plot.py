@@ -1,7 +1,9 @@
 """`cmeta plot`: its pictures, in a pipe and on a terminal."""
 
+import math
 import re
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from click.testing import CliRunner
 
 import cmeta
 from cmeta.cli.app import cli
-from cmeta.cli.chart import linear_ticks, log_ticks
+from cmeta.cli.chart import ChartStyle, line_chart, linear_ticks, log_ticks
+from cmeta.tools.summary.plot_data import BinnedCurve
 
 LARGEST = np.finfo("f8").max
 
@@ -238,3 +241,46 @@ def test_a_constant_is_drawn_in_the_middle(cm, run):
     rows = canvas(cm("plot", run([3.0] * 50), "--height", 12))
     assert [y for y, row in enumerate(rows) if "a" in row] == [len(rows) // 2]
     assert "3┤" in cm("plot", run([3.0] * 50)).stdout
+
+
+EXTENTS = [(0.0, 1.0), (0.013, 0.97), (-3.0, 700.0), (1e-9, 2.5e-9), (1.0, 1.0000001), (0.5, 1e12)]
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(("low", "high"), EXTENTS)
+def test_a_label_names_the_value_of_its_row_at_every_height_and_width(low, high, log):
+    if log:
+        low, high = math.log10(abs(low) or 1e-3), math.log10(high)
+        low = min(low, high - 1e-6)
+    for height in range(5, 41):
+        for width in (20, 47, 120) if height < 9 else (60,):
+            labels = labels_of(low, high, ChartStyle(width, height, ascii_only=True, log=log))
+            values = list(labels.values())
+            assert len(values) > 1 and values == sorted(set(values), reverse=True)
+            for row, label in labels.items():
+                share = 1 - row / (height - 4)
+                value = low + (high - low) * share
+                value = 10**value if log else value
+                shown = Decimal(1).scaleb(Decimal(label).normalize().as_tuple().exponent)
+                assert abs(float(label) - value) <= float(shown) * 0.5000001
+
+
+def labels_of(low, high, style):
+    """Return the labels of the vertical axis, by their rows from the top."""
+    curve = BinnedCurve(style.num_bins, log=False)
+    curve.add(np.arange(style.num_bins), np.linspace(low, high, style.num_bins))
+    rows = line_chart("t", [("c", curve)], (0, 9), "x", style)[2 : style.height - 1]
+    assert len(rows) == style.height - 3
+    labels = {i: re.match(r" *(.*?)[+|](?!\d)", row)[1] for i, row in enumerate(rows)}
+    return {i: Decimal(label.replace(",", "")) for i, label in labels.items() if label}
+
+
+@pytest.mark.parametrize("width", range(20, 130, 7))
+def test_the_labels_below_do_not_run_into_each_other(width):
+    style = ChartStyle(width, 8, ascii_only=True)
+    for extent in ((0, 100), (0, 123_456), (7, 7_000_000), (2**63, 2**63 + 5)):
+        curve = BinnedCurve(style.num_bins)
+        curve.add(np.arange(style.num_bins), np.linspace(0, 1, style.num_bins))
+        below = line_chart("t", [("c", curve)], extent, "x", style)[8]
+        known = {label for n in range(1, 7) for _, label in linear_ticks(*extent, n)}
+        assert set(below.split()) <= known
