@@ -14,6 +14,8 @@ No other exception is raised because of a file's bytes (SPEC, P4).
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any
 
 
@@ -181,7 +183,15 @@ class CmetaWarning(UserWarning):
 
 
 class PrecisionWarning(CmetaWarning):
-    """A declared field stores a value with an error of more than 0.1%."""
+    """A declared field stores values as 0 or as inf, or most of them with an error above 0.1%."""
+
+
+def warn(message: str, category: type[CmetaWarning] = CmetaWarning) -> None:
+    """Issue a warning that points at the first line outside this package."""
+    depth, frame = 1, sys._getframe(0)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("cmeta."):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=depth)
 
 
 def held_file(value: object) -> TypeError:

@@ -255,6 +255,36 @@ def find(name: str, names: Mapping[str, str]) -> str | None:
     return path if path in names else None
 
 
+def misspelt(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a name differs from by one letter, if there is one.
+
+    A letter may be missing, added, changed, or swapped with the next one.
+
+    Examples
+    --------
+    >>> [misspelt(name, ["loss", "step"]) for name in ("losss", "los", "setp", "lr", "loss")]
+    ['loss', 'loss', 'step', None, None]
+    """
+    return next((word for word in known if _is_one_letter_apart(name, word)), None)
+
+
+def _is_one_letter_apart(one: str, other: str) -> bool:
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    if len(long) - len(short) > 1 or short == long:
+        return False
+    place = next(
+        (i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short)
+    )
+    if len(short) < len(long):
+        return short[place:] == long[place + 1 :]
+    is_changed = short[place + 1 :] == long[place + 1 :]
+    is_swapped = (
+        short[place : place + 2] == long[place : place + 2][::-1]
+        and short[place + 2 :] == long[place + 2 :]
+    )
+    return is_changed or is_swapped
+
+
 def no_such(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     """Return the message for a name that does not exist: similar ones, and those that do.
 

@@ -74,11 +74,14 @@ def write(
         schema = schema or columns.schema
         config = (columns.configs or None) if config is None else config
     encoder = Encoder(schema or default_schema())
-    chunks = _chunks(columns, present, Converter(encoder.schema, config), encoder)
+    converter = Converter(encoder.schema, config)
+    chunks = _chunks(columns, present, converter, encoder)
     with atomic_file(Path(path)) as file:
         file.write(encoder.begin())
         for chunk in chunks:
             file.write(encoder.feed(chunk))
+        converter.precision.settle()
+        converter.precision.warn()
         file.write(encoder.finish())
         file.seek(0)
         file.write(encoder.header(encoder.num_records))

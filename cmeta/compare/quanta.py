@@ -16,8 +16,8 @@ import numpy as np
 from cmeta.aliases import U64, Array, Mask
 from cmeta.format.stages import fixed_point
 from cmeta.format.stages.bits import to_ordered
+from cmeta.records.arrays import as_array
 from cmeta.records.config import config_json, members_of
-from cmeta.records.convert import as_array
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
 

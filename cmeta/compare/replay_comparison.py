@@ -9,8 +9,8 @@ from cmeta.compare.quanta import FAR, distance
 from cmeta.compare.replay_report import Difference, ReplayReport, Verdict
 from cmeta.errors import CmetaError
 from cmeta.format.column import as_stored
+from cmeta.records.arrays import as_array
 from cmeta.records.chunk import Column
-from cmeta.records.convert import as_array
 from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema

@@ -217,7 +217,7 @@ class PendingRecords:
             return frozenset()
         names: Set[str] = row.undeclared.keys()
         if row.on_device:
-            names = names | {item.name for item in row.on_device if item.field is None}
+            names = names | {item.name for item in row.on_device if item.position < 0}
         new = self._room.new_names(names, number)
         self._room.names.update(new)
         return new

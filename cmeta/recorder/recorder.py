@@ -344,6 +344,7 @@ class Recorder:
             return
         has_closed = self._session.close()
         _RECORDERS.discard(self)
+        self._session.row_builder.precision.warn()
         if has_closed and self.num_refused:
             warnings.warn(
                 f"{self.path}: {counted(self.num_refused, 'record')} not taken, because of going "

@@ -1,8 +1,11 @@
 """`RowBuilder`: checks and types the values that a user logs, ready to be packed into a row.
 
 This runs for every record, so the ordinary case (a Python float of ordinary size, an int, a name)
-is decided here by comparisons alone. Any other value takes the same conversion as a column of one
-value, and gives the same errors.
+is decided here by comparisons alone. Any other value is converted by `cmeta.records.values`, as it
+is at every other entrance, and gives the same errors.
+
+A keyword that is no field and has a number is a metric, as a member of `metrics` would be; one that
+is spelt almost like a field causes a warning, once.
 
 With groups of several records a tensor on another device is copied there, and all tensors of a
 group are fetched together when the group is written: one wait for the device instead of one for
@@ -11,31 +14,29 @@ each value.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cmeta.aliases import FLOAT64_INTEGER_MAX, U64_MAX
-from cmeta.errors import EncodeError
+from cmeta.errors import EncodeError, warn
 from cmeta.format.journal import RowLayout
+from cmeta.records.arrays import vector
 from cmeta.records.config import config_json
-from cmeta.records.convert import (
-    TOLERANCE,
-    as_array,
-    as_array_and_loss,
-    require_one_element,
-    scalar,
-    warn_imprecise,
-)
+from cmeta.records.precision import PrecisionTally
+from cmeta.records.values import as_finite, expected_of, is_missing, not_one_element, plain, typed
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.vocabulary import field_synonyms, phase_named, phase_synonyms
+from cmeta.vocabulary import field_synonyms, misspelt, phase_named, phase_synonyms
 
-_QUANTA_OF_0_1_PERCENT = 500  # from this many quanta on, rounding loses less than 0.1%
+_EXPECTED_OF_METRIC = "a number (f64)"
+_QUICK_VECTORS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 class DeviceTensor(NamedTuple):
@@ -44,19 +45,19 @@ class DeviceTensor(NamedTuple):
     Attributes
     ----------
     position : int
-        Of the value in the row; unused for an undeclared metric.
+        Of the value in the row; -1 for an undeclared metric.
     tensor : tensor
         A copy of one element, on its device.
-    field : Field or None
-        None for an undeclared metric.
     name : str
         Of the undeclared metric.
+    typed : callable
+        Makes the field's value of a number.
     """
 
     position: int
     tensor: Any
-    field: Field | None
-    name: str = ""
+    name: str
+    typed: Callable[[Any], Any]
 
 
 class Row:
@@ -90,13 +91,41 @@ class Row:
 
 
 class Slot(NamedTuple):
-    """The position and presence bit of a field, and the magnitudes that need no further check."""
+    """What is known of a field in advance.
+
+    Attributes
+    ----------
+    position, bit : int
+        Of its first value in the row, and in the bits of presence.
+    low, high : float
+        Magnitudes of a float that need no further check; an empty range for a vector. The quantum
+        is left aside: what it loses is counted when a batch is sealed.
+    least, most : float
+        Magnitudes of which the type of a float loses nothing, also for the components of a vector.
+    integers : range
+        Integers that need no further check.
+    expected : str
+        What a value must be, for an error.
+    field : Field
+    """
 
     position: int
     bit: int
     low: float
     high: float
+    least: float
+    most: float
+    integers: range
+    expected: str
     field: Field
+
+    @classmethod
+    def of(cls, field: Field, number: int, position: int) -> Slot:
+        """Return the slot of a field of this number."""
+        least, most = _magnitudes(field)
+        low, high = (1, 0) if field.num_components else (least, most)
+        integers, expected = _integers(field), expected_of(field)
+        return cls(position, 1 << number, low, high, least, most, integers, expected, field)
 
 
 class RowBuilder:
@@ -107,6 +136,11 @@ class RowBuilder:
     layout : RowLayout
     leave_on_device : bool
         Leave tensors on their device until `fetch_tensors` is called for their group.
+
+    Attributes
+    ----------
+    precision : PrecisionTally
+        What declared floats have lost by being rounded to their type.
     """
 
     def __init__(self, layout: RowLayout, *, leave_on_device: bool) -> None:
@@ -115,11 +149,10 @@ class RowBuilder:
         self._limits = schema.format.limits
         positions = value_positions(schema)
         self._slots = {
-            field.path: Slot(positions[field.path], 1 << i, *_magnitudes(field), field)
+            field.path: Slot.of(field, i, positions[field.path])
             for i, field in enumerate(schema.fields)
         }
         self._blank: list[Any] = [0] * sum(field.num_columns for field in schema.fields)
-        self._integers = {field: _integers(field) for field in schema.fields}
         for word, path in field_synonyms(self._slots).items():
             self._slots[word] = self._slots[path]
         prefix = f"{schema.open_group}."
@@ -129,7 +162,9 @@ class RowBuilder:
             if path.startswith(prefix)
         }
         self._known_names: set[str] = set()  # valid names of undeclared metrics
-        self._warned: set[Field] = set()
+        self._spellings = [*dict.fromkeys((*self._slots, *self._metrics))]
+        self._unknown: set[str] = set()  # keywords that are no fields, and metrics therefore
+        self.precision = PrecisionTally(schema)
         codes = {label: code for code, label in enumerate(schema.phases)}
         self._phases = {w: codes[label] for w, label in phase_synonyms(schema.phases).items()}
         self._phase_position = self._slots[PHASE].position
@@ -165,17 +200,16 @@ class RowBuilder:
         if code is None:
             code = self._phase_code(phase)
         if timestamp is not None and not (type(timestamp) is int and 0 <= timestamp <= U64_MAX):
-            timestamp = self._convert(self._slots[TIMESTAMP], timestamp)
+            timestamp = self._timestamp(timestamp)
         values = self._blank[:]
         values[self._phase_position] = code
         row = Row(values, code, timestamp)
-        present = self._always
+        row.present = self._always
         if fields:
-            present |= self._take_all(row, fields, self._slots, self._take_unknown)
+            self._take_all(row, fields, self._slots, self._take_unknown)
         if metrics:
             _require_mapping(metrics, self.schema.open_group)
-            present |= self._take_all(row, metrics, self._metrics, self._take_undeclared)
-        row.present = present
+            self._take_all(row, metrics, self._metrics, self._take_undeclared)
         return row
 
     def config_body(self, config: Any) -> bytes:
@@ -195,114 +229,186 @@ class RowBuilder:
     def _take_all(
         self, row: Row, given: Mapping[str, Any], slots: Mapping[str, Slot],
         otherwise: Callable[[Row, Any, Any], None],
-    ) -> int:  # fmt: skip
-        """Take values by name, and return their presence bits."""
-        present, values, get = 0, row.values, slots.get
+    ) -> None:  # fmt: skip
+        """Take values by name, and note their presence."""
+        present, values, get = row.present, row.values, slots.get
         for name, value in given.items():
             slot = get(name)
             if slot is None:
+                row.present = present
                 otherwise(row, name, value)
+                present = row.present
                 continue
-            position, bit, low, high, _ = slot
-            if type(value) is float and (
-                low <= value <= high or value == 0.0 or -high <= value <= -low
+            position, bit, low, high, _, _, _, _, _ = slot
+            if type(value) is not float or not (
+                low <= value <= high or -high <= value <= -low or (value == 0.0 and high)
             ):
+                if value is None or not self._take(row, slot, value):
+                    continue
+            else:
                 values[position] = value
-                present |= bit
-            elif value is not None:
-                self._take(row, slot, value)
-                present |= bit
-        return present
+            if present & bit:
+                raise _twice(slot.field.path)
+            present |= bit
+        row.present = present
 
-    def _take(self, row: Row, slot: Slot, value: Any) -> None:
-        """Take a value that is not an ordinary float."""
+    def _take(self, row: Row, slot: Slot, value: Any) -> bool:
+        """Take a value that is not an ordinary float; return whether it is one at all."""
         field, values, position = slot.field, row.values, slot.position
+        kind = type(value)
+        if (kind is int and value in slot.integers) or (kind is str and value in field.labels):
+            values[position] = value if kind is int else field.labels.index(value)
+            return True
+        if field.num_components:
+            return self._take_vector(row, slot, value)
         if field.type == "config":
+            if is_missing(value):
+                return False
             row.config = self.config_body(value)
-        elif field.num_components:
-            values[position : position + field.num_components] = self._convert_vector(slot, value)
-        elif type(value) is int and value in self._integers.get(field, ()):
-            values[position] = value
-        elif type(value) is str and value in field.labels:
-            values[position] = field.labels.index(value)
-        elif self._leaves_on_device and field.is_float and _is_on_device(value):
-            self._leave(row, value, field.path, position, field)
+            return True
+        if self._leaves_on_device and field.is_float and _is_on_device(value):
+            self._leave(row, value, field.path, partial(self._typed, slot), position)
+            return True
+        number = plain(value, field.path, slot.expected)
+        if number is None or (field.labels and number != number):  # a name that pandas lacks is NaN
+            return False
+        values[position] = self._typed(slot, number)
+        return True
+
+    def _take_vector(self, row: Row, slot: Slot, value: Any) -> bool:
+        """Take the components of a vector; return whether there is one at all."""
+        position, least, most, field = slot.position, slot.least, slot.most, slot.field
+        width = field.num_components
+        is_quick = type(value) is np.ndarray and value.dtype in _QUICK_VECTORS and value.ndim == 1
+        numbers = value.tolist() if is_quick else value
+        if type(numbers) not in (list, tuple) or len(numbers) != width:
+            numbers = vector(value, field)
+            if numbers is None:
+                return False
+        for number in numbers:
+            if type(number) is not float or not (
+                least <= number <= most or -most <= number <= -least or (number == 0.0 and most)
+            ):
+                break
         else:
-            values[position] = self._convert(slot, value)
+            row.values[position : position + width] = numbers
+            return True
+        numbers = vector(numbers, field)
+        if numbers is None:
+            return False
+        row.values[position : position + width] = [self._typed(slot, n) for n in numbers]
+        return True
 
-    def _convert(self, slot: Slot, value: Any) -> Any:
+    def _typed(self, slot: Slot, number: Any) -> Any:
+        """Return the field's value of a number; note what its type loses."""
         field = slot.field
-        if field.is_float and not isinstance(value, float | str):
-            value = scalar(value, field.path)
-        if field.is_float and type(value) is float and _is_precise(value, slot):
+        if type(number) is float and (
+            slot.least <= number <= slot.most or -slot.most <= number <= -slot.least
+        ):
+            return number
+        value = typed(number, field)
+        if not field.is_float or slot.least <= abs(value) <= slot.most or number == 0:
             return value
-        column, loss = as_array_and_loss([value], field)
-        if column.present is not None:
-            raise EncodeError(f"{field.path}: found None, expected {field.type_name}")
-        warn_imprecise(field, loss, self._warned)
-        return column.values[0].item()
+        self._note_loss(field, number, value)
+        return value
 
-    def _convert_vector(self, slot: Slot, value: Any) -> list[Any]:
-        field = slot.field
-        if type(value) is tuple or type(value) is list:
-            is_precise = all(type(v) is float and _is_precise(v, slot) for v in value)
-            if is_precise and field.is_float and len(value) == field.num_components:
-                return list(value)
-        column, loss = as_array_and_loss([value], field)
-        warn_imprecise(field, loss, self._warned)
-        components: list[Any] = column.values[0].tolist()
-        return components
+    def _note_loss(self, field: Field, number: Any, value: float) -> None:
+        """Note a number that the type does not hold; what a quantum loses is counted later."""
+        if math.isnan(value) or number in (math.inf, -math.inf):
+            return
+        kept = float(field.dtype.type(value))
+        if kept == 0 or math.isinf(kept) or field.exact:
+            self.precision.add_value(field, as_finite(number), kept)
+
+    def _timestamp(self, given: Any) -> int | None:
+        slot = self._slots[TIMESTAMP]
+        number = plain(given, TIMESTAMP, slot.expected)
+        return None if number is None else int(typed(number, slot.field))
 
     def _phase_code(self, phase: Any) -> int:
         """Return the code of a phase that is not a name or lower-case synonym."""
         schema = self.schema
         if isinstance(phase, str) and (label := phase_named(phase, schema.phases)) is not None:
             return self._phases.setdefault(str(phase), self._phases[label])
-        column = as_array([phase], schema[PHASE])
-        if column.present is not None:
+        given = plain(phase, PHASE, self._slots[PHASE].expected)
+        if given is None:
             raise EncodeError("phase: found None; every record has a phase")
-        return int(column.values[0])
+        return int(typed(given, schema[PHASE]))
 
     # ----------------------------------------------------------------------- undeclared metrics
 
-    def _take_unknown(self, row: Row, path: str, value: Any) -> None:
-        group, _, name = path.partition(".")
-        if not name or group != self.schema.open_group:
-            raise self.schema.unknown_field(path)
+    def _take_unknown(self, row: Row, name: str, value: Any) -> None:
+        """Take a keyword that is no field: a metric, by its dotted or its plain name."""
+        group, dot, member = name.partition(".")
+        if dot and group in self.schema.groups:
+            if not member or group != self.schema.open_group:
+                raise self.schema.unknown_field(name)
+            self._take_undeclared(row, member, value)
+            return
+        if name in self._metrics:
+            self._take_all(row, {name: value}, self._metrics, self._take_undeclared)
+            return
+        if name not in self._unknown:
+            self._accept_unknown(name, value)
         self._take_undeclared(row, name, value)
+
+    def _accept_unknown(self, name: str, value: Any) -> None:
+        """Refuse a keyword that is no field, unless it has a number; warn if it is misspelt."""
+        if self.schema.open_group is None:
+            raise self.schema.unknown_field(name)
+        try:
+            is_number = not isinstance(plain(value, name), str)
+        except EncodeError:
+            is_number = False
+        if not is_number:
+            raise self.schema.unknown_field(name)
+        self._unknown.add(name)
+        if (meant := misspelt(name, self._spellings)) is not None:
+            warn(
+                f"{name!r} is not in the schema and is recorded as a metric; did you mean {meant}? "
+                f"If not, metrics={{{name!r}: ...}} says so"
+            )
 
     def _take_undeclared(self, row: Row, name: Any, value: Any) -> None:
         """Take a metric that the schema does not declare."""
         if name not in self._known_names:
             self.schema.metric(name)  # raises for a name that is not one
             self._known_names.add(name)
+        if type(value) is not float:
+            value = self._undeclared(row, name, value)
+            if value is None:
+                return
         if not row.undeclared:
             row.undeclared = {}
-        if type(value) is float:
-            row.undeclared[name] = value  # type: ignore[index]
-        elif value is not None:
-            self._convert_undeclared(row, name, value)
+        elif name in row.undeclared:
+            raise _twice(f"{self.schema.open_group}.{name}")
+        row.undeclared[name] = value  # type: ignore[index]
 
-    def _convert_undeclared(self, row: Row, name: str, value: Any) -> None:
-        group = self.schema.open_group or ""
+    def _undeclared(self, row: Row, name: str, value: Any) -> float | None:
+        """Return a metric that is not a float as one; None if it is absent, or on a device."""
+        path = f"{self.schema.open_group}.{name}"
         if self._leaves_on_device and _is_on_device(value):
-            self._leave(row, value, f"{group}.{name}", name=name)
-            return
-        value = scalar(value, f"{group}.{name}")
-        if isinstance(value, str) or (isinstance(value, int) and abs(value) > FLOAT64_INTEGER_MAX):
-            field = Field(name, "f64", group, declared=False)
-            value = as_array([value], field).values[0].item()
-        row.undeclared[name] = float(value)  # type: ignore[index]
+            if name in row.undeclared:
+                raise _twice(path)
+            self._leave(row, value, path, partial(typed, field=self.schema.metric(name)), name=name)
+            return None
+        number = plain(value, path, _EXPECTED_OF_METRIC)
+        if number is None or type(number) is float:
+            return number
+        if isinstance(number, int) and -FLOAT64_INTEGER_MAX <= number <= FLOAT64_INTEGER_MAX:
+            return float(number)
+        return float(typed(number, self.schema.metric(name)))
 
     # ------------------------------------------------------------------ tensors on other devices
 
     def _leave(
-        self, row: Row, tensor: Any, path: str, position: int = -1, field: Field | None = None,
+        self, row: Row, tensor: Any, path: str, typed: Callable[[Any], Any], position: int = -1,
         name: str = "",
     ) -> None:  # fmt: skip
         """Leave a tensor on its device; a copy of it, because training may change it in place."""
-        require_one_element(tensor, path)
-        item = DeviceTensor(position, tensor.detach().clone(), field, name)
+        if math.prod(tensor.shape) != 1:
+            raise not_one_element(tensor.shape, path)
+        item = DeviceTensor(position, tensor.detach().clone(), name, typed)
         row.on_device = [*(row.on_device or ()), item]
 
 
@@ -316,27 +422,35 @@ def fetch_tensors(rows: list[Row]) -> None:
             kind = str(item.tensor.device), str(item.tensor.dtype)
             by_kind.setdefault(kind, []).append((row, item))
     for pairs in by_kind.values():
-        values = _fetch([item.tensor for _, item in pairs])
-        for (row, item), value in zip(pairs, values, strict=True):
-            if item.field is None:
+        numbers = _fetch([item.tensor for _, item in pairs])
+        for (row, item), number in zip(pairs, numbers, strict=True):
+            value = item.typed(number)
+            if item.position < 0:
                 row.undeclared = {**row.undeclared, item.name: value}
             else:
-                row.values[item.position] = as_array([value], item.field).values[0].item()
+                row.values[item.position] = value
     for row in rows:
         row.on_device = None
 
 
-def _fetch(tensors: list[Any]) -> list[float]:
+def _fetch(tensors: list[Any]) -> list[Any]:
     torch = sys.modules.get("torch")
     if torch is None or len(tensors) == 1:
-        return [float(tensor) for tensor in tensors]
-    return [float(v) for v in torch.stack([t.reshape(()) for t in tensors]).cpu().tolist()]
+        return [plain(tensor, "tensor") for tensor in tensors]
+    numbers: list[Any] = torch.stack([t.reshape(()) for t in tensors]).cpu().tolist()
+    return numbers
 
 
 def _is_on_device(value: Any) -> bool:
-    """Return whether a value is a tensor on another device, so that reading it would wait."""
+    """Return whether a value is a float tensor on another device: reading it would wait.
+
+    Only a float can be left there: whatever it is, it fits a float field.
+    """
     device = getattr(value, "device", None)
-    return getattr(device, "type", "cpu") != "cpu" and hasattr(value, "detach")
+    if getattr(device, "type", "cpu") == "cpu" or not hasattr(value, "detach"):
+        return False
+    is_floating = getattr(value, "is_floating_point", None)
+    return not callable(is_floating) or bool(is_floating())
 
 
 def value_positions(schema: Schema) -> dict[str, int]:
@@ -353,37 +467,23 @@ def _require_mapping(metrics: Any, group: str | None) -> None:
         raise EncodeError(f"{group}: found {type(metrics).__name__}, expected a mapping")
 
 
+def _twice(path: str) -> EncodeError:
+    return EncodeError(f"{path}: given under two names; give it once")
+
+
 def _magnitudes(field: Field) -> tuple[float, float]:
-    """Return the magnitudes of floats that need no further check; an empty range for others."""
-    if field.num_components or not field.is_float:
+    """Return the least and the greatest magnitude of which a type loses nothing, if a float."""
+    if not field.is_float:
         return 1, 0
-    return _lowest_precise(field), _largest(field)
+    facts = np.finfo(field.dtype.name)
+    return float(facts.tiny), float(facts.max)
 
 
 def _integers(field: Field) -> range:
     """Return the integers that need no further check."""
-    if field.num_components or field.is_float or field.type in ("config", "bool"):
+    if field.num_components or field.type in ("config", "bool"):
         return range(0)
+    if field.is_float:
+        return range(-(2**24), 2**24 + 1)
     low, high = field.limits
     return range(low, high + 1)
-
-
-def _is_precise(value: float, slot: Slot) -> bool:
-    """Return whether a float loses too little for a warning."""
-    quanta, magnitude = slot.field.quanta_per_unit, abs(value)
-    low = _lowest_precise(slot.field)
-    if low <= magnitude <= _largest(slot.field) or value == 0.0:
-        return True
-    if not quanta or not magnitude < low:
-        return False
-    return abs(round(value * quanta) / quanta - value) <= TOLERANCE * magnitude
-
-
-def _lowest_precise(field: Field) -> float:
-    """Return the least magnitude that loses less than 0.1%, for any digits."""
-    quanta = field.quanta_per_unit
-    return _QUANTA_OF_0_1_PERCENT / quanta if quanta else float(np.finfo(field.dtype.name).tiny)
-
-
-def _largest(field: Field) -> float:
-    return float(np.finfo(field.dtype.name).max)

@@ -19,6 +19,7 @@ from cmeta.errors import CmetaWarning, RecorderError
 from cmeta.format.journal import RowLayout
 from cmeta.recorder.commit import Committer
 from cmeta.recorder.pending import PendingRecords
+from cmeta.records.chunk import Chunk
 
 _ROTATE_EVERY = 4  # batches: the journal holds a few times as many rows, and three fsyncs are rare
 _MAX_WAITING = 16  # batches that may wait to be sealed; beyond that, recording waits
@@ -38,6 +39,8 @@ class Sealer:
     layout : RowLayout
     at_end : callable
         Called in the thread when all work is done: closes files and releases the lock.
+    on_chunk : callable
+        Called in the thread with the records of each batch, before they are sealed.
 
     Raises
     ------
@@ -47,10 +50,10 @@ class Sealer:
 
     def __init__(
         self, committer: Committer, pending: PendingRecords, layout: RowLayout,
-        at_end: Callable[[], None],
+        at_end: Callable[[], None], on_chunk: Callable[[Chunk], None],
     ) -> None:  # fmt: skip
         self._committer, self._pending, self._layout = committer, pending, layout
-        self._at_end = at_end
+        self._at_end, self._on_chunk = at_end, on_chunk
         self._batch_records = layout.schema.batch_records
         self._num_since_rotation = 0  # batches
         self._has_ended = False
@@ -221,7 +224,7 @@ class Sealer:
                 bodies = pending.written(end=num)
             if len(bodies) < num:
                 return False
-            self._committer.seal(self._layout.chunk_of(bodies, pending.tables))
+            self._committer.seal(self._chunk_of(bodies))
         with pending.lock:
             pending.drop(num)
         return True
@@ -238,8 +241,12 @@ class Sealer:
             pass
         with self._pending.lock:
             bodies = self._pending.written()
-        tables = self._pending.tables
-        self._committer.close(self._layout.chunk_of(bodies, tables) if bodies else None)
+        self._committer.close(self._chunk_of(bodies) if bodies else None)
+
+    def _chunk_of(self, bodies: list[bytes]) -> Chunk:
+        chunk = self._layout.chunk_of(bodies, self._pending.tables)
+        self._on_chunk(chunk)
+        return chunk
 
     def _require_session(self) -> None:
         if self._pending.failure:

@@ -21,6 +21,7 @@ from cmeta.recorder.resume import StartingPoint, find_start
 from cmeta.recorder.row_builder import Row, RowBuilder
 from cmeta.recorder.sealer import Sealer
 from cmeta.records import seeds
+from cmeta.records.chunk import Chunk
 from cmeta.records.config import config_json
 from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema import canonical_json
@@ -60,6 +61,7 @@ class Session:
         self.num_dropped, self.dropped_to = start.num_dropped, start.dropped_to
         self._layout = layout = RowLayout(self.schema, encoder.grammar)
         self.row_builder = RowBuilder(layout, leave_on_device=options.flush_every > 1)
+        self.precision = self.row_builder.precision
         self._num_sealed_before = encoder.progress.num_records
         self.pending = PendingRecords(
             layout, encoder.grammar, self._num_sealed_before, start.bodies, start.tables,
@@ -70,7 +72,7 @@ class Session:
         )  # fmt: skip
         self._committer = committer = Committer(disk, self.path, encoder, self.pending)
         # Its thread comes first: without one, nothing may be created.
-        self._sealer = Sealer(committer, self.pending, layout, self._release)
+        self._sealer = Sealer(committer, self.pending, layout, self._release, self._count_losses)
         try:
             if start.replaces:
                 disk.unlink(self.path)
@@ -128,6 +130,7 @@ class Session:
                 f"{self.path}: belongs to the process that opened it ({self._pid}); a forked child "
                 "cannot write to it"
             )
+        self.precision.warn()
         if self.pending.failure:
             raise RecorderError(self.pending.failure)
         if self.is_closed:
@@ -138,6 +141,12 @@ class Session:
             self._sealer.catch_up()
             with self.pending.lock:
                 self.pending.check()
+
+    def _count_losses(self, chunk: Chunk) -> None:
+        """Count what a batch has lost; the next record warns of it, in the user's thread."""
+        self.precision.add_chunk(chunk)
+        if self.precision.settle():
+            self.pending.needs_check = True
 
     def flush(self) -> None:
         """Write the records that wait for their group; they are acknowledged on return."""

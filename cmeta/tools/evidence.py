@@ -22,7 +22,7 @@ import numpy as np
 
 from cmeta.aliases import Array
 from cmeta.errors import EncodeError
-from cmeta.records.convert import from_tensor
+from cmeta.records.arrays import from_tensor
 from cmeta.schema.load import shipped_format
 
 _LEN_DIGEST = 8

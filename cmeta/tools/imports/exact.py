@@ -17,8 +17,8 @@ import numpy as np
 from cmeta.aliases import Array, Mask
 from cmeta.errors import counted
 from cmeta.format.column import as_stored
+from cmeta.records.arrays import as_array
 from cmeta.records.chunk import Column
-from cmeta.records.convert import as_array
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 

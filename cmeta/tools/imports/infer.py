@@ -26,7 +26,7 @@ from cmeta.aliases import Array, Mask
 from cmeta.errors import EncodeError, counted
 from cmeta.records.chunk import Column
 from cmeta.records.config import config_json
-from cmeta.records.convert import is_float64
+from cmeta.records.values import is_float64
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
