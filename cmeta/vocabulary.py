@@ -6,6 +6,9 @@ Recorder, reader, query, replay, import, runs and command line all ask here.
 - Otherwise a phase may be named by a synonym, in any case: ``val`` and ``eval`` are validate.
 - ``test`` and ``predict`` are phases of their own: data kept for the end are not validation data.
 - ``loss`` is the field ``loss_value``.
+- A metric's name gives a phase by its first word (``val/acc``, ``eval_loss``) or by a part between
+  slashes (``Loss/test``). In ``RUN - KEY``, as W&B exports it, only the key counts.
+- The columns of another tool's table have words of their own (`column_named`), in any case.
 
 A name that does not exist is answered with similar ones (`no_such`).
 """
@@ -29,7 +32,24 @@ PHASES = tuple(_PHASE_WORDS)  # the phases that have synonyms
 _MEASURED = {"prediction", "inference"}  # no phase in a metric's name: inference_time
 _FIELDS = {"loss": "loss_value"}
 _LOSS = "loss"
+# By meaning, the column to prefer first. Numbers are seconds in `wall_time`; a `date` is text.
+_COLUMNS = {
+    "phase": ("phase", "split", "mode", "stage"),
+    "step": (
+        "step", "_step", "global_step", "iter", "iteration", "training_iteration", "num_updates",
+        "time/total_timesteps", "total_timesteps", "timesteps_total", "time/iterations",
+        "iterations", "steps",
+    ),
+    "epoch": ("epoch",),
+    "loss": (_LOSS,),
+    "seed_state": ("seed",),
+    "wall_time": ("wall_time", "timestamp", "_timestamp"),
+    "date": ("time", "datetime", "date", "created_at"),
+}  # fmt: skip
+_MEANINGS = {word: meaning for meaning, words in _COLUMNS.items() for word in words}
 _SIMILAR_MAX, _KNOWN_MAX = 3, 40  # names in a message
+_OF_RUN = " - "  # between a run and its key, in exports of W&B
+_BLANKS = re.compile(r"[-\s]+")
 _FIRST_WORD = re.compile(r"([^/_.\-\s]+)[/_.\-\s]+(.*)", re.DOTALL)
 
 
@@ -85,18 +105,48 @@ def phase_synonyms(phases: Collection[str]) -> dict[str, str]:
 
 
 def phase_of_name(name: str, phases: Collection[str]) -> str | None:
-    """Return the phase that the first word of a metric's name gives.
+    """Return the phase that a metric's name gives, by its first word or a part between slashes.
 
     Examples
     --------
     >>> phases = ("dream", "train", "validate")
     >>> [phase_of_name(name, phases) for name in ("val/acc", "eval_loss", "dream.kl", "loss")]
     ['validate', 'validate', 'dream', None]
+    >>> [phase_of_name(name, phases) for name in ("Loss/val", "test-run - loss", "run - val_loss")]
+    ['validate', None, 'validate']
     """
-    match = _FIRST_WORD.match(name)
-    if not match or (match[1].lower() in _MEASURED and match[1] not in phases):
-        return None
-    return phase_named(match[1], phases)
+    key = name.rpartition(_OF_RUN)[2]
+    match = _FIRST_WORD.match(key)
+    words = [match[1], *key.split("/")] if match else []
+    words = [word for word in words if word in phases or word.lower() not in _MEASURED]
+    return next(filter(None, (phase_named(word, phases) for word in words)), None)
+
+
+def column_named(name: str) -> str:
+    """Return what a column of another tool's table means: a word of ours, or the name itself.
+
+    Examples
+    --------
+    >>> [column_named(name) for name in ("Step", "Wall time", "global_step", "Split", "lr")]
+    ['step', 'wall_time', 'step', 'phase', 'lr']
+    """
+    return _MEANINGS.get(_spelling(name), name)
+
+
+def column_rank(name: str) -> int:
+    """Return how many words for the same column are to be preferred to this one.
+
+    Examples
+    --------
+    >>> column_rank("Step"), column_rank("lr"), column_rank("iter") > column_rank("global_step")
+    (0, 0, True)
+    """
+    word = _spelling(name)
+    return _COLUMNS[_MEANINGS[word]].index(word) if word in _MEANINGS else 0
+
+
+def _spelling(name: str) -> str:
+    return _BLANKS.sub("_", name.strip().lower())
 
 
 def field_named(name: str, known: Container[str]) -> str:
@@ -117,26 +167,32 @@ def field_synonyms(known: Container[str]) -> dict[str, str]:
 
 
 def loss_among(names: Iterable[str], phases: Collection[str]) -> str | None:
-    """Return the name that is plainly the loss: ``loss``, or the only one with a phase before it.
+    """Return the name that is plainly the loss: ``loss``, or the only one of a phase and ``loss``.
 
     Examples
     --------
     >>> phases = ("train", "validate", "test")
     >>> loss_among(["lr", "train/loss", "train/box_loss"], phases)
     'train/loss'
-    >>> loss_among(["loss", "train_loss"], phases)
-    'loss'
+    >>> loss_among(["loss", "train_loss"], phases), loss_among(["Loss/test", "acc"], phases)
+    ('loss', 'Loss/test')
     >>> loss_among(["val/loss", "test/loss"], phases) is None
     True
     """
-    likely = []
+    likely, exact = [], []
     for name in names:
+        word = name.lower()
+        match = _FIRST_WORD.match(name)
         if name == _LOSS:
             return name
-        match = _FIRST_WORD.match(name)
-        if match and match[2] == _LOSS and phase_named(match[1], phases):
-            likely.append(name)
-    return likely[0] if len(likely) == 1 else None
+        if word == _LOSS:
+            exact.append(name)
+        elif match and _LOSS in (match[1].lower(), match[2].lower()):
+            is_first = match[2].lower() == _LOSS
+            other = match[1] if is_first else name.partition("/")[2]
+            likely += [name] if phase_named(other, phases) else []
+    found = exact or likely
+    return found[0] if len(found) == 1 else None
 
 
 def best_loss_name(names: Iterable[str]) -> str | None:

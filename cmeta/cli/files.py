@@ -141,7 +141,7 @@ def _read_stdin() -> bytes:
 
 
 def require_free(out: Path, source: Path, *, replace: bool) -> None:
-    """Raise if the output file exists, unless it may be replaced; always if it is the input.
+    """Raise if the output file exists, unless it may be replaced; always if it cannot be written.
 
     Raises
     ------
@@ -150,8 +150,12 @@ def require_free(out: Path, source: Path, *, replace: bool) -> None:
     if out != STDOUT and is_input(out, source):
         message = "is the file to read or its journal, and no command changes what it reads"
         raise Failure(f"{file_name(out)}: {message}; choose another name", Exit.USAGE)
+    if out != STDOUT and out.is_dir():
+        raise Failure(f"{file_name(out)}: a folder, expected the name of a file", Exit.USAGE)
     if out != STDOUT and not replace and os.path.lexists(out):
         raise Failure(f"{file_name(out)}: exists; --replace overwrites it", Exit.USAGE)
+    if out != STDOUT and not out.parent.exists():
+        raise Failure(f"{file_name(out.parent)}: No such file or directory", Exit.USAGE)
 
 
 def require_no_terminal(out: Path) -> None:

@@ -26,7 +26,13 @@ def temporary_file(
     """Create a file beside `target`; it is removed when the block ends, unless renamed by then."""
     disk = disk or Disk()
     name = target.with_name(f".{target.name}.{os.urandom(6).hex()}{suffix}")
-    file = disk.create(name)
+    try:
+        file = disk.create(name)
+    except OSError as err:  # of what the user named, not of a temporary name
+        if err.errno is None:
+            raise
+        named = target if target.parent.exists() else target.parent
+        raise OSError(err.errno, err.strerror, str(named)) from err
     try:
         yield file
     finally:

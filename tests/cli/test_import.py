@@ -34,11 +34,19 @@ def test_the_report(cm, log, out):
 
 
 def test_data_that_a_chronicle_cannot_store_has_its_own_exit_code(cm, log, out):
-    log.write_text(LINES.replace("0.5", '0.5, "note": "a"'))
+    log.write_text(LINES.replace("0.5", '0.5, "note": "a"').replace("0.25", '0.25, "note": 1'))
     result = cm("import", log, out)
     assert result.exit_code == 4
     assert "  lost  note: text of 1 record is not kept, such as 'a' (line 1)\n" in result.stdout
     assert losses(out) == [0.5, 0.25]
+
+
+def test_what_no_chronicle_holds_is_noted_and_no_loss(cm, log, out):
+    log.write_text(LINES.replace("0.5", '0.5, "note": "a", "images": [1]'))
+    result = cm("import", log, out)
+    assert result.exit_code == 0
+    assert "  note  note: text of 1 record is not kept, such as 'a' (line 1)\n" in result.stdout
+    assert "  note  images: list of 1 record is not kept" in result.stdout
 
 
 def test_the_report_as_json(cm, log, out):
@@ -142,7 +150,7 @@ def test_control_characters_in_names_are_escaped(cm, out, tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"a\\u001b[2Jb": "x", "loss": 1}\n')
     result = cm("import", log, out)
-    assert result.exit_code == 4
+    assert result.exit_code == 0
     assert "\x1b" not in result.stdout
     assert "a\\x1b[2Jb: text of 1 record" in result.stdout
 

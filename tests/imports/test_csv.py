@@ -61,9 +61,9 @@ def test_pandas(imported, tmp_path):
     assert found.values("seed_state") == frame["seed"].tolist()
     assert found.values("metrics.ok") == [1, 0, 1, 1, 1]
     assert found.values("phase") == ["train"] * 4 + ["test"]
-    assert found.report.lost == (
-        "1 column without a name, as pandas writes its index, is left out",
-    )
+    note = "1 column without a name, as pandas writes its index, is left out"
+    assert note in found.report.notes
+    assert found.report.ok
 
 
 def test_integers_that_pandas_made_floats(imported, tmp_path):
@@ -79,7 +79,8 @@ def test_text_is_reported_and_labels_are_kept(imported, rows):
     found = imported(source)
     assert found.values("action_code") == ["adjust_lr", None]
     assert found.values("metrics.state") == ["stable", None]
-    assert found.report.lost == ("host: text of 2 records is not kept, such as 'a' (line 2)",)
+    assert found.report.notes == ("host: text of 2 records is not kept, such as 'a' (line 2)",)
+    assert found.report.ok
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_files_that_are_not_csv(imported, tmp_path, text, message):
 def test_cells_with_line_ends_count_as_lines(imported, rows):
     source = rows(["x", "note"], [1, "one\ntwo"], [2, "three"])
     found = imported(source)
-    assert found.report.lost == (
+    assert found.report.notes == (
         "note: text of 2 records is not kept, such as 'one\\ntwo' (line 3)",
     )
 
@@ -120,7 +121,8 @@ def test_many_blocks_and_kinds_that_change(imported, rows):
 
 def test_a_header_alone_and_an_empty_file(imported, text):
     assert imported(text("log.csv", "step,loss")).report.num_records == 0
-    assert imported(text("log.csv", "", end=""), format="csv").report.num_records == 0
+    with pytest.raises(cmeta.EncodeError, match="found an empty file, expected a line of names"):
+        imported(text("log.csv", "", end=""), format="csv")
 
 
 def test_prose_is_not_a_table(tmp_path):

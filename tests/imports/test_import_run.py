@@ -38,7 +38,7 @@ def test_files_of_no_known_format(tmp_path, content):
     path = tmp_path / "thing"
     path.write_bytes(content)
     with pytest.raises(
-        EncodeError, match=r"expected a file of one of: .*jsonl, csv; state the format"
+        EncodeError, match=r"expected a file of one of: .*jsonl, log, csv; state the format"
     ):
         import_run(path, tmp_path / "out.cmeta")
     assert not (tmp_path / "out.cmeta").exists()
@@ -119,8 +119,9 @@ def test_the_report(text, tmp_path):
     assert report.fields == ("timestamp", "phase", "loss_value", "metrics.lr")
     assert json.loads(json.dumps(report.as_json())) == {
         "source": str(source), "out": str(tmp_path / "out.cmeta"), "format": "jsonl",
-        "num_records": 1, "fields": list(report.fields), "lost": list(report.lost), "notes": [], "damage": [],
+        "num_records": 1, "fields": list(report.fields), "lost": [], "notes": list(report.notes), "damage": [],
     }  # fmt: skip
+    assert report.notes == ("note: text of 1 record is not kept, such as 'x' (line 1)",)
     assert str(report).splitlines()[0].endswith("1 record of 4 fields imported from jsonl, to "
                                                 f"{tmp_path / 'out.cmeta'}")  # fmt: skip
 

@@ -27,12 +27,14 @@ def test_a_training_log(imported, tmp_path, dumps):
     found = imported(lines(tmp_path / "log.jsonl", records, dumps))
     assert found.report.format == "jsonl"
     assert found.report.ok
-    assert found.values("timestamp") == found.values("step") == list(range(10))
-    assert found.values("phase") == ["train"] * 10
-    assert found.values("loss_value") == [record["loss"] for record in records]
-    assert found.values("epoch") == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
-    assert found.values("metrics.lr") == [1e-3] * 10
-    assert found.values("metrics.val_acc") == [None] * 7 + [2 / 3, None, None]
+    steps = [*range(8), 7, 8, 9]
+    assert found.values("timestamp") == found.values("step") == steps
+    assert found.values("phase") == ["train"] * 8 + ["validate"] + ["train"] * 2
+    losses = [record["loss"] for record in records]
+    assert found.values("loss_value") == [*losses[:8], None, *losses[8:]]
+    assert found.values("epoch") == [step // 4 for step in steps]
+    assert found.values("metrics.lr") == [1e-3] * 8 + [None] + [1e-3] * 2
+    assert found.values("metrics.val_acc") == [None] * 8 + [2 / 3, None, None]
 
 
 def test_non_finite_values_of_python_and_of_cmeta(imported, text):
@@ -86,7 +88,8 @@ def test_a_history_of_wandb(imported, tmp_path):
     assert found.values("timestamp") == found.values("step") == [0, 5, 10, 15]
     assert found.values("metrics.wall_time") == [record["_timestamp"] for record in records]
     assert found.values("metrics._runtime") == [0, 0.125, 0.25, 0.375]
-    assert found.values("metrics.train/loss") == [0.25] * 4
+    assert found.values("loss_value") == [0.25] * 4
+    assert "train/loss is loss_value" in found.report.notes
 
 
 def test_dates_are_wall_times(imported, text):
@@ -110,7 +113,7 @@ def test_nested_objects_lists_and_configurations(imported, text):
         '{"config": {"lr": 0.2}}',
     )
     found = imported(source)
-    assert found.values("metrics.train/loss") == [1, None, None, None]
+    assert found.values("loss_value") == [1, None, None, None]
     assert found.values("metrics.train/deep/x") == [2, None, None, None]
     assert found.values("metrics.entropy") == [0.5, None, None, None]
     assert found.values("metrics.a.b/c") == [3, None, None, None]
@@ -165,10 +168,12 @@ def test_what_is_no_number_is_said_and_the_rest_is_kept(imported, text):
     found = imported(source)
     assert found.values("metrics.ok") == [1, 0]
     assert found.values("metrics.note") == [None, 3]
-    assert found.report.notes == ("ok: true and false are kept as 1 and 0",)
+    assert found.report.notes == (
+        "ok: true and false are kept as 1 and 0",
+        "images: list of 1 record is not kept, such as [1, 2] (line 1)",
+    )
     assert found.report.lost == (
         "note: text of 1 record is not kept, such as 'warm-up' (line 1)",
-        "images: list of 1 record is not kept, such as [1, 2] (line 1)",
         "'': a name must have 1 to 255 bytes, and has 0",
     )
 
@@ -264,6 +269,7 @@ def test_blank_lines_a_mark_and_many_blocks(imported, tmp_path):
 
 def test_no_records_at_all(imported, text):
     source = text("log.jsonl", "", end="")
-    assert imported(source, format="jsonl").report.num_records == 0
+    with pytest.raises(cmeta.EncodeError, match="found an empty file, expected one JSON object"):
+        imported(source, format="jsonl")
     with pytest.raises(cmeta.EncodeError, match="found an empty file, expected a file of one of"):
         imported(source)

@@ -79,8 +79,8 @@ def change(number, old, new):
         (change(1, '"config":0', '"config":2'), r"line 2, config: found 'configuration 2 of 2'"),
         (change(1, '"config":0', '"config":-1'), r"line 2, config: found -1, expected config"),
         (change(1, "loss_value", "loss_vaule"), r"field 'loss_vaule' is not in the schema"),
-        (lambda lines: lines.pop(), r"found 2 records, but its first line says 3: it is not compl"),
-        (change(3, "}", ""), r"line 4, column \d+: not JSON"),
+        (lambda lines: lines.append(lines[-1]), r"found 4 records, but its first line says 3"),
+        (change(2, "}", ""), r"line 3, column \d+: not JSON"),
         (change(0, '"type":"f32"', '"type":"f16"'), r"line 1, cmeta.schema: not a schema: .*f16"),
         (change(0, '"batch_records":4096', '"batch_records":1'), r"line 1, cmeta.schema: .*1"),
         (change(0, '"configs":[', '"configs":[3,'), r"line 1, cmeta.configs\[0\]: expected an obj"),
@@ -91,6 +91,17 @@ def test_damage_is_an_error_that_names_the_place(imported, text, whole, damage, 
     damage(whole)
     with pytest.raises(cmeta.EncodeError, match=message):
         imported(text("whole.jsonl", *whole, end=""))
+
+
+@pytest.mark.parametrize("num_bytes", [0, 1, 20])
+def test_what_is_there_of_a_file_that_was_cut_off(imported, text, whole, num_bytes):
+    last = whole[3][:num_bytes]
+    found = imported(text("whole.jsonl", *whole[:3], last, end=""))
+    assert found.values("phase") == ["train", "train"]
+    assert found.configs == ({"lr": 1e21},) or len(found.configs) == 2
+    missing = "1 record of the 3 that the first line states: missing"
+    cut = [f"line 4 is cut off: {num_bytes} bytes"] * bool(num_bytes)
+    assert [part.replace("byte ", "bytes ") for part in found.report.damage] == [*cut, missing]
 
 
 def test_another_version_is_noted(imported, text, whole):

@@ -60,8 +60,20 @@ def wandb(path, words):
     path.write_bytes(data)
 
 
-WRITERS = (csv, jsonl, parquet, trainer_state, tensorboard, wandb)
-TABLES = (csv, jsonl, parquet)
+def log(path, words):
+    values = ", ".join(f"{word} loss {i / 4}" for i, word in enumerate(words))
+    path.write_text(f"step 0: {values}\n")
+
+
+def json_(path, words):
+    columns = {"split": words, "loss": [i / 4 for i in range(len(words))]}
+    path.write_text(json.dumps(columns))
+
+
+json_.__name__ = "json"
+
+WRITERS = (csv, jsonl, json_, log, parquet, trainer_state, tensorboard, wandb)
+TABLES = (csv, jsonl, json_, parquet)
 PHASES = {
     "train": ["train", "training", "Train", "TRAINING"],
     "validate": [
@@ -162,7 +174,9 @@ def test_a_given_schema_without_the_phase(of_words, writer, tmp_path):
     found = of_words(writer, "test", schema=schema)
     assert found.values("phase") == ["train"]
     assert [name for name in found.report.fields if name.endswith("loss")] == [
-        "metrics.test_loss" if writer is trainer_state else "metrics.test/loss"
+        {trainer_state: "metrics.test_loss", log: "metrics.test loss"}.get(
+            writer, "metrics.test/loss"
+        )
     ]
 
 

@@ -14,6 +14,7 @@ from cmeta.aliases import Progress
 from cmeta.cli.console import file_name, progress
 from cmeta.cli.errors import print_problems, reading
 from cmeta.cli.files import (
+    STDOUT,
     note_if_open,
     open_chronicle,
     output_file,
@@ -89,9 +90,8 @@ def _format_of(out: Path) -> str:
     kind = _SUFFIXES.get(out.suffix.lower())
     if kind is None:
         known = ", ".join(_SUFFIXES)
-        raise click.UsageError(
-            f"{file_name(out)!r} has none of the suffixes {known}; choose a --format."
-        )
+        name = "standard output" if out == STDOUT else repr(file_name(out))
+        raise click.UsageError(f"{name} has none of the suffixes {known}; choose a --format.")
     return kind
 
 

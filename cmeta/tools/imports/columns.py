@@ -27,6 +27,12 @@ from cmeta.tools.imports.formats import NON_FINITE
 ROWS_AT_ONCE = 4096
 _I64, _U64 = np.iinfo(np.int64), np.iinfo(np.uint64)
 _HEX = re.compile(r"-?0x[0-9A-Fa-f]{1,16}")
+_INTEGER = re.compile(r"[+-]?\d{1,40}")
+_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_WORDS: dict[str, Any] = {"true": True, "false": False, "nan": float("nan")} | {
+    f"{sign}{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "infinity")
+}
+_ABSENT = {"", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--"}
 
 
 @dataclass
@@ -46,6 +52,8 @@ class SourceTable:
         Floats were read from decimals.
     lost, damage, notes : list of str
         As in `Imported`.
+    config : mapping
+        The configuration of all records; empty: the source has none.
     """
 
     name: str
@@ -56,6 +64,7 @@ class SourceTable:
     lost: list[str] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TableBuilder:
@@ -128,6 +137,56 @@ def _dtype_of(types: set[type], values: Sequence[Any]) -> Any:
     if _I64.min <= low and high <= _I64.max:
         return np.int64
     return np.uint64 if low >= 0 and high <= _U64.max else None
+
+
+def number_of_text(text: str) -> Any:
+    """Return the number or truth value that a text is; None for a word that says there is none.
+
+    ``nan`` is a number: a loss that has become NaN is a fact about the run. Any other text stays.
+
+    Examples
+    --------
+    >>> [number_of_text(text) for text in ("", " 3", "1e-3", "-inf", "True", "N/A", "warm-up")]
+    [None, 3, 0.001, -inf, True, None, 'warm-up']
+    """
+    word = text.strip()
+    if _INTEGER.fullmatch(word):
+        return int(word)
+    if _FLOAT.fullmatch(word):
+        return float(word)
+    word = word.lower()
+    return None if word in _ABSENT else _WORDS.get(word, text)
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number; truth values are none."""
+    return type(number_of_text(text)) in (int, float)
+
+
+def is_absent(text: str) -> bool:
+    """Return whether a text says that there is no value."""
+    return text.strip().lower() in _ABSENT
+
+
+def overlaid(columns: Sequence[Column]) -> Column:
+    """Return one column of several, each of which has values in other records.
+
+    Examples
+    --------
+    >>> overlaid([column_of([1, None]), column_of([None, 0.5])]).values.tolist()
+    [1.0, 0.5]
+    """
+    if len(columns) == 1:
+        return columns[0]
+    dtype = _common_dtype(list(columns))
+    num_records = len(columns[0].values)
+    values = np.full(num_records, None) if dtype.kind == "O" else np.zeros(num_records, dtype)
+    present = np.zeros(num_records, bool)
+    for column in columns:
+        mask = column.mask()
+        values[mask] = _objects(column.values[mask]) if dtype.kind == "O" else column.values[mask]
+        present |= mask
+    return Column(values, present)
 
 
 def _joined(parts: list[tuple[int, Column]], num_records: int) -> Column:
@@ -208,6 +267,15 @@ def values_of(column: Column, field: Field) -> Array:
     if field.is_float:
         return _floats(column)
     return _integers(column, *field.limits).astype(field.dtype.newbyteorder("="))
+
+
+def is_of_type(column: Column, field: Field) -> bool:
+    """Return whether a field can hold every value of a column."""
+    try:
+        values_of(column, field)
+    except Mismatch:
+        return False
+    return True
 
 
 def parsed_numbers(column: Column) -> Column:

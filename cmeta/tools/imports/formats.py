@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from cmeta.aliases import Progress
-from cmeta.errors import EncodeError
+from cmeta.errors import EncodeError, counted
 from cmeta.schema.schema import Schema
 
 # In the order in which they are tried: those with a signature first.
-FORMATS = ("parquet", "trainer_state", "wandb", "tensorboard", "jsonl", "csv")
+FORMATS = ("parquet", "trainer_state", "wandb", "tensorboard", "json", "jsonl", "log", "csv")
+_LINES = ("jsonl", "csv")  # texts whose lines may be bad
+_ONE_RUN = (*_LINES, "json", "log", "parquet")
+_FORMATS_OF_OPTION = {
+    "run": tuple(format_ for format_ in FORMATS if format_ not in _ONE_RUN),
+    "names": ("csv",),
+    "skip_bad_lines": _LINES,
+}
 # The words for the numbers that JSON does not have.
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _LEN_SHOWN = 16  # bytes of an unknown file in an error
@@ -42,6 +49,10 @@ class ImportOptions:
         The run to import from a source that holds several.
     schema : Schema or None
         The schema that the user gave; None: `default_schema`, or the one in the source.
+    names : sequence of str or None
+        The names of the columns of a file that has none.
+    skip_bad_lines : bool
+        Leave out lines that cannot be read, and report them.
     progress : callable
         Called with bytes done and bytes in all; optional for an importer.
     """
@@ -49,7 +60,25 @@ class ImportOptions:
     phase: str | None = None
     run: str | None = None
     schema: Schema | None = None
+    names: Sequence[str] | None = None
+    skip_bad_lines: bool = False
     progress: Progress = _ignore
+
+    def require_effect(self, format_: str) -> None:
+        """Raise if an option has no effect on a format.
+
+        Raises
+        ------
+        EncodeError
+        """
+        given = {"run": self.run, "names": self.names, "skip_bad_lines": self.skip_bad_lines}
+        for option, value in given.items():
+            formats = _FORMATS_OF_OPTION[option]
+            if value not in (None, False) and format_ not in formats:
+                raise EncodeError(
+                    f"{option} (--{option.replace('_', '-')}) has no effect on a source of the "
+                    f"format {format_}, only on: {', '.join(formats)}"
+                )
 
     @property
     def default_phase(self) -> str:
@@ -88,6 +117,51 @@ class Imported:
     notes: Sequence[str] = ()
     damage: Sequence[str] = ()
     is_schema_stated: bool = False
+
+
+class BadLines:
+    """The lines of a text that cannot be read: refused, or skipped and counted.
+
+    Parameters
+    ----------
+    source : Path
+        For errors.
+    skip : bool
+    """
+
+    def __init__(self, source: Path, skip: bool) -> None:
+        self._source, self._skip = source, skip
+        self._count, self._first = 0, ""
+
+    def add(self, number: int, reason: str, cause: Exception | None = None) -> None:
+        """Count a line.
+
+        Parameters
+        ----------
+        number : int
+            Of the line, from 1.
+        reason : str
+            Follows the number: ``: found 3 cells``, or ``, column 5: not JSON``.
+        cause : Exception, optional
+
+        Raises
+        ------
+        EncodeError
+            Bad lines are not to be skipped.
+        """
+        if not self._skip:
+            raise EncodeError(
+                f"{self._source}, line {number}{reason}; skip_bad_lines=True (--skip-bad-lines) "
+                "leaves out such lines"
+            ) from cause
+        self._first = self._first or f"line {number}{reason}"
+        self._count += 1
+
+    def sentences(self) -> list[str]:
+        """Return the sentence of the report, if a line was skipped."""
+        if not self._count:
+            return []
+        return [f"{counted(self._count, 'bad line')} skipped, the first: {self._first}"]
 
 
 class Importer(Protocol):
@@ -138,7 +212,7 @@ def _described(path: Path) -> str:
         return "a folder without event files or an offline run"
     with path.open("rb") as file:
         head = file.read(_LEN_SHOWN)
-    return f"a file that begins with {head!r}" if head else "an empty file"
+    return f"a file that begins with {head!r}" if head.strip() else "an empty file"
 
 
 def text_head(path: Path) -> tuple[bytes, bool]:

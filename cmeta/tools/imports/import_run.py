@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Progress
-from cmeta.errors import ExistsError, PrecisionWarning, counted
+from cmeta.errors import EncodeError, ExistsError, PrecisionWarning, counted
 from cmeta.records.chunk import Column, goes_back
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.schema.schema import Schema
+from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import is_input
+from cmeta.tools.imports.compressed import decompressed
 from cmeta.tools.imports.exact import make_exact, wide_column
+from cmeta.tools.imports.fitting import fitting
 from cmeta.tools.imports.formats import Imported, ImportOptions, detect, load_importer
+from cmeta.vocabulary import PHASES, phases_named, similar
 from cmeta.write import write
 
 
@@ -38,9 +41,10 @@ class ImportReport:
     fields : tuple of str
         Dotted names of the fields that have a value, declared ones first.
     lost : tuple of str
-        What the source holds and the chronicle does not, one sentence each.
+        Values that a chronicle could have held, and this one does not, one sentence each.
     notes : tuple of str
-        What was changed without loss, one sentence each.
+        What was interpreted, what was changed without loss, and what no chronicle holds (text,
+        lists), one sentence each.
     damage : tuple of str
         Where the source was cut off or corrupt, so that records may be missing, one sentence each.
     """
@@ -56,7 +60,7 @@ class ImportReport:
 
     @property
     def ok(self) -> bool:
-        """Whether everything was kept."""
+        """Whether everything that a chronicle can hold was kept."""
         return not self.lost and not self.damage
 
     def as_json(self) -> dict[str, Any]:
@@ -83,6 +87,8 @@ def import_run(
     config: Mapping[str, Any] | None = None,
     phase: str | None = None,
     run: str | None = None,
+    names: Sequence[str] | None = None,
+    skip_bad_lines: bool = False,
     replace: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
@@ -95,8 +101,9 @@ def import_run(
     Parameters
     ----------
     source : path
-        A file of JSON lines, CSV or Parquet; a TensorBoard event file or log folder; a W&B offline
-        run; a ``trainer_state.json``.
+        A file of JSON lines, CSV or Parquet; a history as JSON; a text log; a TensorBoard event
+        file or log folder; a W&B offline run; a ``trainer_state.json``. A file may be compressed
+        (gzip, bzip2, xz, Zstandard).
     out : path
         The chronicle; it appears when it is complete and on disk.
     format : str, optional
@@ -112,6 +119,10 @@ def import_run(
         The phase of records that do not state theirs; default: train.
     run : str, optional
         The run to import, from a source that holds several.
+    names : sequence of str, optional
+        The names of the columns of a CSV without a line of names.
+    skip_bad_lines : bool
+        Leave out the lines of a text that cannot be read, and report them as damage.
     replace : bool
         Write over an existing file.
     progress : callable, optional
@@ -124,7 +135,8 @@ def import_run(
     Raises
     ------
     EncodeError
-        The source is invalid, or no format fits; names line and column.
+        The source is invalid, or no format fits; names line and column. An option has no effect
+        on the format, or `phase` is misspelled.
     ExistsError
         `out` exists, and `replace` is not given; or it is the file to import.
     MissingExtraError
@@ -138,19 +150,80 @@ def import_run(
     >>> import_run(folder / "log.csv", folder / "run.cmeta").fields
     ('timestamp', 'phase', 'loss_value', 'step', 'metrics.lr')
     """
-    source, out = Path(source), Path(out)
-    if is_input(out, source):
-        raise ExistsError(f"{out} is the file to import; choose another name for the chronicle")
-    if not replace and os.path.lexists(out):
-        raise ExistsError(f"{out} exists; replace=True (--replace) writes over it")
-    if not source.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(source))
-    format_ = format or detect(source)
-    options = ImportOptions(phase=phase, run=run, schema=schema)
+    options = ImportOptions(
+        phase=phase, run=run, schema=schema, names=names, skip_bad_lines=skip_bad_lines
+    )
     if progress is not None:
         options = dataclasses.replace(options, progress=progress)
-    imported = load_importer(format_).read(source, options)
+    return import_of(source, out, options, format_=format, config=config, replace=replace)
+
+
+def import_of(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: ImportOptions,
+    *,
+    format_: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    replace: bool = False,
+    is_one_of_many: bool = False,
+) -> ImportReport:
+    """Import a source, as `import_run` does.
+
+    Parameters
+    ----------
+    is_one_of_many : bool
+        An option that has no effect on the source is left out, and no error.
+    """
+    source, out = Path(source), Path(out)
+    _require_free(out, source, replace=replace)
+    if not source.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(source))
+    if options.phase is not None:
+        _require_phase(options.phase, options.schema or default_schema())
+    with decompressed(source) as (path, damage):
+        try:
+            format_ = format_ or detect(path)
+            if not is_one_of_many:
+                options.require_effect(format_)
+            imported = load_importer(format_).read(path, options)
+        except EncodeError as err:
+            if path == source:
+                raise
+            raise EncodeError(str(err).replace(str(path), str(source))) from err
+    if damage:
+        imported = dataclasses.replace(imported, damage=(*damage, *imported.damage))
     return _write(imported, source, out, format_, config)
+
+
+def _require_free(out: Path, source: Path, *, replace: bool) -> None:
+    if is_input(out, source):
+        raise ExistsError(f"{out} is the file to import; choose another name for the chronicle")
+    if out.is_dir():
+        raise ExistsError(f"{out} is a folder, expected the name of the chronicle")
+    if not replace and os.path.lexists(out):
+        raise ExistsError(f"{out} exists; replace=True (--replace) writes over it")
+    if not out.parent.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(out.parent))
+
+
+def _require_phase(word: str, schema: Schema) -> None:
+    """Raise if a word is likely a misspelled phase; any other word may be a new phase.
+
+    Raises
+    ------
+    EncodeError
+    """
+    if not word.strip():
+        raise EncodeError("phase: found an empty word, expected the name of a phase")
+    known = [*schema.phases, *PHASES]
+    is_known = phases_named([word], schema.phases)[word] in known
+    guesses = [] if is_known else similar(word, known)
+    if guesses:
+        raise EncodeError(
+            f"no phase {word!r} (did you mean {' or '.join(guesses)}?); for a new phase, give a "
+            f"schema that has it: default_schema().with_phases({word!r})"
+        )
 
 
 def _write(
@@ -160,6 +233,8 @@ def _write(
     columns = _typed(imported)
     exact = make_exact(columns, imported.schema, is_stated=imported.is_schema_stated)
     columns, sort_notes = _sorted(columns, imported.schema)
+    num_given = max((len(column.values) for column in columns.values()), default=0)
+    columns, unfit = fitting(columns, exact.schema, num_given)
     arrays = {field.path: column.values for field, column in columns.items()}
     present = {f.path: c.present for f, c in columns.items() if c.present is not None}
     with warnings.catch_warnings():  # rounded values are in the report
@@ -171,7 +246,7 @@ def _write(
         format=format_,
         num_records=num_records,
         fields=_fields(columns, exact.schema, bool(configs)),
-        lost=(*imported.lost, *exact.lost),
+        lost=(*imported.lost, *exact.lost, *unfit),
         notes=(*imported.notes, *exact.notes, *sort_notes),
         damage=tuple(imported.damage),
     )

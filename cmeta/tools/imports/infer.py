@@ -1,21 +1,27 @@
 """Tables of other tools: the fields of their columns, inferred from names and values.
 
+- A table is cmeta's own if all names are as cmeta writes them, with timestamp and phase; any other
+  is foreign. In an own text, the shortest decimal of a float32 is that float32, as cmeta prints it;
+  any other decimal is a float64.
 - The dotted name of a field, or its name without the group, is that field (``entropy`` is
-  ``metrics.entropy``); so are a few short names (``loss``, ``seed``, ``_step``, ``global_step``).
+  ``metrics.entropy``); so are the words of `cmeta.vocabulary` (``Step``, ``iter``, ``seed``).
   Under any other name, and if a value does not fit the field, the column is a metric. Booleans
-  become 0 and 1; a metric with integers beyond 2^53 is declared with an integer type.
-- `timestamp` is a column of that name if it holds integers from 0 on, otherwise the step, otherwise
-  the index of the record. Floats and dates under that name, ``_timestamp`` of W&B, and dates under
-  some other names are wall times: the metric ``wall_time``, in seconds since 1970.
-- The phase is a column ``phase``, or ``split``, ``mode`` or ``stage`` of a few words, with the
-  meaning that `cmeta.vocabulary` gives them; new phases are appended to the schema.
-- In a text whose names are all as cmeta writes them, the shortest decimal of a float32 is that
-  float32, as cmeta prints it; any other decimal is a float64.
+  become 0 and 1; a metric with integers beyond 2^53 is declared with an integer type. Text that is
+  a number, such as ``"0.5"``, is that number.
+- `timestamp` is the step, otherwise the index of the row. A foreign column ``timestamp`` is a wall
+  time, whole numbers included: the metric ``wall_time``, in seconds since 1970. It never changes
+  the order of the rows.
+- The phase is a column ``phase``, or ``split``, ``mode`` or ``stage`` of a few words; new phases
+  are appended to the schema. Without such a column, a foreign table's names give the phase as they
+  do in a log (``val_loss``): the values of a row that belong to different phases become records of
+  these phases, each with the row's step, epoch and time. The loss of each phase is `loss_value`.
+- A column of nothing but text or lists is left out, and noted: no chronicle holds such. Text among
+  numbers is reported as lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,19 +41,28 @@ from cmeta.tools.imports.columns import (
     SourceTable,
     column_of,
     is_float_safe,
+    is_of_type,
+    number_of_text,
+    overlaid,
     parsed_numbers,
     values_of,
 )
 from cmeta.tools.imports.exact import as_printed
 from cmeta.tools.imports.formats import Imported, ImportOptions
-from cmeta.tools.imports.scalar_log import WALL_TIME, free_name
-from cmeta.vocabulary import did_you_mean, field_named, phases_named
+from cmeta.tools.imports.scalar_log import EPOCH, LOSS, WALL_TIME, free_name, listed, takes_floats
+from cmeta.vocabulary import (
+    PHASES,
+    column_named,
+    column_rank,
+    did_you_mean,
+    field_named,
+    loss_among,
+    phase_of_name,
+    phases_named,
+)
 
-PHASE_COLUMNS = ("phase", "split", "mode", "stage")
-STEP = "step"
-_SHORT_NAMES = {"seed": "seed_state", "_step": STEP, "global_step": STEP}
-_CLOCKS = (TIMESTAMP, "_timestamp", WALL_TIME)  # numbers in these are seconds since 1970
-_DATES = ("time", "datetime", "date", "created_at")  # text in these may be dates
+STEP, DATE = "step", "date"
+_OF_ROW = (STEP, EPOCH, WALL_TIME, DATE, "seed_state")  # belong to all records of a row
 _KINDS = {str: "text", list: "list", dict: "object", bytes: "bytes", bool: "boolean"}
 _PHASE_WORDS_MAX = 16  # in a column that is not called phase
 
@@ -72,49 +87,162 @@ class _Inference:
         self._schema: Schema = options.schema or default_schema()
         self._left = dict(table.columns)
         self._columns: dict[str, Any] = {}
-        self._configs: tuple[Mapping[str, Any], ...] = ()
+        self._configs: tuple[Mapping[str, Any], ...] = (table.config,) if table.config else ()
         self._lost, self._notes = list(table.lost), list(table.notes)
-        self._is_own_text = table.is_text and _has_own_names(table, self._schema)
+        self._num_records, self._where = table.num_records, table.where
+        self._rows: Array | None = None  # of each record, if rows were split
+        self._is_own = _has_own_names(table, self._schema)
 
     def imported(self) -> Imported:
+        if not self._is_own:
+            self._read_quoted_numbers()
         self._take_phase()
         self._take_config()
         self._join_vectors()
         self._take_timestamp()
-        # A field's own name precedes a short one for it.
-        for name in sorted(self._left, key=lambda name: name not in self._schema):
+        # A field's own name precedes another word for it.
+        order = sorted(self._left, key=lambda name: (name not in self._schema, column_rank(name)))
+        for name in order:
             self._take(name, self._left[name])
         self._take_step_as_timestamp()
+        self._require_values()
         return Imported(
             self._columns, self._schema, self._configs, tuple(self._lost), tuple(self._notes),
             tuple(self._table.damage), self._is_stated,
         )  # fmt: skip
 
+    def _read_quoted_numbers(self) -> None:
+        quoted = []
+        for name, column in self._left.items():
+            field = inferred_field(name, self._schema, ())
+            if column.values.dtype != object or (field and field.labels):
+                continue
+            texts = [value if isinstance(value, str) else None for value in column.values]
+            numbers = [None if text is None else number_of_text(text) for text in texts]
+            if numbers == texts:
+                continue
+            pairs = zip(column.values, texts, numbers, column.mask().tolist(), strict=True)
+            values = [(v if t is None else n) if p else None for v, t, n, p in pairs]
+            if not any(isinstance(number, int | float) for number in numbers):
+                continue
+            self._left[name] = column_of(values)
+            quoted.append(name)
+        if quoted:
+            self._notes.append(f"numbers in quotes are read as numbers: {listed(quoted)}")
+
+    def _require_values(self) -> None:
+        """Raise if no record would have a value.
+
+        Raises
+        ------
+        EncodeError
+        """
+        if self._columns.keys() <= {PHASE, TIMESTAMP} and self._left and self._num_records:
+            names = listed(repr(name[:40]) for name in self._table.columns)
+            raise EncodeError(
+                f"{self._table.name}: found no number in {counted(self._num_records, 'record')} "
+                f"with the names {names}; expected a table with a column of numbers"
+            )
+
     # ------------------------------------------------------------------------------- phases
 
     def _take_phase(self) -> None:
-        name = next((name for name in PHASE_COLUMNS if self._is_phase(name)), None)
-        column = self._left.pop(name) if name else None
         default = self._options.default_phase
-        words = [] if column is None else [str(word) for word in column.recorded()]
-        is_incomplete = column is None or not column.mask().all()
-        phases = phases_named([*words, *([default] if is_incomplete else [])], self._schema.phases)
-        self._append_phases(phases)
-        codes = {word: self._schema.phases.index(phase) for word, phase in phases.items()}
-        values = np.full(self._table.num_records, codes.get(default, 0), np.uint8)
-        if column is not None:
-            values[column.mask()] = [codes[word] for word in words]
-        self._notes += [f"{word} is the phase {p}" for word, p in phases.items() if word != p]
+        candidates = sorted(self._left, key=column_rank)
+        name = next((name for name in candidates if self._is_phase(name)), None)
+        if name is None:
+            self._take_phase_of_names(default)
+            return
+        column = self._left.pop(name)
+        words = [str(word) for word in column.recorded()]
+        is_incomplete = not column.mask().all()
+        codes = self._codes([*words, *([default] if is_incomplete else [])])
+        values = np.full(self._num_records, codes.get(default, 0), np.uint8)
+        values[column.mask()] = [codes[word] for word in words]
         self._columns[PHASE] = values
 
+    def _codes(self, words: Iterable[str]) -> dict[str, int]:
+        """Return the code of each word's phase, after new phases were appended to the schema."""
+        phases = phases_named(words, self._schema.phases)
+        self._append_phases(phases)
+        self._notes += [f"{word} is the phase {p}" for word, p in phases.items() if word != p]
+        return {word: self._schema.phases.index(phase) for word, phase in phases.items()}
+
+    def _take_phase_of_names(self, default: str) -> None:
+        """Take the phases from the names of the columns, and split the rows by phase."""
+        known = self._schema.phases if self._is_stated else {*self._schema.phases, *PHASES}
+        words = dict.fromkeys(self._left, default)
+        for name, column in self._left.items():
+            if column.mask().any() and not self._is_own:
+                words[name] = self._phase_of_column(name, known) or default
+        code_of = self._codes(dict.fromkeys([default, *words.values()]))
+        codes = {name: code_of[word] for name, word in words.items() if not self._is_of_row(name)}
+        present = np.zeros((self._num_records, len(self._schema.phases)), bool)
+        for name, code in codes.items():
+            present[:, code] |= self._left[name].mask()
+        present[~present.any(axis=1), code_of[default]] = True
+        rows, phases = np.nonzero(present)
+        self._columns[PHASE] = phases.astype(np.uint8)
+        if len(rows) > self._num_records or len(np.unique(phases)) > 1:
+            self._split(rows, phases, codes)
+            self._note_phases(words, default)
+        self._join_losses(phases, codes)
+
+    def _phase_of_column(self, name: str, phases: Collection[str]) -> str | None:
+        is_own = name in self._schema or self._is_of_row(name)
+        return None if is_own else phase_of_name(name, phases)
+
+    def _is_of_row(self, name: str) -> bool:
+        config = self._schema.config_field
+        return column_named(name) in _OF_ROW or (config is not None and name == config.path)
+
+    def _split(self, rows: Array, phases: Array, codes: Mapping[str, int]) -> None:
+        """Make records of the phases of each row."""
+        for name, column in self._left.items():
+            split = column.rows(rows)
+            if name in codes:
+                split = Column(split.values, split.mask() & (phases == codes[name]))
+            self._left[name] = split
+        where = self._table.where
+        self._rows = rows
+        self._num_records, self._where = len(rows), lambda record: where(int(rows[record]))
+
+    def _note_phases(self, words: Mapping[str, str], default: str) -> None:
+        names: dict[str, list[str]] = {}
+        for name, word in words.items():
+            names.setdefault(word, []).append(name)
+        self._notes += [
+            f"the names give the phase {word}: {listed(of_word)}"
+            for word, of_word in names.items()
+            if word != default
+        ]
+
+    def _join_losses(self, phases: Array, codes: Mapping[str, int]) -> None:
+        """Join the losses of all phases in one column, `loss_value`."""
+        if self._is_own or LOSS not in self._schema or not takes_floats(self._schema[LOSS]):
+            return
+        field = self._schema[LOSS]
+        parts: dict[str, Column] = {}
+        for code in np.unique(phases).tolist():
+            names = [name for name in codes if codes[name] == code]
+            loss = LOSS if LOSS in names else loss_among(names, self._schema.phases)
+            if loss and is_of_type(self._left[loss], field):
+                parts[loss] = self._left[loss]
+        if parts.keys() <= {LOSS}:
+            return
+        self._notes += [f"{name} is loss_value" for name in parts if name not in (LOSS, "loss")]
+        for name in parts:
+            del self._left[name]
+        self._left = {LOSS: overlaid([*parts.values()])} | self._left
+
     def _is_phase(self, name: str) -> bool:
-        column = self._left.get(name)
-        if column is None or column.values.dtype != object:
+        column = self._left[name]
+        if column_named(name) != PHASE or column.values.dtype != object:
             return False
         values = column.recorded()
         if not all(isinstance(value, str) and value for value in values):
             return False
-        return name == PHASE or 0 < len(set(values)) <= _PHASE_WORDS_MAX
+        return name == PHASE or 0 < len({*values}) <= _PHASE_WORDS_MAX
 
     def _append_phases(self, phases: Mapping[str, str]) -> None:
         new = {phase: word for word, phase in phases.items() if phase not in self._schema.phases}
@@ -144,11 +272,12 @@ class _Inference:
         if field is None or column is None:
             return
         if all(isinstance(value, Mapping) for value in column.recorded()):
+            self._configs = ()
             del self._left[field.path]
             indices: dict[bytes, int] = {}
             values = np.zeros(len(column.values), np.uint32)
             for row in np.flatnonzero(column.mask()).tolist():
-                where = f"{self._table.name}, {self._table.where(row)}, {field.path}"
+                where = f"{self._table.name}, {self._where(row)}, {field.path}"
                 body = config_json(column.values[row], self._schema.format.limits, where)
                 values[row] = indices.setdefault(body, len(indices))
                 if values[row] == len(self._configs):
@@ -177,7 +306,7 @@ class _Inference:
     # --------------------------------------------------------------------------------- time
 
     def _take_timestamp(self) -> None:
-        column = self._left.get(TIMESTAMP)
+        column = self._left.get(TIMESTAMP) if self._is_own else None
         if column is None:
             return
         try:
@@ -188,11 +317,13 @@ class _Inference:
         self._columns[TIMESTAMP] = self._filled(TIMESTAMP, values, column.mask())
 
     def _take_step_as_timestamp(self) -> None:
-        """Take the steps as timestamps if there are no others; without steps they are counted."""
+        """Take the steps as timestamps if there are no others; without steps, number the rows."""
         if TIMESTAMP not in self._columns and STEP in self._columns:
             steps = self._columns[STEP]
             present = ~np.ma.getmaskarray(steps)
             self._columns[TIMESTAMP] = self._filled(STEP, np.asarray(steps), present)
+        if TIMESTAMP not in self._columns and self._rows is not None:
+            self._columns[TIMESTAMP] = self._rows.astype(np.uint64)
 
     def _filled(self, name: str, values: Array, present: Mask) -> Array:
         num_absent = int((~present).sum())
@@ -203,7 +334,8 @@ class _Inference:
         return forward_filled(values.astype(np.uint64), present)
 
     def _take_time(self, name: str, column: Column) -> bool:
-        is_clock = name in _CLOCKS or (name in _DATES and column.values.dtype.kind == "O")
+        meaning, is_text = column_named(name), column.values.dtype.kind == "O"
+        is_clock = meaning == WALL_TIME or (meaning == DATE and is_text)
         seconds = as_seconds(column) if is_clock else None
         path = f"{self._schema.open_group}.{WALL_TIME}"
         if seconds is None or path in self._columns or self._schema.open_group is None:
@@ -228,11 +360,11 @@ class _Inference:
         except Mismatch as err:
             expected = ", ".join(field.labels) or field.type_name
             self._notes.append(
-                f"{name} is a metric and not the field {field.path}: {self._table.where(err.row)} "
+                f"{name} is a metric and not the field {field.path}: {self._where(err.row)} "
                 f"has {err.value!r:.40}, expected {expected}"
             )
             return False
-        if self._is_own_text:
+        if self._is_own and self._table.is_text:
             values = as_printed(values, column.mask(), field)
         self._columns[field.path] = Column(values, column.present).masked()
         return True
@@ -245,8 +377,11 @@ class _Inference:
             return
         path = free_name(f"{group}.{name}", self._columns, self._schema)
         name = path.removeprefix(f"{group}.")
-        metric = as_metric(name, column, self._table.where)
-        self._lost += metric.lost
+        metric = as_metric(name, column, self._where)
+        if metric.values is None and metric.is_no_number:
+            self._notes += metric.lost
+        else:
+            self._lost += metric.lost
         self._notes += metric.notes
         if metric.values is None:
             return
@@ -278,11 +413,12 @@ def inferred_field(name: str, schema: Schema, taken: Collection[str]) -> Field |
     >>> [inferred_field(name, schema, ()).path for name in ("loss", "entropy", "step")]
     ['loss_value', 'metrics.entropy', 'step']
     """
-    path = name if name in schema else field_named(_SHORT_NAMES.get(name, name), schema)
-    if path not in schema:
-        paths = [field.path for field in schema.fields if field.name == name]
-        path = paths[0] if len(paths) == 1 else ""
-    return schema[path] if path and path not in taken else None
+    path = name if name in schema else field_named(column_named(name), schema)
+    for word in (name, name.lower()):
+        if path not in schema:
+            paths = [field.path for field in schema.fields if field.name == word]
+            path = paths[0] if len(paths) == 1 else path
+    return schema[path] if path in schema and path not in taken else None
 
 
 def _why_no_metric(name: str, schema: Schema) -> str:
@@ -363,6 +499,8 @@ class Metric:
     type : str
         ``f64``, or the type of integers that a float64 cannot hold.
     lost, notes : tuple of str
+    is_no_number : bool
+        There is nothing but text, lists and objects in it.
     """
 
     values: Array | None
@@ -370,6 +508,7 @@ class Metric:
     type: str = "f64"
     lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    is_no_number: bool = False
 
 
 def as_metric(name: str, column: Column, where: Callable[[int], str]) -> Metric:
@@ -385,7 +524,7 @@ def as_metric(name: str, column: Column, where: Callable[[int], str]) -> Metric:
     values, present = column.values, column.mask()
     if values.ndim == 2:
         sentence = [_not_kept(name, values, present, "list", where)] if present.any() else []
-        return Metric(None, present, lost=tuple(sentence))
+        return Metric(None, present, lost=tuple(sentence), is_no_number=True)
     kind = values.dtype.kind
     if kind == "O":
         return _numbers_among(name, column, where)
@@ -411,7 +550,7 @@ def _numbers_among(name: str, column: Column, where: Callable[[int], str]) -> Me
             lost.append(_not_kept(name, column.values, mask, kind, where))
             left &= ~mask
     if not left.any():
-        return Metric(None, left, lost=tuple(lost))
+        return Metric(None, left, lost=tuple(lost), is_no_number=True)
     cells = zip(column.values, left.tolist(), strict=True)
     kept: list[Any] = [value if is_left else None for value, is_left in cells]
     plain = column_of([int(value) if isinstance(value, bool) else value for value in kept])

@@ -1,7 +1,7 @@
 """JSON lines: one object for each record, of any tool; or a full chronicle of `cmeta cat --full`.
 
 Nested objects are flattened: a member of a group of the schema gets its dotted name, any other a
-name with slashes. Python's bare NaN and Infinity are accepted, and so are the strings for them. A
+name with slashes. Python's bare NaN and Infinity are accepted, and so are numbers in quotes. A
 last line that is cut off, as a killed process leaves it, is left out and reported.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from cmeta.errors import EncodeError
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.tools.imports.columns import SourceTable, TableBuilder
-from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
+from cmeta.tools.imports.formats import BadLines, Imported, ImportOptions, text_head
 from cmeta.tools.imports.infer import infer
 from cmeta.tools.imports.native import import_native, is_preamble, parse_preamble
 
@@ -45,27 +45,34 @@ def read(source: Path, options: ImportOptions) -> Imported:
     Raises
     ------
     EncodeError
-        A line is not a JSON object; names line and column.
+        The file is empty, or a line is not a JSON object; names line and column.
     """
-    lines = _Lines(source, options)
+    bad = BadLines(source, options.skip_bad_lines)
+    lines = _Lines(source, options, bad)
     schema, preamble = options.schema or default_schema(), None
     builder, numbers = TableBuilder(), array("Q")
-    flatten: _Flatten | None = None
+    flatten: Flatten | None = None
     for number, value in lines:
         if flatten is None:
             if is_preamble(value):
                 preamble = parse_preamble(value, f"{source}, line {number}")
                 schema = options.schema or preamble.schema
-            flatten = _Flatten(schema, str(source))
+            flatten = Flatten(schema)
             if preamble is not None:
-                lines.is_full = True
                 continue
-        builder.add_row(flatten(value, number))
+        try:
+            builder.add_row(flatten(value))
+        except NoRecordError as err:
+            bad.add(number, f": {err}")
+            continue
         numbers.append(number)
+    damage = bad.sentences() + lines.damage
+    if flatten is None and not damage:
+        raise EncodeError(f"{source}: found an empty file, expected one JSON object a line")
     columns = builder.finish()
     table = SourceTable(
         str(source), builder.num_records, columns, lambda row: f"line {numbers[row]}",
-        is_text=True, damage=lines.damage,
+        is_text=True, damage=damage,
     )  # fmt: skip
     return infer(table, options) if preamble is None else import_native(table, preamble, options)
 
@@ -75,14 +82,11 @@ class _Lines:
 
     Attributes
     ----------
-    is_full : bool
-        The file has a preamble, so a torn line is an error.
     damage : list of str
     """
 
-    def __init__(self, source: Path, options: ImportOptions) -> None:
-        self._source, self._options = source, options
-        self.is_full = False
+    def __init__(self, source: Path, options: ImportOptions, bad: BadLines) -> None:
+        self._source, self._options, self._bad = source, options, bad
         self.damage: list[str] = []
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -102,19 +106,20 @@ class _Lines:
         self._options.progress(size, size)
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any] | None:
-        where = f"{self._source}, line {number}"
         try:
-            value = json.loads(line)
+            value = json.loads(line.rstrip())  # with its end, an error there has column 1
         except (ValueError, RecursionError) as err:
-            if not line.endswith(b"\n") and number > 1 and not self.is_full:
+            if not line.endswith(b"\n") and number > 1:
                 self.damage.append(f"line {number} is cut off: {len(line):,} bytes")
-                return None
-            raise EncodeError(f"{where}{_reason(err)}; expected one JSON object a line") from err
+            else:
+                self._bad.add(number, f"{_reason(err)}; expected one JSON object a line", err)
+            return None
         if isinstance(value, dict):
             return value
         kind = _KINDS.get(type(value), "a number")
         hint = "; `jq -c '.[]'` makes lines of a list" if isinstance(value, list) else ""
-        raise EncodeError(f"{where}: found {kind}, expected one JSON object a line{hint}")
+        self._bad.add(number, f": found {kind}, expected one JSON object a line{hint}")
+        return None
 
 
 def _reason(err: Exception) -> str:
@@ -125,38 +130,45 @@ def _reason(err: Exception) -> str:
     return f": not JSON: {'nested too deeply' if isinstance(err, RecursionError) else err}"
 
 
-class _Flatten:
+class NoRecordError(Exception):
+    """An object that is no record."""
+
+
+class Flatten:
     """Flattens nested objects to one level."""
 
-    def __init__(self, schema: Schema, name: str) -> None:
+    def __init__(self, schema: Schema) -> None:
         self._groups = set(schema.groups)
         self._config = schema.config_field.path if schema.config_field else None
-        self._name = name
 
-    def __call__(self, record: Mapping[str, Any], number: int) -> dict[str, Any]:
+    def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the members of a record by flat name.
+
+        Raises
+        ------
+        NoRecordError
+            It is nested too deeply, or has a name twice.
+        """
         flat: dict[str, Any] = {}
         for key, value in record.items():
             if type(value) is dict and key != self._config:
-                self._nested(value, f"{key}{'.' if key in self._groups else '/'}", flat, number)
+                self._nested(value, f"{key}{'.' if key in self._groups else '/'}", flat)
             else:
-                self._put(key, value, flat, number)
+                self._put(key, value, flat)
         return flat
 
     def _nested(
-        self, inner: Mapping[str, Any], prefix: str, flat: dict[str, Any], number: int,
-        depth: int = 1,
-    ) -> None:  # fmt: skip
+        self, inner: Mapping[str, Any], prefix: str, flat: dict[str, Any], depth: int = 1
+    ) -> None:
         if depth > _DEPTH_MAX:
-            raise EncodeError(f"{self._name}, line {number}: nested beyond {_DEPTH_MAX} levels")
+            raise NoRecordError(f"nested beyond {_DEPTH_MAX} levels")
         for key, value in inner.items():
             if type(value) is dict:
-                self._nested(value, f"{prefix}{key}/", flat, number, depth + 1)
+                self._nested(value, f"{prefix}{key}/", flat, depth + 1)
             else:
-                self._put(f"{prefix}{key}", value, flat, number)
+                self._put(f"{prefix}{key}", value, flat)
 
-    def _put(self, name: str, value: Any, flat: dict[str, Any], number: int) -> None:
+    def _put(self, name: str, value: Any, flat: dict[str, Any]) -> None:
         if name in flat:
-            raise EncodeError(
-                f"{self._name}, line {number}: found {name!r} twice, expected it once"
-            )
+            raise NoRecordError(f"found {name!r} twice, expected it once")
         flat[name] = value

@@ -3,7 +3,8 @@
 They are a preamble of one JSON object, in the first line of full JSON lines. Schema and
 configurations are the JSON of their blocks; with the records they determine every byte of a file,
 so that an import gives the identical one. Every name and every value must fit: a mismatch is an
-error that names the line.
+error that names the line. Of a file that was cut off, the records that are there are imported, and
+the missing ones are reported.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cmeta.errors import CmetaError, DecodeError, EncodeError
+from cmeta.errors import CmetaError, DecodeError, EncodeError, counted
 from cmeta.records.chunk import Column
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
@@ -121,14 +122,18 @@ def import_native(table: SourceTable, preamble: Preamble, options: ImportOptions
     Raises
     ------
     EncodeError
-        The schema does not take a name or value, or records are missing.
+        The schema does not take a name or value, or there are more records than stated.
     """
-    if preamble.num_records not in (None, table.num_records):
+    stated = preamble.num_records
+    if stated is not None and table.num_records > stated:
         raise EncodeError(
             f"{table.name}: found {table.num_records:,} records, but its first line says "
-            f"{preamble.num_records:,}: it is not complete; export it again, or remove num_records "
-            "to import the records that it has"
+            f"{stated:,}: these are not the records of one file; remove num_records to import them"
         )
+    damage = list(table.damage)
+    if stated is not None and table.num_records < stated:
+        num_missing = counted(stated - table.num_records, "record")
+        damage.append(f"{num_missing} of the {stated:,} that the first line states: missing")
     schema = options.schema or preamble.schema
     fields = {name: _known_field(name, schema, table) for name in table.columns}
     columns = {
@@ -138,7 +143,7 @@ def import_native(table: SourceTable, preamble: Preamble, options: ImportOptions
     if not table.num_records:
         columns = {"phase": np.zeros(0, np.uint8)}
     notes = (*table.notes, *preamble.notes)
-    return Imported(columns, schema, preamble.configs, tuple(table.lost), notes, (), True)
+    return Imported(columns, schema, preamble.configs, tuple(table.lost), notes, damage, True)
 
 
 def _values(table: SourceTable, column: Column, field: Field, num_configs: int) -> Column:

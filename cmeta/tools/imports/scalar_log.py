@@ -257,7 +257,7 @@ class _Records:
     def _find_losses(self) -> dict[str, str]:
         """Return, by phase, the one name that is the loss."""
         phases, names = self._schema.phases, list(self._log.names)
-        if LOSS not in self._schema or not _takes_floats(self._schema[LOSS]):
+        if LOSS not in self._schema or not takes_floats(self._schema[LOSS]):
             return {}
         losses: dict[str, str] = {}
         for code, phase in enumerate(phases):
@@ -325,7 +325,7 @@ class _Records:
         """Return the path of a metric, renamed if the schema declares the name as another type."""
         group, taken = self._schema.open_group, set(self._log.names)
         free = name
-        while (path := f"{group}.{free}") in self._schema and not _takes_floats(self._schema[path]):
+        while (path := f"{group}.{free}") in self._schema and not takes_floats(self._schema[path]):
             free = free_name(free, taken)
         if free != name:
             self.notes.append(f"{name} is not a number in the schema; the metric is {free}")
@@ -383,7 +383,8 @@ def _begins(step: Array, phase: Array, name: Array) -> Array:
     return begins
 
 
-def _takes_floats(field: Field) -> bool:
+def takes_floats(field: Field) -> bool:
+    """Return whether a field holds one float."""
     return field.is_float and not field.num_components
 
 
