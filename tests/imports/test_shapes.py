@@ -2,11 +2,11 @@
 
 import json
 import re
+import sys
 
 import pytest
 
 import cmeta
-import cmeta.tools.imports.import_run
 
 
 def keras(tmp_path, text):
@@ -474,7 +474,7 @@ def test_more_columns_than_a_batch_has(tmp_path, text, monkeypatch):
         written.update(columns)
         return 65
 
-    monkeypatch.setattr(cmeta.tools.imports.import_run, "write", write)
+    monkeypatch.setattr(sys.modules["cmeta.tools.imports.import_run"], "write", write)
     names = [f"m{i}" for i in range(5000)]
     wide = ",".join(["0.5", "0", *["1"] * 5000, ""])
     empty, late = (",".join(["0.5", "1", *[""] * 5000, last]) for last in ("", "2"))
