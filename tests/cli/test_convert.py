@@ -27,6 +27,14 @@ def test_importing_a_converted_file_restores_the_identical_file(cm, chronicle, t
     assert again.read_bytes() == chronicle.read_bytes()
 
 
+def test_csv_without_the_configurations_is_noted(cm, chronicle, tmp_path, empty):
+    result = cm("convert", chronicle, tmp_path / "run.csv")
+    assert "CSV has the numbers of the 2 configurations only" in result.stderr
+    assert cm("import", tmp_path / "run.csv", tmp_path / "again.cmeta").exit_code == 4
+    assert cm("convert", chronicle, tmp_path / "run.jsonl").stderr == ""
+    assert cm("convert", empty, tmp_path / "empty.csv").stderr == ""
+
+
 def test_csv_equals_that_of_cat(cm, chronicle, tmp_path):
     out = tmp_path / "run.csv"
     assert cm("convert", chronicle, out).exit_code == 0
@@ -72,6 +80,7 @@ def test_an_unknown_format_is_refused(cm, chronicle, tmp_path):
         result = cm("convert", chronicle, out)
         assert result.exit_code == 2
         assert "has none of the suffixes .jsonl, .ndjson, .csv, .parquet, .pq" in result.stderr
+        assert "stdin" not in result.stderr
     assert cm("convert", chronicle, tmp_path / "run.xls", "--format", "csv").exit_code == 0
 
 

@@ -163,3 +163,117 @@ def test_a_log_is_never_imported_over_itself(cm, log):
     with pytest.raises(cmeta.ExistsError, match="is the file to import; choose another name"):
         cmeta.import_run(log, log, replace=True)
     assert log.read_bytes() == before
+
+
+def test_a_folder_of_runs(cm, tmp_path, out):
+    sweep = tmp_path / "sweep"
+    for name, text in (
+        ("a/log.csv", "loss\n1\n"),
+        ("b/log.csv", "loss\n1,2\n"),
+        ("c.jsonl", LINES),
+    ):
+        (sweep / name).parent.mkdir(parents=True, exist_ok=True)
+        (sweep / name).write_text(text)
+    (sweep / "params.json").write_text('{"lr": 0.5}')
+    folder = tmp_path / "new" / "out"
+    result = cm("import", sweep, "-o", folder)
+    assert result.exit_code == 2
+    assert f"Error: {sweep / 'b/log.csv'}, line 2: found 2 cells, expected 1" in result.stderr
+    assert "1 other file left alone" in result.stderr
+    assert f"{sweep / 'a/log.csv'}: 1 record of 3 fields imported from csv" in result.stdout
+    assert losses(folder / "a" / "log.cmeta") == [1]
+    assert losses(folder / "c.cmeta") == [0.5, 0.25]
+    assert not (folder / "b" / "log.cmeta").exists()
+    result = cm(
+        "import", f"{sweep}/**/*.csv", "-o", folder, "--replace", "--skip-bad-lines", "--json"
+    )
+    assert result.exit_code == 4
+    reports = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [report["num_records"] for report in reports] == [1, 0]
+
+
+def test_failures_as_json(cm, log, tmp_path):
+    bad = tmp_path / "bad.csv"
+    bad.write_text("loss\n1,2\n")
+    result = cm("import", "--json", bad, log, "-o", tmp_path / "out")
+    failed, good = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == 2
+    assert list(failed) == ["source", "out", "error"]
+    assert good["num_records"] == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["LOG"], "Missing argument 'OUT'"),
+        (["LOG", "LOG", "OUT"], "found 3 arguments, expected SOURCE and OUT; -o FOLDER imports"),
+        (["-", "-o", "FOLDER"], "-o requires files on disk"),
+        (["LOG", "-o", "-"], "-o requires files on disk"),
+        (["FOLDER", "-o", "FOLDER"], "no file to import in"),
+        (["FOLDER", "OUT"], "-o FOLDER imports every file in a folder"),
+        (["LOG", "FOLDER"], "a folder, expected the name of a file"),
+        (["LOG", "FOLDER", "--replace"], "a folder, expected the name of a file"),
+        (["LOG", "OUT", "--run", "foo"], "--run) has no effect on a source of the format jsonl"),
+        (["LOG", "OUT", "--names", "a,b"], "--names) has no effect on a source of the format"),
+        (["LOG", "OUT", "--phase", ""], "phase: found an empty word"),
+        (["LOG", "OUT", "--phase", "trian"], "did you mean train?"),
+    ],
+)
+def test_arguments_that_cannot_be_followed(cm, log, out, tmp_path, args, message):
+    places = {"LOG": log, "OUT": out, "FOLDER": tmp_path / "folder"}
+    places["FOLDER"].mkdir()
+    result = cm("import", *[places.get(arg, arg) for arg in args])
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["import", "convert"])
+def test_a_missing_folder_of_the_output(cm, log, chronicle, tmp_path, command):
+    source = log if command == "import" else chronicle
+    result = cm(command, source, tmp_path / "none" / "out.csv")
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {tmp_path / 'none'}: No such file or directory\n"
+
+
+def test_a_missing_folder_in_python(log, chronicle, tmp_path):
+    calls = [
+        lambda out: cmeta.import_run(log, out), lambda out: cmeta.write(out, {"phase": ["train"]}),
+        lambda out: cmeta.recover(chronicle, out),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(FileNotFoundError) as caught:
+            call(tmp_path / "none" / "out.cmeta")
+        assert caught.value.filename == str(tmp_path / "none")
+    with pytest.raises(cmeta.ExistsError, match="is a folder, expected the name of the chronicle"):
+        cmeta.import_run(log, tmp_path, replace=True)
+
+
+def test_names_for_a_table_without_them(cm, out, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("0,0.5\n1,0.25\n")
+    result = cm("import", log, out)
+    assert result.exit_code == 2
+    assert "--names" in result.stderr
+    assert cm("import", log, out, "--names", "step,loss").exit_code == 0
+    assert losses(out) == [0.5, 0.25]
+
+
+def test_bad_lines(cm, log, out):
+    log.write_text(LINES + "{\n" + LINES)
+    assert cm("import", log, out).exit_code == 2
+    result = cm("import", log, out, "--skip-bad-lines")
+    assert result.exit_code == 4
+    assert "  damaged  1 bad line skipped, the first: line 3, column 2: not JSON" in result.stdout
+
+
+def test_converted_lines_that_were_cut_off(cm, chronicle, out, tmp_path):
+    lines = tmp_path / "run.jsonl"
+    assert cm("convert", chronicle, lines).exit_code == 0
+    lines.write_bytes(lines.read_bytes()[:-5])
+    result = cm("import", lines, out)
+    assert result.exit_code == 4
+    assert "  damaged  line 101 is cut off" in result.stdout
+    assert "  damaged  1 record of the 100 that the first line states: missing\n" in result.stdout
+    with cmeta.open(out) as run:
+        assert len(run) == 99

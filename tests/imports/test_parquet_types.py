@@ -109,8 +109,10 @@ def test_a_type_that_no_record_holds_is_named(imported, tmp_path, name):
     pq.write_table(pa.table({"x": array, "y": [0.5] * len(array)}), tmp_path / "log.parquet")
     found = imported(tmp_path / "log.parquet")
     assert found.values("metrics.y") == [0.5] * len(array)
-    (lost,) = found.report.lost
-    assert lost.startswith("x: ")
+    (note,) = found.report.notes
+    assert note.startswith("x: ")
+    assert "is not kept" in note
+    assert found.report.ok
     table = pa.table({"phase": ["train"] * len(array), "metrics.x": array})
     with pytest.raises(cmeta.EncodeError, match=r"metrics\.x: found a column of .*, expected f64"):
         cmeta.Columns.from_arrow(table, cmeta.default_schema())

@@ -185,6 +185,12 @@ def test_the_phase_that_is_asked_for(of_words, writer):
     assert found.values("phase") == ["test"]
 
 
-def test_a_misspelled_phase_is_not_appended_silently(of_words, writer):
-    notes = of_words(writer, "" if writer in TABLES else "other", phase="trian").report.notes
+def test_a_misspelled_phase_is_refused(of_words, writer):
+    with pytest.raises(cmeta.EncodeError, match=r"no phase 'trian' \(did you mean train\?\)"):
+        of_words(writer, "" if writer in TABLES else "other", phase="trian")
+
+
+@pytest.mark.parametrize("writer", TABLES)
+def test_a_misspelled_phase_in_a_table_is_not_appended_silently(of_words, writer):
+    notes = of_words(writer, "trian").report.notes
     assert "the phase trian was appended to the schema; did you mean train?" in notes

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import click
 
 from cmeta.aliases import Progress
-from cmeta.cli.console import file_name, progress
+from cmeta.cli.console import file_name, print_note, progress
 from cmeta.cli.errors import print_problems, reading
 from cmeta.cli.files import (
     STDOUT,
@@ -24,6 +24,7 @@ from cmeta.cli.files import (
 from cmeta.cli.formats import write_csv, write_jsonl, write_parquet, write_preamble
 from cmeta.cli.options import FILE, RecordOptions, file_argument, record_options, replace_option
 from cmeta.cli.rows import RowStream, num_expected, with_required_fields
+from cmeta.errors import counted
 from cmeta.extras import require
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
@@ -84,6 +85,11 @@ def convert(
             if problems:  # leaves `output_file` by an exception, so that OUT does not appear
                 raise click.exceptions.Exit(print_problems(file, problems))
         note_if_open(file, reader)
+        if kind == "csv" and reader.configs:
+            num_configs = counted(len(reader.configs), "configuration")
+            print_note(
+                f"CSV has the numbers of the {num_configs} only; JSON lines and Parquet have all"
+            )
 
 
 def _format_of(out: Path) -> str:

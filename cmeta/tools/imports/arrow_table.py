@@ -2,8 +2,8 @@
 
 Numbers keep their type, null is absent, NaN is NaN. Members of a struct get names with slashes;
 dates, times and durations become seconds (`cmeta.records.arrow_values`). Decimals and times that no
-float64 is are rounded to the nearest one, and that is reported as lost. So is a column of a type
-that has neither numbers nor text nor lists of numbers.
+float64 is are rounded to the nearest one, and that is reported as lost. A column of a type that has
+neither numbers nor text nor lists of numbers is noted: no chronicle holds such values.
 
 Importing this module needs pyarrow.
 """
@@ -83,7 +83,7 @@ class _ColumnReader:
             return Column(column_of(array.to_pylist()).values, present)
         if present.any():
             count = counted(int(present.sum()), "record")
-            self.lost.append(f"{path}: {kind} of {count} is not kept")
+            self.notes.append(f"{path}: {kind} of {count} is not kept")
         return None
 
     def _report(self, path: str, array: pa.Array, numbers: Numbers) -> None:

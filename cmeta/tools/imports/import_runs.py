@@ -71,7 +71,10 @@ class FailedImport:
 
 
 def import_runs(
-    paths: PathLike | Iterable[PathLike], folder: PathLike, options: ImportOptions, **more: Any
+    paths: PathLike | Iterable[PathLike],
+    folder: PathLike,
+    options: ImportOptions | None = None,
+    **more: Any,
 ) -> Iterator[ImportReport | FailedImport]:
     """Import every run that some files, folders and patterns mean.
 
@@ -80,7 +83,7 @@ def import_runs(
     paths : path, or iterable of paths
     folder : path
         Where the chronicles go; it is made if it is missing.
-    options : ImportOptions
+    options : ImportOptions, optional
         Those that have no effect on a source are left out.
     **more
         As for `import_of`.
@@ -91,7 +94,7 @@ def import_runs(
         One for each source, in order.
     """
     for source in find_sources(paths).runs:
-        yield import_source(source, folder, options, **more)
+        yield import_source(source, folder, options or ImportOptions(), **more)
 
 
 def import_source(
