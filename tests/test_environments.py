@@ -31,7 +31,7 @@ def stated(*extras):
 
 def test_oldest_is_what_pyproject_states():
     users = stated(
-        "arrow", "pandas", "polars", "plot", "tensorboard", "wandb", "example", "testing"
+        "arrow", "pandas", "polars", "plot", "tensorboard", "wandb", "zstd", "example", "testing"
     )
     pins = environments.oldest(DOCUMENT)
     assert pins.keys() == users.keys()
