@@ -6,13 +6,13 @@ import atexit
 import json
 import os
 import warnings
-import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Never
 
 from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import CmetaWarning, EncodeError, OrderError, counted, held_file
+from cmeta.recorder import live_sessions
 from cmeta.recorder.cycle import Cycle
 from cmeta.recorder.options import Options, path_of_rank, rank_of
 from cmeta.recorder.row_builder import Row
@@ -122,8 +122,10 @@ class Recorder:
         self.path = path_of_rank(path, own_rank)
         self._session: Session | VerifySession | None = None
         if self.path is not None:
-            self._session = open_session(path, self.path, own_rank, options, disk or Disk(), ignore)
-            _RECORDERS.add(self)
+            opened = open_session(path, self.path, own_rank, options, disk or Disk(), ignore)
+            self._session = opened
+            if opened is not None:
+                live_sessions.hold(opened, self)
         session = self._session
         self.schema = session.schema if session else schema or default_schema()
         self.num_dropped = session.num_dropped if session else 0
@@ -343,7 +345,7 @@ class Recorder:
         if self._session is None:
             return
         has_closed = self._session.close()
-        _RECORDERS.discard(self)
+        live_sessions.let_go(self._session)
         self._session.row_builder.precision.warn()
         if has_closed and self.num_refused:
             warnings.warn(
@@ -375,20 +377,6 @@ class Recorder:
         return f"<Recorder {self.path}: {state}, {counted(len(self), 'record')}>"
 
 
-_RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()
-
-
-def _close_all() -> None:
-    for recorder in list(_RECORDERS):
-        recorder.close()
-
-
-def _forget_all() -> None:
-    for recorder in list(_RECORDERS):
-        if recorder._session is not None:
-            recorder._session.after_fork()
-
-
-atexit.register(_close_all)
+atexit.register(live_sessions.close_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=live_sessions.forget_all)

@@ -15,6 +15,7 @@ from cmeta.format.journal import RowLayout
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import take
 from cmeta.recorder.commit import Committer
+from cmeta.recorder.live_sessions import let_go, lock_of
 from cmeta.recorder.options import Options
 from cmeta.recorder.pending import PendingRecords
 from cmeta.recorder.resume import StartingPoint, find_start
@@ -27,7 +28,6 @@ from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema import canonical_json
 from cmeta.storage.atomic import RECORDER_TEMPORARY
 from cmeta.storage.disk import Disk
-from cmeta.storage.lock import Lock
 from cmeta.storage.open import journal_path
 
 
@@ -44,7 +44,7 @@ class Session:
         self.path = path
         self._pid = os.getpid()
         self._is_forked = self.is_closed = False
-        self._lock = Lock(path)
+        self._lock = lock_of(path, options.mode)
         try:
             _remove_leftovers(path, disk)
             self._open(find_start(path, options, disk), options, disk)
@@ -247,6 +247,20 @@ class Session:
             self._committer.close_files()
         finally:
             self._lock.release()
+            let_go(self)
+
+    def abandon(self) -> None:
+        """Close the chronicle without waiting, because nobody holds its recorder any more.
+
+        A finaliser calls this, in any thread, which may be the sealer's own: it takes no lock.
+        """
+        if not (self.is_closed or self._is_forked):
+            self._end()
+            self._sealer.abandon()
+
+    def wait(self) -> None:
+        """Wait for the end of a close; the chronicle is then closed, or can be resumed."""
+        self._sealer.wait()
 
     def after_fork(self) -> None:
         """Release everything in a forked child, without writing."""

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,14 @@ class VerifySession:
             warnings.warn(f"{self._recorded}: {report.headline}", CmetaWarning, stacklevel=5)
         elif sys.exc_info()[0] is None and not self._is_stopped:
             raise self._divergence(report)
+
+    def abandon(self) -> None:
+        """End the comparison, because nobody holds its recorder any more."""
+        with suppress(Exception):
+            self.close()
+
+    def wait(self) -> None:
+        """Return at once; nothing is closed in the background."""
 
     def after_fork(self) -> None:
         """Take no more records in a forked child."""

@@ -17,15 +17,24 @@ SUFFIX = "-lock"
 class Lock:
     """The lock of a chronicle, held from construction to `release`.
 
+    Parameters
+    ----------
+    path : Path
+        Of the chronicle.
+    place : str
+        Where this process opens it, such as ``train.py:12``.
+
     Raises
     ------
     LockedError
-        Another writer holds it; the message names its host and process id.
+        Another writer holds it; the message names its host and process id, or its place in this
+        process.
     OSError
         The folder cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: str = "") -> None:
+        self._place = place
         self._path = path.with_name(path.name + SUFFIX)
         self._descriptor = -1
         while self._descriptor < 0:
@@ -37,11 +46,7 @@ class Lock:
         )
         try:
             if not _acquire(descriptor):
-                holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace").strip()
-                raise LockedError(
-                    f"{path}: is being written by {holder or 'another process'}; only one writer "
-                    "at a time is possible"
-                )
+                raise _locked(path, descriptor)
             # The holder before us may have removed the file before we got the lock on it.
             if not _is_at(descriptor, self._path):
                 os.close(descriptor)
@@ -52,11 +57,13 @@ class Lock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        _PLACES[_identity(descriptor)] = self._place
 
     def release(self) -> None:
         """Release the lock and remove its file."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
+            _PLACES.pop(_identity(descriptor), None)
             self._path.unlink(missing_ok=True)
             os.close(descriptor)
 
@@ -64,7 +71,30 @@ class Lock:
         """Close the copy that a forked child has; its parent keeps the lock."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
+            _PLACES.pop(_identity(descriptor), None)
             os.close(descriptor)
+
+
+_PLACES: dict[tuple[int, int], str] = {}  # of the locks that this process holds
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _locked(path: Path, descriptor: int) -> LockedError:
+    place = _PLACES.get(_identity(descriptor))
+    if place is not None:
+        return LockedError(
+            f"{path}: is being written by this process, opened at {place or 'an unknown place'}; "
+            "close that recorder first"
+        )
+    holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace").strip()
+    return LockedError(
+        f"{path}: is being written by {holder or 'another process'}; only one writer at a time is "
+        "possible"
+    )
 
 
 def _holder() -> bytes:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 import cmeta
-from cmeta import EncodeError, ExistsError, LockedError, RecorderError
+from cmeta import EncodeError, ExistsError, RecorderError
 
 from .conftest import NUM_RECORDS, SCHEMA, record
 
@@ -160,8 +163,12 @@ def test_another_configuration_holds_from_the_next_record(path):
 def test_a_second_writer_is_told_who_has_it(path):
     with cmeta.Recorder(path) as rec:
         rec.log("train")
-        with pytest.raises(LockedError, match=rf"by host .*, pid {os.getpid()}; only one writer"):
-            cmeta.Recorder(path, mode="resume")
+        script = "import cmeta, sys; cmeta.Recorder(sys.argv[1], mode='resume')"
+        other = subprocess.run(
+            [sys.executable, "-c", script, path], capture_output=True, text=True, check=False
+        )
+        error = rf"LockedError: .* by host .*, pid {os.getpid()}; only one writer"
+        assert re.search(error, other.stderr)
     with cmeta.Recorder(path, mode="resume") as rec:
         assert len(rec) == 1
 
