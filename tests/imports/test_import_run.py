@@ -51,7 +51,7 @@ def test_an_empty_folder(tmp_path):
 
 
 def test_an_unknown_format_names_those_that_are(log, tmp_path):
-    with pytest.raises(EncodeError, match="found format 'xml', expected one of: parquet, trainer"):
+    with pytest.raises(EncodeError, match="found format 'xml', expected one of: parquet, mlflow"):
         import_run(log, tmp_path / "out.cmeta", format="xml")
 
 

@@ -72,7 +72,28 @@ def json_(path, words):
 
 json_.__name__ = "json"
 
-WRITERS = (csv, jsonl, json_, log, parquet, trainer_state, tensorboard, wandb)
+
+def mlflow(path, words):
+    (path / "metrics").mkdir(parents=True)
+    (path / "meta.yaml").write_text("lifecycle_stage: active\n")
+    for i, word in enumerate(words):
+        (path / "metrics" / word).mkdir()
+        (path / "metrics" / word / "loss").write_text(f"{i} {i / 4} 0\n")
+
+
+def sacred(path, words):
+    path.mkdir()
+    (path / "run.json").write_text("{}")
+    (path / "config.json").write_text("{}")
+    rows = [
+        {"values": [i / 4], "steps": [0], "timestamps": [f"2025-01-01T00:00:0{i}"]}
+        for i in range(len(words))
+    ]
+    metrics = {f"{word}/loss": row for word, row in zip(words, rows, strict=True)}
+    (path / "metrics.json").write_text(json.dumps(metrics))
+
+
+WRITERS = (csv, jsonl, json_, log, parquet, trainer_state, tensorboard, wandb, mlflow, sacred)
 TABLES = (csv, jsonl, json_, parquet)
 PHASES = {
     "train": ["train", "training", "Train", "TRAINING"],

@@ -57,6 +57,8 @@ Formats (detected from the source itself; gzip, bzip2, xz and Zstandard are deco
   parquet        needs pyarrow (the extra 'arrow')
   tensorboard    an event file, or a log folder
   wandb          an offline run
+  mlflow         a database or `mlruns`; --run NAME chooses of several
+  sacred         a folder of the FileStorageObserver
   trainer_state  from Hugging Face
 
 No value is rounded: a declared float field whose values would not come back bit for bit is made

@@ -7,18 +7,21 @@ CONTRIBUTING.md names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from cmeta.aliases import Progress
 from cmeta.errors import EncodeError, counted
 from cmeta.schema.schema import Schema
 
 # In the order in which they are tried: those with a signature first.
-FORMATS = ("parquet", "trainer_state", "wandb", "tensorboard", "json", "jsonl", "log", "csv")
+FORMATS = (
+    "parquet", "mlflow", "sacred", "trainer_state", "wandb", "tensorboard", "json", "jsonl", "log",
+    "csv",
+)  # fmt: skip
 _LINES = ("jsonl", "csv")  # texts whose lines may be bad
 _ONE_RUN = (*_LINES, "json", "log", "parquet")
 _FORMATS_OF_OPTION = {
@@ -30,6 +33,7 @@ _FORMATS_OF_OPTION = {
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _LEN_SHOWN = 16  # bytes of an unknown file in an error
 _LEN_HEAD = 1 << 16
+_T = TypeVar("_T")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -208,11 +212,44 @@ def detect(path: Path) -> str:
 
 
 def _described(path: Path) -> str:
+    if (path / ".aim").is_dir() or (path.is_dir() and path.name == ".aim"):
+        return (
+            "a repository of Aim, a RocksDB that only Aim itself reads; let it export the metrics, "
+            "as with repo.query_metrics(...) to a CSV, and import that"
+        )
     if path.is_dir():
         return "a folder without event files or an offline run"
     with path.open("rb") as file:
         head = file.read(_LEN_SHOWN)
     return f"a file that begins with {head!r}" if head.strip() else "an empty file"
+
+
+def choose_run(
+    source: Path,
+    run: str | None,
+    runs: Mapping[str, _T],
+    name_of: Callable[[_T], str] | None = None,
+) -> _T:
+    """Return the run of this id or name; without either the only one.
+
+    Raises
+    ------
+    EncodeError
+        There is none, or more than one; the message lists them.
+    """
+    names = {id_: name_of(item) if name_of else "" for id_, item in runs.items()}
+    listed = ", ".join(f"{id_} ({name})" if name else id_ for id_, name in names.items())
+    if run is None:
+        if len(runs) == 1:
+            return next(iter(runs.values()))
+        number = f"{len(runs)} runs, expected one; choose a run: {listed}" if runs else "no run"
+        raise EncodeError(f"{source}: found {number}")
+    chosen = [runs[id_] for id_, name in names.items() if run in (id_, name)]
+    if len(chosen) != 1:
+        raise EncodeError(
+            f"{source}: found {len(chosen)} runs {run!r}; there are: {listed or 'none'}"
+        )
+    return chosen[0]
 
 
 def text_head(path: Path) -> tuple[bytes, bool]:

@@ -102,8 +102,8 @@ def import_run(
     ----------
     source : path
         A file of JSON lines, CSV or Parquet; a history as JSON; a text log; a TensorBoard event
-        file or log folder; a W&B offline run; a ``trainer_state.json``. A file may be compressed
-        (gzip, bzip2, xz, Zstandard).
+        file or log folder; a W&B offline run; a ``trainer_state.json``; MLflow's database or
+        ``mlruns``; a folder of Sacred. A file may be compressed (gzip, bzip2, xz, Zstandard).
     out : path
         The chronicle; it appears when it is complete and on disk.
     format : str, optional

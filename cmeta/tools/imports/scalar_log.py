@@ -353,7 +353,7 @@ class _Records:
         apart = np.abs(times - first[self._record])
         num_apart = int((apart > 0).sum())
         if num_apart:
-            self.lost.append(
+            self.notes.append(
                 f"a record has one {clock}, that of its first value; those of {num_apart:,} other "
                 f"values are not kept, at most {np.nanmax(apart):.3g} s apart"
             )

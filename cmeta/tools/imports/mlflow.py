@@ -1,0 +1,291 @@
+"""Runs of MLflow: the folders of its file store (``mlruns``), or its SQLite database.
+
+- A metric keeps its name; a record is one step of one phase, as in every log of single scalars. Its
+  time is that of its first value.
+- Parameters are the configuration. MLflow has them as texts; those of numbers and booleans become
+  such. Facts about the run and its tags are in it under ``imported``.
+- Runs that were deleted are left out. Artifacts, models, data sets and traces are not read.
+- The database has no infinities: MLflow stores the largest float64 in their place, and that is
+  infinity again.
+
+Python's own SQLite opens the database, read-only; the file store is text. MLflow is not needed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cmeta.errors import EncodeError, counted
+from cmeta.tools.imports.formats import Imported, ImportOptions, choose_run
+from cmeta.tools.imports.scalar_log import ScalarLog
+
+TOOL = "mlflow"
+_META, _METRICS, _DATABASE = "meta.yaml", "metrics", "mlflow.db"
+_SIGNATURE = b"SQLite format 3\0"
+_TABLES = {"runs", "metrics", "params", "tags", "experiments"}
+_STATUS = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
+_RUN_NAME = "mlflow.runName"
+_MS = 1000  # MLflow's times are milliseconds
+
+
+@dataclass(frozen=True)
+class _Scalar:
+    """A value of a metric; its time in milliseconds since 1970."""
+
+    name: str
+    value: float
+    time: int
+    step: int
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What MLflow holds of a run.
+
+    Attributes
+    ----------
+    facts : mapping
+    params, tags : mapping of str to str
+    scalars : sequence of _Scalar
+    notes, damage : list of str
+    """
+
+    facts: Mapping[str, Any]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    scalars: list[_Scalar]
+    notes: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+
+def looks_like(path: Path) -> bool:
+    """Return whether a path is a database of MLflow, or a folder with one or with runs."""
+    if path.is_dir():
+        return next(_run_folders(path), None) is not None or (path / _DATABASE).is_file()
+    with path.open("rb") as file:
+        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            return False
+    try:
+        with closing(_open(path)) as database:
+            names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {name for (name,) in names} >= _TABLES
+    except sqlite3.Error:
+        return False
+
+
+def runs_in(source: Path) -> list[tuple[Path, str | None]]:
+    """Return the runs of a source: the folder of each, or the database and a run's id."""
+    folders = list(_run_folders(source)) if source.is_dir() else []
+    if folders:
+        return [(folder, None) for folder in folders]
+    path = source / _DATABASE if source.is_dir() else source
+    with _errors_of(path), closing(_open(path)) as database:
+        return [(path, id_) for id_, _ in _listed(database)]
+
+
+def read(source: Path, options: ImportOptions) -> Imported:
+    """Read a run from a database, from its folder, or from one with several.
+
+    Parameters
+    ----------
+    source : Path
+    options : ImportOptions
+        `phase`: that of metrics whose names tell none; default train. `run`: the run's id or name.
+
+    Raises
+    ------
+    EncodeError
+        There is no run, or more than one to choose from, or a file is damaged.
+    """
+    log = ScalarLog(options)
+    folders = list(_run_folders(source)) if source.is_dir() else []
+    if folders:
+        names = {folder.name: (folder, _text(folder / "tags" / _RUN_NAME)) for folder in folders}
+        folder, _ = choose_run(source, options.run, names, lambda item: item[1])
+        run = _of_folder(folder)
+    else:
+        run = _of_database(source / _DATABASE if source.is_dir() else source, options.run)
+    for scalar in sorted(run.scalars, key=lambda scalar: scalar.time):
+        phase = log.phase_of_name(scalar.name) or log.default_phase
+        if log.add(scalar.name, phase, scalar.step, scalar.value):
+            log.wall_time.append(scalar.time / _MS)
+    for note in run.notes:
+        log.notes.add(note, TOOL)
+    facts = {name: value for name, value in run.facts.items() if value not in (None, "")}
+    about = {"source": TOOL, **facts, **({"tags": dict(run.tags)} if run.tags else {})}
+    params = {name: _plain(text) for name, text in sorted(run.params.items())}
+    return log.imported(about, [params], run.damage)
+
+
+def _plain(text: str) -> Any:
+    """Return the number or boolean that Python prints so, or the text itself.
+
+    Examples
+    --------
+    >>> [_plain(text) for text in ("0.1", "1e-3", "True", "3", "adam")]
+    [0.1, '1e-3', True, 3, 'adam']
+    """
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if type(value) in (int, float) and str(value) == text else text
+
+
+# ------------------------------------------------------------------------------------ file store
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders of runs at or below a folder, in the order of their names."""
+    for text, folders, names in os.walk(folder):
+        here = Path(text)
+        if _META in names and _METRICS in folders:
+            folders.clear()
+            if _meta(here).get("lifecycle_stage") != "deleted":
+                yield here
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+
+def _of_folder(folder: Path) -> _Run:
+    meta = _meta(folder)
+    tags = _texts(folder / "tags")
+    facts = {
+        "run_id": meta.get("run_id", folder.name),
+        "run_name": tags.pop(_RUN_NAME, meta.get("run_name")),
+        "experiment": _meta(folder.parent).get("name"),
+        "status": _STATUS.get(meta.get("status", ""), meta.get("status")),
+        "start_time": _seconds(meta.get("start_time")),
+        "end_time": _seconds(meta.get("end_time")),
+    }
+    run = _Run(facts, _texts(folder / "params"), tags, [])
+    for path in _files(folder / _METRICS):
+        run.scalars.extend(_metric(path, path.relative_to(folder / _METRICS).as_posix(), run))
+    num_artifacts = sum(1 for _ in _files(folder / "artifacts"))
+    if num_artifacts:
+        run.notes.append(f"{counted(num_artifacts, 'file')} of artifacts not kept")
+    return run
+
+
+def _metric(path: Path, name: str, run: _Run) -> Iterator[_Scalar]:
+    """Yield the values of a metric: lines of time, value and step, the last possibly torn."""
+    *lines, torn = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            time, value, *step = line.split()
+            yield _Scalar(name, float(value), int(time), int(step[0]) if step else 0)
+        except ValueError:
+            run.damage.append(f"{path}, line {number}: not time, value and step: {line[:40]!r}")
+    if torn:
+        run.damage.append(f"{path}, line {len(lines) + 1}: without an end, left out: {torn[:40]!r}")
+
+
+def _meta(folder: Path) -> dict[str, str]:
+    """Return the members of a ``meta.yaml`` that are plain texts on one line."""
+    lines = _text(folder / _META).splitlines()
+    pairs = (line.partition(": ") for line in lines)
+    return {key: _unquoted(value.strip()) for key, colon, value in pairs if colon}
+
+
+def _unquoted(text: str) -> str:
+    if text[:1] == text[-1:] == "'" and len(text) > 1:
+        return text[1:-1].replace("''", "'")
+    if text[:1] == text[-1:] == '"' and len(text) > 1:
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text[1:-1]
+    return "" if text == "null" else text
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): _text(path) for path in _files(folder)}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _seconds(text: Any) -> float | None:
+    try:
+        return int(text) / _MS
+    except (TypeError, ValueError):
+        return None
+
+
+# -------------------------------------------------------------------------------------- database
+
+
+class _errors_of:  # noqa: N801  (used as a function)
+    """Raise the errors of a database as an `EncodeError` that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, err: BaseException | None, trace: Any) -> None:
+        if isinstance(err, sqlite3.Error):
+            raise EncodeError(f"{self._path}: not a database of MLflow, or damaged: {err}") from err
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+
+
+def _listed(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return id and name of each run, in the order in which they were started."""
+    query = "SELECT run_uuid, name FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time"
+    return [(id_, name or "") for id_, name in database.execute(query)]
+
+
+def _of_database(path: Path, run: str | None) -> _Run:
+    with _errors_of(path), closing(_open(path)) as database:
+        names = dict(_listed(database))
+        runs = {id_: (id_, name) for id_, name in names.items()}
+        chosen, _ = choose_run(path, run, runs, lambda item: item[1])
+        query = (
+            "SELECT r.name, e.name, r.status, r.start_time, r.end_time FROM runs r "
+            "LEFT JOIN experiments e ON e.experiment_id = r.experiment_id WHERE run_uuid = ?"
+        )
+        (name, experiment, status, start, end) = database.execute(query, (chosen,)).fetchone()
+        facts = {
+            "run_id": chosen, "run_name": name, "experiment": experiment, "status": status,
+            "start_time": _seconds(start), "end_time": _seconds(end),
+        }  # fmt: skip
+        params, tags = (
+            dict(database.execute(f"SELECT key, value FROM {table} WHERE run_uuid = ?", (chosen,)))
+            for table in ("params", "tags")
+        )
+        tags.pop(_RUN_NAME, None)
+        query = "SELECT key, value, timestamp, step, is_nan FROM metrics WHERE run_uuid = ?"
+        scalars, num_infinite = [], 0
+        rows = database.execute(f"{query} ORDER BY rowid", (chosen,))
+        for key, value, time, step, is_nan in rows:
+            number = math.nan if is_nan else float(value)
+            if abs(number) == sys.float_info.max:
+                number, num_infinite = math.copysign(math.inf, number), num_infinite + 1
+            scalars.append(_Scalar(key, number, time, step))
+    kept = _Run(facts, params, tags, scalars)
+    if num_infinite:
+        kept.notes.append("the largest float64, with which MLflow states infinity, is infinity")
+    return kept
