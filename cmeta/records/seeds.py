@@ -107,4 +107,45 @@ def seed_global_generators(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % _NUMPY_MODULUS)
     if torch := sys.modules.get("torch"):
+        _seed_torch(torch, seed)
+
+
+def _seed_torch(torch: Any, seed: int) -> None:
+    """Seed what `torch.manual_seed` seeds, with the same numbers.
+
+    That function notes a stack trace for each kind of device that has not been used yet, which
+    takes longer than all the rest of a cycle; here a kind without any device is left out.
+    """
+    generator = getattr(torch, "default_generator", None)
+    if generator is None:
         torch.manual_seed(seed)
+        return
+    for name in _LAZY_DEVICES:
+        devices = getattr(torch, name, None)
+        if devices is not None and _has_devices(name, devices):
+            devices.manual_seed_all(seed)
+    if "mps" not in _ABSENT:
+        if torch.backends.mps.is_available():
+            torch.mps.manual_seed(seed)
+        else:
+            _ABSENT.add("mps")
+    torch.random._seed_custom_device(seed)
+    generator.manual_seed(seed)
+
+
+_LAZY_DEVICES = ("cuda", "xpu", "mtia")
+_ABSENT: set[str] = set()  # kinds of which this machine has no device; once none, always none
+
+
+def _has_devices(name: str, devices: Any) -> bool:
+    """Return whether a kind of device is in use, or may be used later."""
+    if name in _ABSENT:
+        return False
+    if devices.is_initialized():
+        return True
+    if devices._is_in_bad_fork():
+        return False
+    if devices.device_count() == 0:
+        _ABSENT.add(name)
+        return False
+    return True

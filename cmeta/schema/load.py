@@ -163,7 +163,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     import tomli  # only when a schema file is read
 
     try:
-        return tomli.loads(path.read_text("utf-8"))
+        return tomli.loads(path.read_text("utf-8-sig"))
     except OSError as err:
         raise SchemaError(f"cannot be read: {err.strerror}", source=str(path)) from err
     except (tomli.TOMLDecodeError, UnicodeDecodeError) as err:

@@ -63,6 +63,71 @@ def test_torch_is_seeded_if_it_is_imported(path, monkeypatch):
     assert seen == [7]
 
 
+def drawn_by_torch(torch):
+    """Return what torch's generator for the CPU gives next, of several kinds."""
+    return [torch.rand(5).tolist(), torch.randn(5).tolist(), torch.randperm(9).tolist()]
+
+
+@pytest.mark.parametrize("root", [0, 7, 2**32 - 1, 2**63, 2**64 - 1])
+def test_torch_draws_the_numbers_of_manual_seed(path, root):
+    torch = pytest.importorskip("torch")
+    with cmeta.Recorder(path, seed=root) as rec, rec.cycle("train") as c:
+        found = drawn_by_torch(torch)
+    torch.manual_seed(c.seed)
+    assert found == drawn_by_torch(torch)
+
+
+def test_torch_notes_no_stack_trace(path, monkeypatch):
+    """Which is what makes `torch.manual_seed` slow where there is no other device."""
+    torch = pytest.importorskip("torch")
+    if torch.cuda.device_count() or torch.xpu.device_count():
+        pytest.skip("there are devices, which are seeded when they are first used")
+    monkeypatch.setattr("traceback.format_stack", lambda *_: pytest.fail("a stack trace"))
+    with cmeta.Recorder(path, seed=7) as rec, rec.cycle("train"):
+        pass
+
+
+class Devices:
+    """A kind of device as torch has it."""
+
+    def __init__(self, count, *, is_used=False):
+        self._count, self._is_used, self.seeds, self.num_counted = count, is_used, [], 0
+
+    def is_initialized(self):
+        return self._is_used
+
+    def _is_in_bad_fork(self):
+        return False
+
+    def device_count(self):
+        self.num_counted += 1
+        return self._count
+
+    def manual_seed_all(self, seed):
+        self.seeds.append(seed)
+
+
+def test_devices_are_seeded_if_there_are_any(path, monkeypatch):
+    seen, own, custom = [], [], []
+    used, unused, missing = Devices(1, is_used=True), Devices(2), Devices(0)
+    torch = types.SimpleNamespace(
+        default_generator=types.SimpleNamespace(manual_seed=seen.append),
+        cuda=used, xpu=unused, mtia=missing,
+        backends=types.SimpleNamespace(mps=types.SimpleNamespace(is_available=lambda: True)),
+        mps=types.SimpleNamespace(manual_seed=own.append),
+        random=types.SimpleNamespace(_seed_custom_device=custom.append),
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(seeds, "_ABSENT", set())
+    with cmeta.Recorder(path, seed=7) as rec:
+        for _ in range(3):
+            with rec.cycle("train"):
+                pass
+    expected = [seeds.seed_of(7, i) for i in range(3)]
+    assert seen == own == custom == used.seeds == unused.seeds == expected
+    assert (missing.seeds, missing.num_counted) == ([], 1)
+
+
 def test_an_exception_commits_nothing_and_gives_the_seed_back(path):
     def fail(rec):
         with rec.cycle("train") as c:

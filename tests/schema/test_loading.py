@@ -264,3 +264,9 @@ def test_a_shipped_schema_that_is_not_there_says_where_it_was_sought(tmp_path, m
         load.shipped_path()
     for place in ("cmeta/schema/data", "schema"):
         assert str(tmp_path / place / "cmeta_schema.toml") in caught.value.message
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
+    path = tmp_path / "schema.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + shipped_path().read_bytes())
+    assert Schema.load(path) == default_schema()
