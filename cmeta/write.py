@@ -37,12 +37,12 @@ def write(
     ----------
     path : path
         An existing file is replaced.
-    columns : mapping of str to array, or an iterable of such chunks, or of `CycleRecord`
+    columns : mapping of str to array, table, or an iterable of such chunks, or of `CycleRecord`
         By dotted name, such as ``metrics.accuracy``; ``loss`` is loss_value, and the group of a
-        declared metric may be left out. Vectors as ``(n, k)``. Absent values: masked arrays, None
-        in a list, or `present`. Enumerations as names or codes; the phase ``val`` is validate.
-        Without ``timestamp`` the next ones are assigned, from 0. The result of `Reader.read` is
-        written as it was read.
+        declared metric may be left out. A table is one of pyarrow, pandas or polars. Vectors as
+        ``(n, k)``. Absent values: masked arrays, None in a list, nulls, or `present`; NaN is a
+        value. Enumerations as names or codes; the phase ``val`` is validate. Without ``timestamp``
+        the next ones are assigned, from 0. The result of `Reader.read` is written as it was read.
     schema : Schema, optional
         Default: that of `columns`, if they were read, else `default_schema()`.
     config : mapping, or list of mappings, optional
@@ -70,6 +70,8 @@ def write(
     >>> write(path, {"phase": ["train"] * 3, "loss": np.array([0.5, 0.25, 0.125])})
     3
     """
+    if _is_table(columns):
+        columns = Columns.from_arrow(columns, schema or _schema_of(columns))
     if isinstance(columns, Columns):
         schema = schema or columns.schema
         config = (columns.configs or None) if config is None else config
@@ -102,6 +104,8 @@ def _chunks(
         raise EncodeError(f"columns: found a {kind}, expected a mapping or an iterable")
     items = iter(columns)
     for item in items:
+        if _is_table(item):
+            item = Columns.from_arrow(item, encoder.schema)
         if isinstance(item, Mapping):
             yield converter.convert(item, None, encoder.next_timestamp)
         elif isinstance(item, CycleRecord):
@@ -113,6 +117,20 @@ def _chunks(
                 f"columns: found a {type(item).__name__} among the chunks, expected a mapping of "
                 "columns or a CycleRecord"
             )
+
+
+def _is_table(data: Any) -> bool:
+    """Return whether data are a table of another library."""
+    is_stated = hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
+    return is_stated and hasattr(data, "columns")  # a single column is none
+
+
+def _schema_of(table: Any) -> Schema:
+    """Return the schema in the metadata of a table, if cmeta made it, else the default one."""
+    from cmeta.records.arrow import SCHEMA_KEY, as_table, schema_of
+
+    arrow = as_table(table)
+    return schema_of(arrow) if SCHEMA_KEY in (arrow.schema.metadata or {}) else default_schema()
 
 
 def _records(items: Iterable[Any]) -> Iterator[CycleRecord]:

@@ -13,6 +13,7 @@ Numbers are not copied: they share the memory of the arrays. Importing this modu
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,12 @@ from cmeta.errors import CorruptError, DecodeError, EncodeError
 from cmeta.extras import require
 from cmeta.records.arrow_values import is_list, is_text, numbers_of, one_array, text_of
 from cmeta.records.config import config_json
+from cmeta.records.values import code_of
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
-from cmeta.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,6 +175,46 @@ def _metadata(schema: Schema, configs: Sequence[str]) -> dict[bytes, bytes]:
     return metadata | ({CONFIGS_KEY: f"[{','.join(configs)}]".encode()} if configs else {})
 
 
+def is_table(data: Any) -> bool:
+    """Return whether data are in a form that Arrow takes from any library."""
+    return any(hasattr(data, name) for name in ("__arrow_c_stream__", "__arrow_c_array__"))
+
+
+def as_table(data: Any) -> pa.Table | pa.RecordBatch:
+    """Return a table of any library as one of pyarrow; a NaN stays a value, and a null is absent.
+
+    Raises
+    ------
+    EncodeError
+        It is no table, or a column cannot be converted.
+    """
+    if isinstance(data, pa.Table | pa.RecordBatch):
+        return data
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        names = [str(name) for name in data.columns]
+        columns = [_of_pandas(data.iloc[:, i], name) for i, name in enumerate(names)]
+        return pa.Table.from_arrays(columns, names)
+    if not is_table(data):
+        raise EncodeError(
+            f"found a {type(data).__name__}, expected a table of pyarrow, pandas or polars, or of "
+            "another library with __arrow_c_stream__"
+        )
+    try:
+        return pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as err:
+        raise EncodeError(f"the {type(data).__name__} is no table for Arrow: {err}") from err
+
+
+def _of_pandas(series: pd.Series[Any], name: str) -> pa.Array:
+    """Return a column; pyarrow itself would make a null of each NaN."""
+    is_numpy = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf"
+    try:
+        return pa.array(np.asarray(series), from_pandas=False) if is_numpy else pa.array(series)
+    except (pa.ArrowException, TypeError, ValueError) as err:
+        raise EncodeError(f"{name}: found values that no column of Arrow holds: {err}") from err
+
+
 def schema_of(data: pa.Table | pa.RecordBatch | pa.Schema) -> Schema:
     """Return the schema in the metadata.
 
@@ -265,12 +306,10 @@ def _encoded(array: pa.Array) -> tuple[Array, list[Any]]:
 
 def _codes(array: pa.Array, field: Field, present: Mask) -> Array:
     places, names = _encoded(array)
-    known = {label: code for code, label in enumerate(field.labels)}
+    codes = np.zeros(max(1, len(names)), np.uint8)
     for place in np.unique(places[present]).tolist():  # a label that no record has may be anything
-        if names[place] not in known:
-            expected = ", ".join(field.labels) + did_you_mean(names[place], field.labels)
-            raise EncodeError(f"{field.path}: found {names[place]!r}, expected one of: {expected}")
-    return np.array([known.get(name, 0) for name in names] or [0], np.uint8)[places]
+        codes[place] = code_of(names[place], field)
+    return codes[places]
 
 
 def _configs(

@@ -142,15 +142,14 @@ class Columns(Mapping[str, Array]):
         return to_polars(self, self.present, self.schema, self.configs)
 
     @classmethod
-    def from_arrow(
-        cls, data: pa.Table | pa.RecordBatch, schema: Schema | None = None, *, codes: bool = False
-    ) -> Columns:
+    def from_arrow(cls, data: Any, schema: Schema | None = None, *, codes: bool = False) -> Columns:
         """Return a table as columns, which `cmeta.write` takes; undoes `to_arrow`.
 
         Parameters
         ----------
-        data : pyarrow.Table or pyarrow.RecordBatch
-            Columns by dotted name, in any order; null is absent. Names and JSON may be plain
+        data : table
+            Of pyarrow, pandas, polars, or of any library with ``__arrow_c_stream__``. Columns by
+            dotted name, in any order; null is absent. Names and JSON may be plain
             strings, vectors lists, numbers of other widths: what other libraries make of a table.
         schema : Schema, optional
             Default: the one in the metadata of a table that cmeta made.
@@ -174,10 +173,11 @@ class Columns(Mapping[str, Array]):
         >>> columns["phase"].tolist(), columns.present["step"].tolist()
         (['train', 'validate'], [True, False])
         """
-        from cmeta.records.arrow import arrays_of, schema_of
+        from cmeta.records.arrow import arrays_of, as_table, schema_of
 
-        schema = schema or schema_of(data)
-        arrays, present, configs = arrays_of(data, schema, codes=codes)
+        table = as_table(data)
+        schema = schema or schema_of(table)
+        arrays, present, configs = arrays_of(table, schema, codes=codes)
         return cls(arrays, present, schema, configs)
 
     def __repr__(self) -> str:
