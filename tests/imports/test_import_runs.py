@@ -96,3 +96,29 @@ def test_a_fixture_of_each_tool(tmp_path):
     sources = [load(name, tmp_path / "in") for name in ("tensorboard/steps", "trainer_state")]
     for source in sources:
         assert [run.path for run in find_sources(source).runs] == [source]
+
+
+def test_the_runs_of_mlflow_and_sacred(tmp_path):
+    for name in ("mlflow", "sacred"):
+        load(name, tmp_path / "all")
+    out = tmp_path / "out"
+    results = list(import_runs(tmp_path / "all", out, ImportOptions()))
+    assert [result for result in results if isinstance(result, FailedImport)] == []
+    found = {str(path.relative_to(out)): cmeta.open(path) for path in out.rglob("*.cmeta")}
+    about = {name: run.configs[0]["imported"] for name, run in found.items()}
+    assert sorted(facts["source"] for facts in about.values()) == ["mlflow"] * 4 + ["sacred"] * 2
+    for name, facts in about.items():
+        stem = facts["run_id" if facts["source"] == "mlflow" else "id"]
+        assert name.endswith(f"/{stem}.cmeta")
+    assert {name for name in found if name.startswith("sacred/")} == {
+        "sacred/1.cmeta", "sacred/2.cmeta",
+    }  # fmt: skip
+    for run in found.values():
+        run.close()
+
+
+def test_a_database_that_is_named_is_all_of_its_runs(tmp_path):
+    database = load("mlflow", tmp_path) / "mlflow.db"
+    sources = find_sources(database).runs
+    assert [source.name for source in sources] == [f"mlflow/{s.run}.cmeta" for s in sources]
+    assert len(sources) == 2

@@ -4,12 +4,15 @@
 - In a folder, everything of a known suffix is looked at. Files that turn out to be something else,
   such as the ``params.json`` beside a log, are counted and left alone. Event files of TensorBoard
   are a run together with those of phases beside them; the checkpoints of one training are one run.
+  Each run of a file store of MLflow, and of Sacred, is a folder.
+- A database of MLflow, in a folder or named, is all of its runs, by their ids: ``mlflow/ID.cmeta``.
 - The chronicle of ``a/b.csv`` is ``a/b.cmeta`` in the new folder; if two sources would share that,
   each keeps its suffix: ``a/b.csv.cmeta``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 from collections import Counter
@@ -21,6 +24,7 @@ from typing import Any
 from cmeta.aliases import PathLike
 from cmeta.errors import CmetaError, EncodeError
 from cmeta.storage.find import SUFFIX, is_pattern
+from cmeta.tools.imports import mlflow, sacred
 from cmeta.tools.imports.compressed import SUFFIXES as COMPRESSED
 from cmeta.tools.imports.compressed import decompressed
 from cmeta.tools.imports.formats import ImportOptions, detect
@@ -28,16 +32,26 @@ from cmeta.tools.imports.import_run import ImportReport, import_of
 from cmeta.vocabulary import PHASES, phase_named
 
 _RUNS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".wandb")
+_DATABASES = (".db", ".sqlite", ".sqlite3")
 _MAYBE_RUNS = (".json", ".log", ".txt")
 _EVENTS, _TRAINER, _CHECKPOINT = "tfevents", "trainer_state.json", "checkpoint-"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file or folder with one run, and the name of its chronicle below the new folder."""
+    """A file or folder with a run, and the name of its chronicle below the new folder.
+
+    Attributes
+    ----------
+    path : Path
+    name : str
+    run : str or None
+        Which run, of a file that holds several.
+    """
 
     path: Path
     name: str
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,8 @@ def import_source(
 ) -> ImportReport | FailedImport:
     """Import one of many sources into a folder; an error is returned."""
     out = Path(folder) / source.name
+    if source.run is not None:
+        options = dataclasses.replace(options, run=source.run)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         return import_of(source.path, out, options, is_one_of_many=True, **more)
@@ -127,7 +143,7 @@ def find_sources(paths: PathLike | Iterable[PathLike]) -> Sources:
             folders.append(path)
             num_others += others
     root = Path(os.path.commonpath([os.path.abspath(folder) for folder in folders] or ["."]))
-    return Sources(tuple(_named(list(found), root)), num_others)
+    return Sources(tuple(_each_run(_named(list(found), root))), num_others)
 
 
 def _named(paths: list[Path], root: Path) -> Iterator[Source]:
@@ -139,9 +155,20 @@ def _named(paths: list[Path], root: Path) -> Iterator[Source]:
         yield Source(path, f"{stem if count[stem] == 1 else name}{SUFFIX}")
 
 
+def _each_run(sources: Iterable[Source]) -> Iterator[Source]:
+    """Yield the sources, those that are databases run by run."""
+    for source in sources:
+        if not mlflow.is_database(source.path):
+            yield source
+            continue
+        folder = source.name.removesuffix(SUFFIX)
+        for path, id_ in mlflow.runs_in(source.path):
+            yield Source(path, f"{folder}/{id_}{SUFFIX}", id_)
+
+
 def _stem(name: str) -> str:
     """Return a name without the suffixes of its format and its compression."""
-    for suffix in (*COMPRESSED, *_RUNS, *_MAYBE_RUNS):
+    for suffix in (*COMPRESSED, *_RUNS, *_MAYBE_RUNS, *_DATABASES):
         name = name[: -len(suffix)] if name.lower().endswith(suffix) else name
     return name
 
@@ -155,6 +182,10 @@ def _in_folder(folder: Path) -> tuple[list[Path], int]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if any(name.endswith(".wandb") for name in names):
             folders.clear()  # a run of W&B: its logs and summaries are not other runs
+        if mlflow.is_run(here) or sacred.is_run(here):
+            folders.clear()
+            runs[here] = None
+            continue
         for name in sorted(names):
             path = here / name
             suffix = Path(_without_compression(name)).suffix.lower()
@@ -166,7 +197,7 @@ def _in_folder(folder: Path) -> tuple[list[Path], int]:
             elif name == _TRAINER:
                 is_last = here.name.startswith(_CHECKPOINT) and here != folder
                 runs[here.parent if is_last else here] = None
-            elif suffix in _RUNS or (suffix in _MAYBE_RUNS and _is_run(path)):
+            elif suffix in _RUNS or _is_run(path, suffix):
                 runs[path] = None
             elif not name.endswith(SUFFIX):
                 num_others += 1
@@ -177,8 +208,12 @@ def _without_compression(name: str) -> str:
     return name[: -len(Path(name).suffix)] if name.lower().endswith(COMPRESSED) else name
 
 
-def _is_run(path: Path) -> bool:
-    """Return whether a file whose suffix says little is a run."""
+def _is_run(path: Path, suffix: str) -> bool:
+    """Return whether a file whose suffix says little is a run, or a database of runs."""
+    if suffix in _DATABASES:
+        return mlflow.is_database(path)
+    if suffix not in _MAYBE_RUNS:
+        return False
     try:
         with decompressed(path) as (content, _):
             format_ = detect(content)

@@ -72,6 +72,19 @@ def looks_like(path: Path) -> bool:
     """Return whether a path is a database of MLflow, or a folder with one or with runs."""
     if path.is_dir():
         return next(_run_folders(path), None) is not None or (path / _DATABASE).is_file()
+    return is_database(path)
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is a run of a file store that was not deleted."""
+    is_like_one = (folder / _META).is_file() and (folder / _METRICS).is_dir()
+    return is_like_one and _meta(folder).get("lifecycle_stage") != "deleted"
+
+
+def is_database(path: Path) -> bool:
+    """Return whether a path is a database of MLflow."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         if file.read(len(_SIGNATURE)) != _SIGNATURE:
             return False
@@ -153,7 +166,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
         here = Path(text)
         if _META in names and _METRICS in folders:
             folders.clear()
-            if _meta(here).get("lifecycle_stage") != "deleted":
+            if is_run(here):
                 yield here
         folders[:] = sorted(name for name in folders if not name.startswith("."))
 

@@ -28,7 +28,7 @@ _LEFT_OUT = {"artifacts", "resources", "heartbeat"}  # files, and a time that is
 def looks_like(path: Path) -> bool:
     """Return whether a path is the folder of a run, one of its files, or a folder of runs."""
     if path.is_file():
-        return path.name in (_RUN, _METRICS) and _is_run(path.parent)
+        return path.name in (_RUN, _METRICS) and is_run(path.parent)
     return next(_run_folders(path), None) is not None
 
 
@@ -68,16 +68,17 @@ def read(source: Path, options: ImportOptions) -> Imported:
     return log.imported(about, [config])
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is a run."""
     return (folder / _RUN).is_file() and (folder / _CONFIG).is_file()
 
 
 def _run_folders(path: Path) -> Iterator[Path]:
     folder = path.parent if path.is_file() else path
-    if _is_run(folder):
+    if is_run(folder):
         yield folder
     elif folder.is_dir():
-        children = [child for child in folder.iterdir() if child.is_dir() and _is_run(child)]
+        children = [child for child in folder.iterdir() if child.is_dir() and is_run(child)]
         yield from sorted(children, key=lambda child: (len(child.name), child.name))
 
 
