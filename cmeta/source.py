@@ -80,8 +80,8 @@ class FileSource(Source):
     """
 
     def __init__(self, path: PathLike) -> None:
-        self.name = str(path)
-        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115  (closed by `close`)
+        self.name = os.fsdecode(path)
+        self._file = Path(expanded(path)).open("rb", buffering=0)  # noqa: SIM115  (closed by `close`)
         self._lock = threading.Lock()
         self.size = os.fstat(self._file.fileno()).st_size
 
@@ -109,6 +109,11 @@ class FileSource(Source):
     def close(self) -> None:
         """Close the file; closing it again does nothing."""
         self._file.close()
+
+
+def expanded(path: PathLike) -> str:
+    """Return a path as text, with ``~`` as the home folder."""
+    return os.path.expanduser(os.fsdecode(path))
 
 
 def open_source(source: PathLike | Buffer) -> Source:

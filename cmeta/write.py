@@ -16,6 +16,7 @@ from cmeta.records.convert import Converter
 from cmeta.records.record import CycleRecord
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.storage.atomic import atomic_file
+from cmeta.storage.new_path import given_path
 
 _RECORDS_AT_ONCE = 4096
 
@@ -78,7 +79,7 @@ def write(
     encoder = Encoder(schema or default_schema())
     converter = Converter(encoder.schema, config)
     chunks = _chunks(columns, present, converter, encoder)
-    with atomic_file(Path(path)) as file:
+    with atomic_file(Path(given_path(path))) as file:
         file.write(encoder.begin())
         for chunk in chunks:
             file.write(encoder.feed(chunk))

@@ -84,6 +84,16 @@ class Encoder:
         encoder.progress, encoder._last = progress, last
         return encoder
 
+    def copy(self) -> Encoder:
+        """Return an encoder in the same state; neither changes the other."""
+        before = self.progress
+        progress = dataclasses.replace(
+            before, entries=[*before.entries], configs={**before.configs}, names={**before.names}
+        )
+        encoder = Encoder.resume(self.schema, progress, self._last)
+        encoder._pending, encoder._num_pending = [*self._pending], self._num_pending
+        return encoder
+
     @property
     def num_records(self) -> int:
         """Records given so far."""

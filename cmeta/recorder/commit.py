@@ -7,6 +7,7 @@ which they are written here, and a crash after any of them loses no acknowledged
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cmeta.errors import RecorderError
 from cmeta.format.encoder import Encoder
 from cmeta.format.journal import Framer, JournalHeader, encode_header
 from cmeta.recorder.pending import JournalFile, PendingRecords
+from cmeta.recorder.state import digest_of, final_digest
 from cmeta.records.chunk import Chunk
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
@@ -40,6 +42,7 @@ class Committer:
         self._end = encoder.progress.offset  # of the main file, as far as it has been written
         self._unwritten = b""  # blocks that the encoder has built, but whose write has failed
         self._open_main: File | None = None
+        self.is_finished = False  # the file has been closed
 
     @property
     def _main(self) -> File:
@@ -147,6 +150,18 @@ class Committer:
         )
         return encode_header(header, self._grammar)
 
+    @property
+    def num_records(self) -> int:
+        """Records in full batches, those included that could not be written yet."""
+        return self._encoder.num_records
+
+    def digest(self, chunks: Iterable[Chunk]) -> str:
+        """Return the digest of all records in full batches and of those after them.
+
+        Of a file that has been closed: of all records.
+        """
+        return final_digest(self._encoder) if self.is_finished else digest_of(self._encoder, chunks)
+
     # ------------------------------------------------------------------------------------- end
 
     def close(self, chunk: Chunk | None) -> None:
@@ -164,6 +179,7 @@ class Committer:
         self._sync(main)
         self._write_count(main, self._encoder.num_records)
         self._sync(main)
+        self.is_finished = True
         if not main.is_at(self.path):
             self._rescue()
         self._disk.unlink(journal_path(self.path))

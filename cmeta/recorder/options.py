@@ -1,25 +1,18 @@
-"""The options of a recorder, checked; and the rank, which decides where a process records.
-
-With ``{rank}`` in its path, every process of a distributed run records into a file of its own;
-without, only rank 0 records.
-"""
+"""The options of a recorder, checked before anything is created."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
+from cmeta.recorder.ranks import Place
+from cmeta.recorder.state import State
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping, config_json
 from cmeta.schema.schema import Schema
 
 DEFAULT_MAX_RECORDS = 1024
-RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
-_RANK_PLACEHOLDER = "{rank}"
 
 
 @dataclass(frozen=True)
@@ -40,6 +33,7 @@ class Options:
     durability: str
     resume_at: Any
     on_error: str
+    place: Place
     config: Any = None
 
     def __post_init__(self) -> None:
@@ -53,10 +47,11 @@ class Options:
             raise EncodeError(f"schema: found {kind}, expected cmeta.Schema")
         if self.resume_at is not None and self.mode not in ("resume", "verify"):
             raise EncodeError('resume_at requires mode="resume" or "verify"')
-        _ = self.root, self.resume_limit  # checked before anything is created
+        _ = self.origin, self.resume_limit  # checked before anything is created
         if self.config is not None:
             config = as_mapping(self.config)
-            config_json(config if self.root is None else seeds.with_root(config, self.root))
+            stated = seeds.with_origin(config, self.origin) if self.origin.is_stated else config
+            config_json(stated)
 
     def require_config_field(self, schema: Schema) -> None:
         """Raise an error for a configuration that the schema has no field for."""
@@ -64,9 +59,12 @@ class Options:
             raise EncodeError("config: the schema has no field of type config")
 
     @property
-    def root(self) -> int | None:
-        """The root of all seeds."""
-        return None if self.seed is None else seeds.checked_root(self.seed)
+    def origin(self) -> seeds.Origin:
+        """The origin of seeds that the configuration states, as far as it is not the file's."""
+        root = None if self.seed is None else seeds.checked_root(self.seed)
+        if not self.place.evidence:
+            return seeds.Origin(root)
+        return seeds.Origin(root, self.place.rank, self.place.world_size)
 
     @property
     def num_kept(self) -> int:
@@ -76,48 +74,16 @@ class Options:
     @property
     def resume_limit(self) -> tuple[int | None, int | None]:
         """The number of records to keep when resuming, or the last timestamp to keep."""
-        state = self.resume_at
-        if state is None:
-            return None, None
-        if isinstance(state, int) and not isinstance(state, bool):
-            return None, state
-        if isinstance(state, Mapping) and {"num_records", "timestamp"} <= state.keys():
-            return int(state["num_records"]), None
-        kind = type(state).__name__
-        raise EncodeError(
-            f"resume_at: found {kind}, expected a timestamp or the result of state_dict()"
-        )
+        if self.state is not None:
+            return self.state.num_records, None
+        return None, self.resume_at
 
-
-def rank_of(rank: object) -> int:
-    """Return the rank of this process.
-
-    Parameters
-    ----------
-    rank : int or "auto"
-        "auto": the rank that a launcher has put into the environment, or 0.
-
-    Raises
-    ------
-    EncodeError
-        `rank` is neither.
-    """
-    if isinstance(rank, int) and rank >= 0:
-        return int(rank)
-    if rank != "auto":
-        raise EncodeError(f'rank: found {rank!r}, expected "auto" or an integer of at least 0')
-    for name in RANK_VARIABLES:
-        if (value := os.environ.get(name, "")).isdecimal():
-            return int(value)
-    return 0
-
-
-def path_of_rank(path: str | os.PathLike[str], rank: int) -> Path | None:
-    """Return the path of the file that a rank records, or None for a rank that does not record."""
-    text = os.fspath(path)
-    if _RANK_PLACEHOLDER in text:
-        return Path(text.replace(_RANK_PLACEHOLDER, str(rank)))
-    return Path(text) if rank == 0 else None
+    @property
+    def state(self) -> State | None:
+        """The state to resume at, if `resume_at` is one."""
+        at = self.resume_at
+        is_timestamp = isinstance(at, int) and not isinstance(at, bool)
+        return None if at is None or is_timestamp else State.of(at)
 
 
 def _require_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Never
 
@@ -14,15 +16,18 @@ from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import CmetaWarning, EncodeError, OrderError, counted, held_file
 from cmeta.recorder import live_sessions
 from cmeta.recorder.cycle import Cycle
-from cmeta.recorder.options import Options, path_of_rank, rank_of
+from cmeta.recorder.idle import IdleSession
+from cmeta.recorder.open_session import AnySession, open_session
+from cmeta.recorder.options import Options
+from cmeta.recorder.ranks import find_place
 from cmeta.recorder.row_builder import Row
-from cmeta.recorder.session import Session
-from cmeta.recorder.verify_session import VerifySession, open_session
+from cmeta.recorder.run_path import RunPath
+from cmeta.recorder.verify_session import VerifySession
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping, config_json
 from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.schema.schema import Schema, default_schema
+from cmeta.schema.schema import Schema
 from cmeta.storage.disk import Disk
 
 
@@ -37,16 +42,19 @@ class Recorder:
     Parameters
     ----------
     path : path
-        Of the chronicle. With ``{rank}`` in it, every process of a distributed run records into a
-        file of its own; without, only rank 0 records.
+        Of the chronicle; absolute from now on. ``~`` is expanded, missing folders are made.
+        ``{time}`` is the local time and ``{name}`` the name of the script; a folder means
+        ``{name}-{time}.cmeta`` in it. With ``{rank}`` every process of a training records into a
+        file of its own; without, only rank 0 records, and the others say so once.
     schema : Schema, optional
         Default: that of the file that is resumed, else `default_schema()`.
     mode : "new", "resume", "replace" or "verify"
         If the chronicle exists: raise an error, continue it, or replace it. "verify" writes
         nothing: each record is compared with the one that the chronicle has (`verified`).
     seed : int, optional
-        u64; the root from which `cycle` derives its seeds. Default: that of the file that is
-        resumed, else one is drawn when the first cycle begins. It is part of the configuration.
+        u64; the root from which `cycle` derives its seeds, other ones in every rank. Default: that
+        of the file that is resumed, else one is drawn when the first cycle begins. It is part of
+        the configuration.
     config : mapping, dataclass or Namespace, optional
         The configuration, from the next record on. Default: that of the file.
     max_records : int, optional
@@ -56,7 +64,8 @@ class Recorder:
     durability : "os" or "fsync"
         Whether a group is acknowledged when the system has it, or when it is on disk.
     rank : int or "auto"
-        "auto": from RANK, SLURM_PROCID or OMPI_COMM_WORLD_RANK, else 0.
+        "auto": from `torch.distributed` if that is initialised, or from the environment if
+        MASTER_ADDR and more than one process show that this process is one of several; else 0.
     resume_at : int or mapping, optional
         A timestamp, or the result of `state_dict`: keep the records up to and including it, and
         move later ones to a chronicle beside it (`num_dropped`, `dropped_to`).
@@ -111,34 +120,43 @@ class Recorder:
         ignore: Sequence[str] = (),
         disk: Disk | None = None,
     ) -> None:
+        target = RunPath.of(path, mode)
+        place = find_place(rank, is_asked=target.has_rank)
         options = Options(
-            schema, mode, seed, max_records, flush_every, durability, resume_at, on_error, config
+            schema,
+            mode,
+            seed,
+            max_records,
+            flush_every,
+            durability,
+            resume_at,
+            on_error,
+            place,
+            config,
         )
         self._warns, self._max_records, self._next_index = on_error == "warn", options.num_kept, 0
-        self.num_refused = self._num_idle = 0
+        self.num_refused = 0
         if ignore and mode != "verify":
             raise EncodeError('ignore requires mode="verify"')
-        own_rank = rank_of(rank)
-        self.path = path_of_rank(path, own_rank)
-        self._session: Session | VerifySession | None = None
-        if self.path is not None:
-            opened = open_session(path, self.path, own_rank, options, disk or Disk(), ignore)
-            self._session = opened
-            if opened is not None:
-                live_sessions.hold(opened, self)
-        session = self._session
-        self.schema = session.schema if session else schema or default_schema()
-        self.num_dropped = session.num_dropped if session else 0
-        self.dropped_to = session.dropped_to if session else None
-        self._root = session.root if session else options.root
+        self._session = session = open_session(target, options, disk or Disk(), ignore)
+        self.path = session.path
+        if isinstance(session, IdleSession):
+            if session.notice:
+                warnings.warn(session.notice, CmetaWarning, stacklevel=2)
+        else:
+            live_sessions.hold(session, self)
+        self.schema, self._steps = session.schema, session.steps
+        self.num_dropped, self.dropped_to = session.num_dropped, session.dropped_to
+        self._origin = session.origin  # as the configuration states it: that of rank 0, if idle
+        is_idle = isinstance(session, IdleSession)
+        self._rank = place.rank if is_idle else session.origin.rank or 0
         self._config: Mapping[str, Any] | None = None
         self._config_body: bytes | None = None
         self._config_bit = 0
         self._is_config_guessed = False
         try:
-            self._set_config(session.config if config is None and session else config)
-            if session is not None and config is None:
-                self._is_config_guessed = session.is_config_guessed
+            self._set_config(session.config if config is None else config)
+            self._is_config_guessed = config is None and session.is_config_guessed
         except BaseException:
             self.close()
             raise
@@ -184,9 +202,6 @@ class Recorder:
             The recorder is closed, or its session has ended.
         """
         session = self._session
-        if session is None:
-            self._num_idle += 1
-            return
         if step is not None:
             fields["step"] = step
         if epoch is not None:
@@ -196,19 +211,20 @@ class Recorder:
     def record_cycle(self, record: CycleRecord) -> None:
         """Record a cycle that is given as a record; see `log`."""
         session = self._session
-        if session is None:
-            self._num_idle += 1
-            return
         fields = flatten(record, self.schema)
         phase, timestamp = fields.pop(PHASE), fields.pop(TIMESTAMP, None)
         self._record(session, session.row_builder.build(phase, timestamp, fields, None))
 
-    def _record(self, session: Session | VerifySession, row: Row) -> None:
+    def _record(self, session: AnySession, row: Row) -> None:
         if row.config is None and self._config_body is not None:
             if self._is_config_guessed:
                 self._warn_of_guess()
             row.config = self._config_body
             row.present |= self._config_bit
+        if self._steps is not None:
+            self._steps.see(row)
+            if self._steps.is_done:
+                self._steps = None
         try:
             session.record(row)
         except OrderError:
@@ -228,9 +244,10 @@ class Recorder:
         **fields : value
             As for `log`: fields that are known in advance, such as `step`.
         """
-        if self._root is None:
-            drawn = self._session.drawn_root() if self._session else None
-            self._root = int.from_bytes(os.urandom(8), "little") if drawn is None else drawn
+        if self._origin.root is None:
+            drawn = self._session.drawn_root()
+            root = int.from_bytes(os.urandom(8), "little") if drawn is None else drawn
+            self._origin = dataclasses.replace(self._origin, root=root)
             self._set_config(self._config)
         index = max(len(self), self._next_index)
         self._next_index = index + 1
@@ -242,8 +259,13 @@ class Recorder:
             if self._next_index == index + 1:
                 self._next_index = index
 
-        seed = seeds.seed_of(self._root, index)
+        seed = seeds.seed_of(self._origin.root or 0, index, self._rank)
         return Cycle(seed, fields, seed_globals=seed_globals, commit=commit, cancel=cancel)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether records go to a file: not if rank 0 does it for this rank, nor after the end."""
+        return self._session.is_recording
 
     def flush(self) -> None:
         """Write the records that wait for their group; they are acknowledged on return.
@@ -252,8 +274,7 @@ class Recorder:
         ------
         OSError, RecorderError
         """
-        if self._session is not None:
-            self._session.flush()
+        self._session.flush()
 
     def seal(self) -> int:
         """Wait until every full batch is in the file; return the number of records in those.
@@ -262,24 +283,24 @@ class Recorder:
         ------
         OSError, RecorderError
         """
-        return self._session.seal() if self._session is not None else 0
+        return self._session.seal()
 
     # --------------------------------------------------------------------------------- contents
 
     def __len__(self) -> int:
         """Return the number of records of the whole run."""
-        return self._session.pending.num_records if self._session else self._num_idle
+        return self._session.pending.num_records
 
     @property
     def last(self) -> CycleRecord | None:
         """The last record, with exactly the values that the file will return."""
-        newest = self._session.newest(1) if self._session else []
+        newest = self._session.newest(1)
         return newest[-1] if newest else None
 
     @property
     def records(self) -> list[CycleRecord]:
         """The newest `max_records` records, with exactly the values that the file will return."""
-        return self._session.newest(self._max_records) if self._session else []
+        return self._session.newest(self._max_records)
 
     @property
     def verified(self) -> ReplayReport | None:
@@ -298,17 +319,16 @@ class Recorder:
 
     def _set_config(self, given: Any) -> None:
         config = None if given is None else as_mapping(given)
-        if self._root is not None and seeds.root_in(config) != self._root:
-            config = seeds.with_root(config, self._root)
+        if self._origin.is_stated and seeds.origin_in(config) != self._origin:
+            config = seeds.with_origin(config, self._origin)
         body, bit = None, 0
-        if self._session is not None:
-            slot = self._session.row_builder.config_slot
-            if config is not None and (slot is not None or given is not None):
-                body = self._session.row_builder.config_body(config)
-                bit = slot.bit if slot else 0
-            # The root alone needs no field for it.
-            in_force = b"" if config is None else body or config_json(config)
-            self._session.set_config_in_force(in_force)
+        slot = self._session.row_builder.config_slot
+        if config is not None and (slot is not None or given is not None):
+            body = self._session.row_builder.config_body(config)
+            bit = slot.bit if slot else 0
+        # The origin alone needs no field for it.
+        in_force = b"" if config is None else body or config_json(config)
+        self._session.set_config_in_force(in_force)
         self._config, self._config_body, self._config_bit = config, body, bit
 
     def _warn_of_guess(self) -> None:
@@ -322,13 +342,21 @@ class Recorder:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a state to store in a checkpoint; `resume_at` takes it, to continue from there."""
-        self.flush()
-        if self._session is None:
-            return {"num_records": len(self), "timestamp": 0}
-        state = self._session.pending.state
+        """Return a state to store in a checkpoint; `resume_at` takes it, to continue from there.
+
+        Returns
+        -------
+        dict
+            JSON values: the number of records, the last timestamp, the configuration in force, and
+            a digest of all records, by which the state of another run is recognised. On a rank that
+            does not record, the digest is None once it has logged.
+
+        Raises
+        ------
+        OSError, RecorderError
+        """
         config = self._config and json.loads(config_json(self._config))
-        return {"num_records": state.num_records, "timestamp": state.timestamp, "config": config}
+        return self._session.state()._replace(config=config).as_dict()
 
     # ------------------------------------------------------------------------------------- end
 
@@ -342,10 +370,9 @@ class Recorder:
         ------
         OSError, RecorderError
         """
-        if self._session is None:
-            return
         has_closed = self._session.close()
-        live_sessions.let_go(self._session)
+        if not isinstance(self._session, IdleSession):
+            live_sessions.let_go(self._session)
         self._session.row_builder.precision.warn()
         if has_closed and self.num_refused:
             warnings.warn(
@@ -372,9 +399,18 @@ class Recorder:
         raise held_file(self)
 
     def __repr__(self) -> str:
-        does = "verifying" if isinstance(self._session, VerifySession) else "recording"
-        state = "closed" if self._session and self._session.is_closed else does
-        return f"<Recorder {self.path}: {state}, {counted(len(self), 'record')}>"
+        session, records = self._session, counted(len(self), "record")
+        if isinstance(session, IdleSession):
+            return f"<Recorder {session.name}: {session.status}, {records}>"
+        does = "verifying" if isinstance(session, VerifySession) else "recording"
+        state = "closed" if session.is_closed else does
+        return f"<Recorder {_short(self.path)}: {state}, {records}>"
+
+
+def _short(path: Path | None) -> Path | None:
+    """Return a path as seen from the working folder, if it is below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path and path.is_relative_to(here) else path
 
 
 atexit.register(live_sessions.close_all)

@@ -9,7 +9,7 @@ then publishes the result as a new journal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ import numpy as np
 from cmeta.errors import DecodeError, EncodeError, ExistsError, RecorderError, counted
 from cmeta.format.batch import check_size
 from cmeta.format.encoder import Encoder, EncoderState
-from cmeta.format.grammar import Grammar, grammar_of
+from cmeta.format.grammar import grammar_of
 from cmeta.format.index import last_masked_crc
 from cmeta.format.journal import RowLayout, Tables
 from cmeta.recorder.options import Options
+from cmeta.recorder.state import State, digest_of
+from cmeta.recorder.steps import StepWatch
 from cmeta.records import seeds
 from cmeta.records.chunk import Chunk, Column
-from cmeta.records.config import as_mapping, config_json
+from cmeta.records.config import config_json
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import default_schema
@@ -39,6 +41,7 @@ from cmeta.storage.open import (
     OpenFile,
     file_state,
     journal_path,
+    open_file,
     read_journal_of,
 )
 
@@ -65,6 +68,10 @@ class StartingPoint:
         The configuration in force.
     is_config_guessed : bool
         Whether it is that of the last record, which may have been given to that record alone.
+    steps : StepWatch or None
+        Watches the steps of the first records; None for a new file.
+    digest : str or None
+        Of the records that are kept, where `read_start` knows it.
     num_dropped : int
         Records that `resume_at` has dropped.
     dropped_to : Path or None
@@ -79,6 +86,8 @@ class StartingPoint:
     last: tuple[int, int] = (0, 0)
     config: Mapping[str, Any] | None = None
     is_config_guessed: bool = False
+    steps: StepWatch | None = None
+    digest: str | None = None
     num_dropped: int = 0
     dropped_to: Path | None = None
 
@@ -110,10 +119,56 @@ def find_start(path: Path, options: Options, disk: Disk) -> StartingPoint:
         _require_resumable(path, state)
         if main is None:
             raise AssertionError("a resumable state has a main file")
-        return _Resumption(path, main, state, grammar, disk).start(options)
+        return _Resumption(path, OpenFile(main, state), disk).start(options)
     finally:
         if main is not None:
             main.close()
+
+
+def read_start(path: Path | None, options: Options) -> StartingPoint:
+    """Return where a session starts that does not record; this writes nothing and needs no lock.
+
+    The process that records may already have begun to continue the file. Its records up to
+    `resume_at` are the same before and after.
+
+    Parameters
+    ----------
+    path : Path or None
+        None: a new file, whose name is not known.
+
+    Raises
+    ------
+    RecorderError, OSError
+        As `Recorder`.
+    """
+    if options.mode == "resume" and path is not None:
+        try:
+            file = open_file(path)
+        except FileNotFoundError:
+            pass
+        except DecodeError as err:
+            raise _damage_error(path, err) from err
+        else:
+            with closing(file.source):
+                if file.state == "damaged" and file.problem is not None:
+                    raise _damage_error(path, file.problem)
+                return _Resumption(path, file, None).start(options)
+    schema = options.schema or default_schema()
+    options.require_config_field(schema)
+    encoder = Encoder(schema)
+    encoder.begin()
+    state = options.state
+    if state is None:
+        return StartingPoint(encoder, digest=digest_of(encoder, ()))
+    encoder.progress.num_records = state.num_records  # the file of rank 0 cannot be seen from here
+    last = (state.timestamp, 0)
+    return StartingPoint(encoder, last=last, config=state.config, digest=state.digest)
+
+
+def _damage_error(path: Path, error: DecodeError) -> RecorderError:
+    return RecorderError(
+        f"{path}: is damaged: {error}. `cmeta recover {path} OUT` saves the intact records"
+    )
 
 
 def _exists_error(path: Path, state: FileState) -> ExistsError:
@@ -150,14 +205,10 @@ class _Resumption:
         The file is damaged where it is needed.
     """
 
-    def __init__(
-        self, path: Path, main: FileSource, state: FileState, grammar: Grammar, disk: Disk
-    ) -> None:
-        self._path, self._main, self._state, self._grammar = path, main, state, grammar
-        self._journal = state.journal
-        self._disk = disk
-        self._file = OpenFile(main, state)
-        self._schema = self._file.schema
+    def __init__(self, path: Path, file: OpenFile, disk: Disk | None) -> None:
+        self._path, self._file, self._disk = path, file, disk
+        self._grammar = grammar_of(shipped_format())
+        self._journal, self._schema = file.journal, file.schema
         limits = self._schema.format.limits
         with self._resumable():
             self._names = self._file.names
@@ -169,10 +220,7 @@ class _Resumption:
         try:
             yield
         except DecodeError as err:
-            raise RecorderError(
-                f"{self._path}: is damaged: {err}. `cmeta recover {self._path} OUT` saves the "
-                "intact records"
-            ) from err
+            raise _damage_error(self._path, err) from err
 
     def start(self, options: Options) -> StartingPoint:
         """Return where to continue, and move records that `resume_at` drops to another file."""
@@ -182,34 +230,62 @@ class _Resumption:
             )
         options.require_config_field(self._schema)
         with self._resumable():
-            self._require_state(options.resume_at)
+            if options.state is not None:
+                self._require_state(options.state)
             return self._start(options)
 
-    def _require_root(self, root: int | None, config: Mapping[str, Any] | None) -> None:
-        """Raise an error if the seeds of the run come from another root."""
-        recorded = seeds.root_in(config)
-        if root is not None and recorded is not None and root != recorded:
+    def _require_origin(self, origin: seeds.Origin, config: Mapping[str, Any] | None) -> None:
+        """Raise an error if the seeds of the run come from another root, or are another rank's."""
+        recorded = seeds.origin_in(config)
+        if None not in (origin.root, recorded.root) and origin.root != recorded.root:
             raise RecorderError(
-                f"{self._path}: its seeds are derived from the root {recorded}, not from {root}; "
-                "seed=None uses the file's"
+                f"{self._path}: its seeds are derived from the root {recorded.root}, not from "
+                f"{origin.root}; seed=None uses the file's"
+            )
+        if None not in (origin.rank, recorded.rank) and origin.rank != recorded.rank:
+            raise RecorderError(
+                f"{self._path}: was recorded by rank {recorded.rank}, but this process is rank "
+                f"{origin.rank}; {{rank}} in the path gives every rank its own file"
             )
 
-    def _require_state(self, state: Any) -> None:
+    def _require_state(self, state: State) -> None:
         """Raise an error if a state is of another run, or of records that are missing."""
-        if not isinstance(state, Mapping):
-            return
-        keep, num_records = int(state["num_records"]), self._file.num_records
+        keep, num_records = state.num_records, self._file.num_records
         if keep > num_records:
             raise RecorderError(
                 f"{self._path}: holds {counted(num_records, 'record')}, but the state to resume at "
                 f"was taken after {keep:,}; resume at an earlier checkpoint"
             )
+        if state.digest is None and self._disk is not None:
+            raise RecorderError(
+                f"{self._path}: the state to resume at was taken by a process that did not record, "
+                "so nothing shows that it is of this run; resume at the state of rank 0"
+            )
         timestamp = self._key_at(keep - 1)[0]
-        if timestamp != state["timestamp"]:
+        if timestamp != state.timestamp:
             raise RecorderError(
                 f"{self._path}: record {keep - 1} has the timestamp {timestamp}, but the state to "
-                f"resume at has {state['timestamp']}: it was taken in another run"
+                f"resume at has {state.timestamp}: it was taken in another run"
             )
+        if state.digest is not None and (digest := self._digest(keep)) != state.digest:
+            raise RecorderError(
+                f"{self._path}: its first {counted(keep, 'record')} have the digest {digest}, but "
+                f"the state to resume at has {state.digest}: it was taken in another run. Resume "
+                f"at a state of this run, or at a timestamp"
+            )
+
+    def _digest(self, keep: int) -> str:
+        """Return the digest of the first records."""
+        size = self._schema.batch_records
+        base = min(keep, self._file.num_sealed) // size * size
+        encoder = Encoder.resume(self._schema, self._progress(base), self._key_at(base - 1))
+        return digest_of(encoder, self._chunks(base, keep))
+
+    def _chunks(self, start: int, end: int) -> Iterator[Chunk]:
+        """Yield the records from the beginning of a batch on."""
+        size = self._schema.batch_records
+        for first in range(start, end, size):
+            yield self._chunk(first // size, 0, min(size, end - first))
 
     def _start(self, options: Options) -> StartingPoint:
         keep, timestamp = options.resume_limit
@@ -217,15 +293,17 @@ class _Resumption:
         if timestamp is not None:
             keep = self._num_until(timestamp)
         keep = num_records if keep is None else keep
-        config, is_guessed = self._config_in_force(keep, options.resume_at)
-        self._require_root(options.root, config)
+        config, is_guessed = self._config_in_force(keep, options.state)
+        self._require_origin(options.origin, config)
         base = keep // self._schema.batch_records * self._schema.batch_records
         if self._journal is not None:  # it may still hold the rows of full batches
             base = min(base, self._journal.header.base_records)
         bodies = self._bodies(base, keep)
         with self._sealable():
             self._require_room(bodies)
-            dropped_to = self._save_dropped(keep) if keep < num_records else None
+            dropped_to = None
+            if keep < num_records and self._disk is not None:
+                dropped_to = self._save_dropped(keep, self._disk)
         return StartingPoint(
             Encoder.resume(self._schema, self._progress(base), self._key_at(base - 1)),
             bodies=bodies,
@@ -233,6 +311,8 @@ class _Resumption:
             last=self._key_at(keep - 1),
             config=config,
             is_config_guessed=is_guessed,
+            steps=self._steps(keep),
+            digest=None if self._disk is not None else self._digest(keep),
             num_dropped=num_records - keep,
             dropped_to=dropped_to,
         )
@@ -278,14 +358,16 @@ class _Resumption:
         batch, row = self._locate(ordinal)
         return int(batch.timestamps[row]), int(batch.phases.codes[row])
 
-    def _config_in_force(self, keep: int, state: Any) -> tuple[Mapping[str, Any] | None, bool]:
+    def _config_in_force(
+        self, keep: int, state: State | None
+    ) -> tuple[Mapping[str, Any] | None, bool]:
         """Return the configuration in force after the records kept, and whether it is a guess.
 
         A state or a journal says it. Otherwise it is that of the last record, unless a root of
         seeds shows which ones were in force: the recorder puts it into those alone.
         """
-        if isinstance(state, Mapping) and "config" in state:
-            return self._checked(state["config"]), False
+        if state is not None:
+            return state.config, False
         said = self._journal.config_in_force if self._journal is not None else None
         if said is not None and keep == self._file.num_records:
             limits = self._schema.format.limits
@@ -294,17 +376,11 @@ class _Resumption:
         if last is None:  # where one is in force, every record has one
             return None, False
         configs = self._file.configs
-        rooted = [n for n in range(used) if seeds.root_in(configs[n]) is not None]
+        rooted = [n for n in range(used) if seeds.origin_in(configs[n]).is_stated]
         if rooted:
             return configs[self._last_of(rooted, keep)], len(rooted) > 1
         before = (self._config_number(ordinal) for ordinal in (0, max(keep - 2, 0)))
         return configs[last], used > 1 or None in before
-
-    def _checked(self, config: Any) -> Mapping[str, Any] | None:
-        """Return the configuration of a state, after a check that it is one."""
-        if config is not None:
-            config_json(config, self._schema.format.limits, "resume_at: config")
-        return None if config is None else as_mapping(config)
 
     def _last_of(self, numbers: list[int], keep: int) -> int:
         """Return which of some configurations was recorded last."""
@@ -335,6 +411,12 @@ class _Resumption:
 
     # ---------------------------------------------------------------------------- many records
 
+    def _steps(self, keep: int) -> StepWatch:
+        """Return a watch on the steps that the newest records have."""
+        size = self._schema.batch_records
+        start = max(0, (keep - 1) // size - 1) * size
+        return StepWatch(self._path, self._schema, list(self._chunks(start, keep)))
+
     def _chunk(self, number: int, start: int, end: int) -> Chunk:
         """Return records of one batch."""
         batch = self._file.batch(number)
@@ -364,7 +446,7 @@ class _Resumption:
             offset=end,
             crc=crc,
             running_crc=crc,
-            last_masked_crc=last_masked_crc(self._main, self._grammar, end),
+            last_masked_crc=last_masked_crc(self._file.source, self._grammar, end),
             num_records=base,
             entries=[tuple(row) for row in blocks.table[:num_blocks].tolist()],
             configs={body: i for i, body in enumerate(self._configs[:num_configs])},
@@ -375,9 +457,9 @@ class _Resumption:
         """Return the CRC of the payload up to `end`, without reading it where it is known."""
         if self._journal is not None and self._journal.header.base_length == end:
             return self._journal.header.running_crc
-        if self._state.kind == "closed" and end == self._file.map.end_of_full:
+        if self._file.state == "closed" and end == self._file.map.end_of_full:
             return self._file.map.running_crc
-        return self._grammar.checksum.over(self._main, self._grammar.header.size, end)
+        return self._grammar.checksum.over(self._file.source, self._grammar.header.size, end)
 
     def _num_blocks(self, base: int) -> int:
         """Return the number of blocks up to the full batches of `base` records; SCHEMA is one."""
@@ -417,18 +499,18 @@ class _Resumption:
 
     # ------------------------------------------------------------------------- dropped records
 
-    def _save_dropped(self, keep: int) -> Path:
+    def _save_dropped(self, keep: int, disk: Disk) -> Path:
         """Write the dropped records to a new chronicle, before anything else is changed."""
         target = unused_name(self._path, f"{DROPPED}-{keep}")
-        with temporary_file(self._path, self._disk, RECORDER_TEMPORARY) as file:
+        with temporary_file(self._path, disk, RECORDER_TEMPORARY) as file:
             self._write_dropped(file, keep)
             file.sync()
             file.close()
-            self._disk.rename(file, target)
+            disk.rename(file, target)
         try:
-            self._disk.sync_folder(target.parent)
+            disk.sync_folder(target.parent)
         except OSError:
-            self._disk.unlink(target)
+            disk.unlink(target)
             raise
         return target
 

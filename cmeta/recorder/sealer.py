@@ -19,6 +19,7 @@ from cmeta.errors import CmetaWarning, RecorderError
 from cmeta.format.journal import RowLayout
 from cmeta.recorder.commit import Committer
 from cmeta.recorder.pending import PendingRecords
+from cmeta.recorder.state import State
 from cmeta.records.chunk import Chunk
 
 _ROTATE_EVERY = 4  # batches: the journal holds a few times as many rows, and three fsyncs are rare
@@ -95,6 +96,18 @@ class Sealer:
             It cannot be written.
         """
         self._do(self._rotate)
+
+    def state(self) -> State:
+        """Return the state to resume at: of all records that the journal holds.
+
+        Raises
+        ------
+        RecorderError
+            The session has ended.
+        """
+        states: list[State] = []
+        self._do(lambda: states.append(self._state()))
+        return states[0]
 
     def close(self) -> None:
         """Seal everything, commit, and wait for it; the thread ends.
@@ -247,6 +260,19 @@ class Sealer:
         chunk = self._layout.chunk_of(bodies, self._pending.tables)
         self._on_chunk(chunk)
         return chunk
+
+    def _state(self) -> State:
+        """Return the state, from the encoder as it is: this needs no room on a full disk."""
+        self._require_session()
+        pending, size = self._pending, self._batch_records
+        with pending.lock:
+            bodies, state = pending.written(), pending.state
+        start = self._committer.num_records - pending.first  # blocks may wait to be written
+        chunks = (
+            self._layout.chunk_of(bodies[i : i + size], pending.tables)
+            for i in range(start, len(bodies), size)
+        )
+        return State(state.num_records, state.timestamp, self._committer.digest(chunks))
 
     def _require_session(self) -> None:
         if self._pending.failure:

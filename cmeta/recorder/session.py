@@ -6,28 +6,25 @@ It connects the pending records, the committer and the sealer; `Recorder` is its
 from __future__ import annotations
 
 import os
-from glob import escape
 from pathlib import Path
 
 from cmeta.errors import RecorderError
-from cmeta.format.batch import RowBatch
 from cmeta.format.journal import RowLayout
-from cmeta.reader.reader import Reader
-from cmeta.reader.selection import take
 from cmeta.recorder.commit import Committer
 from cmeta.recorder.live_sessions import let_go, lock_of
+from cmeta.recorder.newest import NewestRecords
 from cmeta.recorder.options import Options
 from cmeta.recorder.pending import PendingRecords
 from cmeta.recorder.resume import StartingPoint, find_start
 from cmeta.recorder.row_builder import Row, RowBuilder
 from cmeta.recorder.sealer import Sealer
+from cmeta.recorder.state import State
 from cmeta.records import seeds
 from cmeta.records.chunk import Chunk
 from cmeta.records.config import config_json
-from cmeta.records.record import CycleRecord, records_of
-from cmeta.schema import canonical_json
-from cmeta.storage.atomic import RECORDER_TEMPORARY
-from cmeta.storage.disk import Disk
+from cmeta.records.record import CycleRecord
+from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_pattern
+from cmeta.storage.disk import Disk, make_folders
 from cmeta.storage.open import journal_path
 
 
@@ -44,6 +41,7 @@ class Session:
         self.path = path
         self._pid = os.getpid()
         self._is_forked = self.is_closed = False
+        make_folders(path.parent)
         self._lock = lock_of(path, options.mode)
         try:
             _remove_leftovers(path, disk)
@@ -56,20 +54,21 @@ class Session:
         encoder = start.encoder
         self.schema = encoder.schema
         self.config = start.config if self.schema.config_field else None
-        self.is_config_guessed = start.is_config_guessed
-        self.root = options.root if options.root is not None else seeds.root_in(start.config)
+        self.is_config_guessed, self.steps = start.is_config_guessed, start.steps
+        self.origin = options.origin.after(seeds.origin_in(start.config))
         self.num_dropped, self.dropped_to = start.num_dropped, start.dropped_to
-        self._layout = layout = RowLayout(self.schema, encoder.grammar)
+        layout = RowLayout(self.schema, encoder.grammar)
         self.row_builder = RowBuilder(layout, leave_on_device=options.flush_every > 1)
         self.precision = self.row_builder.precision
-        self._num_sealed_before = encoder.progress.num_records
+        num_before = encoder.progress.num_records
         self.pending = PendingRecords(
-            layout, encoder.grammar, self._num_sealed_before, start.bodies, start.tables,
+            layout, encoder.grammar, num_before, start.bodies, start.tables,
             start.last,
             config_in_force=b"" if start.config is None else config_json(start.config),
             flush_every=options.flush_every,
             is_durable=options.durability == "fsync", max_records=max(1, options.num_kept),
         )  # fmt: skip
+        self._newest = NewestRecords(self.path, layout, self.pending, num_before)
         self._committer = committer = Committer(disk, self.path, encoder, self.pending)
         # Its thread comes first: without one, nothing may be created.
         self._sealer = Sealer(committer, self.pending, layout, self._release, self._count_losses)
@@ -126,10 +125,7 @@ class Session:
     def _check(self) -> None:
         """Raise an error, start a new journal after a failed write, or let the sealer catch up."""
         if self._is_forked:
-            raise RecorderError(
-                f"{self.path}: belongs to the process that opened it ({self._pid}); a forked child "
-                "cannot write to it"
-            )
+            raise RecorderError(self._foreign)
         self.precision.warn()
         if self.pending.failure:
             raise RecorderError(self.pending.failure)
@@ -147,6 +143,18 @@ class Session:
         self.precision.add_chunk(chunk)
         if self.precision.settle():
             self.pending.needs_check = True
+
+    @property
+    def _foreign(self) -> str:
+        return (
+            f"{self.path}: belongs to the process that opened it ({self._pid}); a forked child "
+            "cannot write to it"
+        )
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether records are taken."""
+        return not (self.is_closed or self._is_forked or self.pending.failure)
 
     def flush(self) -> None:
         """Write the records that wait for their group; they are acknowledged on return."""
@@ -166,7 +174,7 @@ class Session:
             self._sealer.catch_up()
         return self.pending.first
 
-    # -------------------------------------------------------------------------- newest records
+    # --------------------------------------------------------------------------------- contents
 
     def newest(self, count: int) -> list[CycleRecord]:
         """Return up to `count` of the newest records, in order, as the file will return them."""
@@ -174,36 +182,29 @@ class Session:
             return []
         if not self.pending.failure:
             self.flush()
-        with self.pending.lock:
-            bodies = self.pending.newest()
-            num_records = self.pending.state.num_records
-        ordinals = range(max(0, num_records - count), num_records)
-        records = self._records([bodies[o] for o in ordinals if o in bodies])
-        missing = min(count, num_records) - len(records)
-        if missing > 0 and self._num_sealed_before:
-            records = self._earlier(num_records - len(records), missing) + records
-        return records
+        return self._newest.get(count)
 
-    def _records(self, bodies: list[bytes]) -> list[CycleRecord]:
-        if not bodies:
-            return []
-        chunk = self._layout.chunk_of(bodies, self.pending.tables)
-        limits = self.schema.format.limits
-        configs = [canonical_json.loads(body, limits) for body in chunk.configs]
-        batch = RowBatch(chunk, self.schema, 0)
-        return list(records_of(take(batch, slice(0, len(bodies))), configs))
+    def state(self) -> State:
+        """Return the state to resume at: of all records that have been logged.
 
-    def _earlier(self, end: int, count: int) -> list[CycleRecord]:
-        """Return records of an earlier session from the file, where they no longer change."""
-        with Reader(self.path, partial=True) as run:
-            size = run.schema.batch_records
-            records: list[CycleRecord] = []
-            start = max(0, end - count)
-            for number in range(start // size, (end - 1) // size + 1):
-                batch, first = run.batch(number), number * size
-                rows = slice(max(start - first, 0), min(end - first, batch.num_records))
-                records += records_of(take(batch, rows), run.configs)
-            return records
+        Raises
+        ------
+        OSError
+            The journal cannot be written.
+        RecorderError
+            The file could not be closed, or this is a forked child.
+        """
+        if self._is_forked:
+            raise RecorderError(self._foreign)
+        if not self.is_closed:
+            self.flush()
+            return self._sealer.state()
+        if not self._committer.is_finished:
+            raise RecorderError(
+                f'{self.path}: could not be closed; mode="resume" continues it, and has its state'
+            )
+        state = self.pending.state
+        return State(state.num_records, state.timestamp, self._committer.digest(()))
 
     # ------------------------------------------------------------------------------------- end
 
@@ -271,6 +272,8 @@ class Session:
 
 def _remove_leftovers(path: Path, disk: Disk) -> None:
     """Remove the temporary files of recorders that died; the caller holds the lock."""
-    for name in (path.name, journal_path(path).name):
-        for leftover in path.parent.glob(f".{escape(name)}.*{RECORDER_TEMPORARY}"):
-            disk.unlink(leftover)
+    patterns = [temporary_pattern(target) for target in (path, journal_path(path))]
+    for name in os.listdir(path.parent):
+        matches = [match for pattern in patterns if (match := pattern.fullmatch(name))]
+        if any(match["suffix"] == RECORDER_TEMPORARY for match in matches):
+            disk.unlink(path.with_name(name))

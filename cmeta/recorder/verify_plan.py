@@ -21,6 +21,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,13 @@ class VerifyPlan:
         return next((f for f in self.files if pattern.fullmatch(os.path.realpath(f))), None)
 
 
+_NUMBERS = count()  # of the reports of this process
 _CLAIMS: dict[str, str] = {}  # by recorded file: the path of the recorder that it is compared with
+
+
+def report_name() -> str:
+    """Return a name for the next report of this process."""
+    return f"{os.getpid()}-{next(_NUMBERS):04}"
 
 
 def write_report(folder: str, name: str, report: dict[str, Any]) -> None:

@@ -6,18 +6,18 @@ then the values that a reader would return. The journal's bytes are dropped.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cmeta.aliases import PathLike
 from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import CmetaWarning, DivergedError, RecorderError, counted
 from cmeta.format.batch import RowBatch
@@ -28,14 +28,14 @@ from cmeta.reader.selection import Selection, take
 from cmeta.recorder.options import Options
 from cmeta.recorder.pending import JournalFile, PendingRecords
 from cmeta.recorder.row_builder import Row, RowBuilder
-from cmeta.recorder.session import Session
+from cmeta.recorder.state import State
 from cmeta.recorder.verification import Verification
-from cmeta.recorder.verify_plan import VerifyPlan, write_report
+from cmeta.recorder.verify_plan import VerifyPlan, report_name, write_report
 from cmeta.records import seeds
 from cmeta.records.record import CycleRecord, records_of
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
-from cmeta.storage.disk import Disk, File
+from cmeta.storage.disk import File
 
 
 class VerifySession:
@@ -56,9 +56,8 @@ class VerifySession:
         The recorded file is missing, damaged, or of another schema.
     """
 
-    num_dropped = 0
-    dropped_to = None
-    is_config_guessed = False
+    is_recording = is_config_guessed = False
+    num_dropped, dropped_to, steps = 0, None, None
 
     def __init__(self, path: Path, recorded: Path, options: Options, plan: VerifyPlan) -> None:
         self.path, self._recorded, self._plan = path, recorded, plan
@@ -70,7 +69,9 @@ class VerifySession:
         self._first = previous.pending.num_records if previous else _first(self._run, options)
         before = next(self._from(self._first - 1), None) if self._first else None
         self.config = before.config if before else None
-        self.root = options.root if options.root is not None else seeds.root_in(self.config)
+        stated = seeds.origin_in(next(iter(self._run.configs), None))
+        root = seeds.origin_in(self.config).root  # one that was drawn is drawn again
+        self.origin = options.origin.after(dataclasses.replace(stated, root=root))
         grammar = grammar_of(shipped_format())
         self._layout = RowLayout(self.schema, grammar)
         self.row_builder = RowBuilder(self._layout, leave_on_device=options.flush_every > 1)
@@ -88,7 +89,7 @@ class VerifySession:
         self._configs: dict[bytes, Any] = {}
         if previous is None:
             self.verification = Verification(self._run, plan, self._first)
-            self._name = f"{os.getpid()}-{next(_NUMBERS):04}"
+            self._name = report_name()
         else:
             self.verification, self._name = previous.verification, previous._name
             self.verification.reopen(self._run)
@@ -96,7 +97,7 @@ class VerifySession:
 
     def drawn_root(self) -> int | None:
         """Return the root that the recorded run has drawn, which is drawn again."""
-        roots = (seeds.root_in(config) for config in self._run.configs)
+        roots = (seeds.origin_in(config).root for config in self._run.configs)
         return next((root for root in roots if root is not None), None)
 
     # ------------------------------------------------------------------------------- recording
@@ -245,6 +246,12 @@ class VerifySession:
         self._is_forked = True
         self.pending.after_fork()
 
+    def state(self) -> State:
+        """Return the state to resume at; it has no digest, because nothing is recorded."""
+        self.flush()
+        state = self.pending.state
+        return State(state.num_records, state.timestamp, None)
+
     def verified(self) -> ReplayReport:
         """Return what has been found so far."""
         return self.verification.report(is_stopped=not self.is_closed)
@@ -263,7 +270,6 @@ class VerifySession:
 
 
 _REPORT_EVERY = 1.0  # seconds: what is known of a training that is killed
-_NUMBERS = count()  # of the reports of this process
 _CLOSED: dict[str, VerifySession] = {}  # by recorded file
 
 
@@ -305,41 +311,3 @@ class _NoFile(File):
 
     def write(self, data: bytes, offset: int) -> None:
         pass
-
-
-def open_session(
-    given: PathLike, path: Path, rank: int, options: Options, disk: Disk, ignore: Sequence[str]
-) -> Session | VerifySession | None:
-    """Return the session of a recorder; None if its run is not among those that are verified.
-
-    Parameters
-    ----------
-    given : path
-        With its placeholders.
-    path : Path
-        The file that it means.
-    rank : int
-    options : Options
-    disk : Disk
-    ignore : sequence of str
-        Fields that ``mode="verify"`` does not compare.
-
-    Raises
-    ------
-    ExistsError, LockedError, RecorderError, OSError
-        As `Recorder`.
-    """
-    plan = VerifyPlan.from_environment()
-    if plan is None and options.mode != "verify":
-        return Session(path, options, disk)
-    if plan is None:
-        goes_on = options.on_error == "warn"
-        plan = VerifyPlan((str(path),), ignore=tuple(ignore), goes_on=goes_on)
-        return VerifySession(path, path, options, plan)
-    recorded = plan.file_for(given, path, rank)
-    if recorded is not None:
-        return VerifySession(path, recorded, options, plan)
-    if plan.folder is not None:
-        name = f"{os.getpid()}-{next(_NUMBERS):04}"
-        write_report(plan.folder, name, {"state": "other", "path": str(path)})
-    return None

@@ -3,6 +3,9 @@
 A seed restores the *start* of a generator's stream; it does not restore weights, an optimiser or a
 position in the data. The configuration states root and scheme, so a file documents how its seeds
 were derived.
+
+The processes of one training have one root, and each rank a stretch of seeds of its own, so no two
+of them draw the same numbers. Rank 0 has the seeds that a process alone would have.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +27,7 @@ _MODULUS = U64_MAX + 1
 _NUMPY_MODULUS = 2**32  # numpy's global generator takes 32 bits
 
 
-def seed_of(root: int, ordinal: int) -> int:
+def seed_of(root: int, ordinal: int, rank: int = 0) -> int:
     """Return the seed of a cycle.
 
     Parameters
@@ -32,18 +36,24 @@ def seed_of(root: int, ordinal: int) -> int:
         u64; of the whole run.
     ordinal : int
         Of the record, from 0.
+    rank : int
+        Of the process, in a training of several that all have this root.
 
     Returns
     -------
     int
-        u64: ``root + ordinal * step``, modulo 2^64 (SPEC, Seeds).
+        u64: ``root + (rank * rank_stride + ordinal) * step``, modulo 2^64 (SPEC, Seeds).
 
     Examples
     --------
     >>> seed_of(7, 0), seed_of(7, 1) - seed_of(7, 0) == seed_of(0, 1)
     (7, True)
+    >>> seed_of(7, 0, rank=1) == seed_of(7, 0)
+    False
     """
-    return (root + ordinal * to_int(shipped_format().seeds.step)) % _MODULUS
+    facts = shipped_format().seeds
+    place = rank * to_int(facts.rank_stride) + ordinal
+    return (root + place * to_int(facts.step)) % _MODULUS
 
 
 def ordinal_of(root: int, seed: int) -> int:
@@ -76,26 +86,86 @@ def checked_root(root: Any) -> int:
     return int(value)
 
 
-def root_in(config: Mapping[str, Any] | None) -> int | None:
-    """Return the root that a configuration states, or None if it states none of our scheme."""
+@dataclass(frozen=True)
+class Origin:
+    """Where the seeds of a process come from, as its configuration states it.
+
+    Attributes
+    ----------
+    root : int or None
+        u64; of the whole run, as the user gave it. None: there is none of our scheme.
+    rank : int or None
+        Of the process that recorded; None: not stated, one process alone.
+    world_size : int or None
+        Number of processes of the training; None: not known.
+    """
+
+    root: int | None = None
+    rank: int | None = None
+    world_size: int | None = None
+
+    @property
+    def own_root(self) -> int | None:
+        """The root of this process's seeds: that of the run for rank 0, another for each other."""
+        return None if self.root is None else seed_of(self.root, 0, self.rank or 0)
+
+    def after(self, earlier: Origin) -> Origin:
+        """Return the origin of a resumed run: what this one does not state is as before."""
+        root = earlier.root if self.root is None else self.root
+        if self.rank is None:
+            return Origin(root, earlier.rank, earlier.world_size)
+        return Origin(root, self.rank, self.world_size)
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether there is anything for a configuration to state."""
+        return self != Origin()
+
+
+def origin_in(config: Mapping[str, Any] | None) -> Origin:
+    """Return the origin that a configuration states; what it states wrongly counts as absent."""
     facts = shipped_format().seeds
     entry = (config or {}).get(facts.config_key)
-    if not isinstance(entry, Mapping) or entry.get(facts.scheme_key) != facts.scheme:
-        return None
-    root: Any = entry.get(facts.root_key)
+    if not isinstance(entry, Mapping):
+        return Origin()
+    rank = _integer(entry.get(facts.rank_key), facts.num_ranks_max - 1)
+    world_size = _integer(entry.get(facts.world_size_key), facts.num_ranks_max)
+    root = _integer(entry.get(facts.root_key), U64_MAX)
+    is_ours = entry.get(facts.scheme_key) == facts.scheme
+    is_ours &= rank is not None or entry.get(facts.rank_key) is None
+    return Origin(root if is_ours else None, rank, world_size)
+
+
+def _integer(value: Any, most: int) -> int | None:
     try:
-        value = int(root, 16) if isinstance(root, str) else int(root)
-    except (TypeError, ValueError):
+        number = int(value, 16) if isinstance(value, str) else int(value)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return value if 0 <= value <= U64_MAX else None
+    return number if 0 <= number <= most else None
 
 
-def with_root(config: Mapping[str, Any] | None, root: int) -> dict[str, Any]:
-    """Return a configuration with the root added to it."""
+def root_in(config: Mapping[str, Any] | None) -> int | None:
+    """Return the root of the seeds of the process that recorded with a configuration, or None.
+
+    Recorder, replay and audit all derive seeds from this one.
+    """
+    return origin_in(config).own_root
+
+
+def with_origin(config: Mapping[str, Any] | None, origin: Origin) -> dict[str, Any]:
+    """Return a configuration that states this origin, and no other."""
     facts = shipped_format().seeds
     before = (config or {}).get(facts.config_key)
     entry = dict(before) if isinstance(before, Mapping) else {}
-    entry |= {facts.root_key: root, facts.scheme_key: facts.scheme}
+    scheme = None if origin.root is None else facts.scheme
+    stated = {
+        facts.root_key: origin.root,
+        facts.scheme_key: scheme,
+        facts.rank_key: origin.rank,
+        facts.world_size_key: origin.world_size,
+    }
+    entry = {key: value for key, value in entry.items() if key not in stated}
+    entry |= {key: value for key, value in stated.items() if value is not None}
     return {**(config or {}), facts.config_key: entry}
 
 

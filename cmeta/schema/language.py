@@ -258,6 +258,10 @@ class Seeds(_Node, frozen=True):
     config_key: str
     root_key: str
     scheme_key: str
+    rank_key: str
+    world_size_key: str
+    rank_stride: Const
+    num_ranks_max: int
     doc: str = ""
 
 

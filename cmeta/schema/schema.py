@@ -25,6 +25,7 @@ from cmeta.schema.load import (
     shipped_path,
 )
 from cmeta.schema.types import Field
+from cmeta.source import expanded
 from cmeta.vocabulary import did_you_mean, resolve
 
 
@@ -72,7 +73,7 @@ class Schema:
         SchemaError
             Names the file, the key path, and the found and the expected value.
         """
-        path = Path(path)
+        path = Path(expanded(path))
         return cls(load_document(path), shipped_format(), str(path))
 
     @classmethod

@@ -7,16 +7,21 @@ rename (or link), fsync of the folder. A crash at any point leaves the target as
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from cmeta.storage.disk import Disk, File, sync_folder
+from cmeta.storage.disk import Disk, File, make_folders, sync_folder
+from cmeta.storage.new_path import name_max, shortened
 
 TEMPORARY = ".tmp"
 RECORDER_TEMPORARY = ".tmp-recorder"  # the holder of the lock may remove those that it finds
+_LEN_RANDOM, _LEN_DIGEST = 12, 16  # characters
+_LEN_BESIDE = 16  # bytes: room for the journal and the lock of a file that is given such a name
 
 
 @contextmanager
@@ -25,8 +30,9 @@ def temporary_file(
 ) -> Iterator[File]:
     """Create a file beside `target`; it is removed when the block ends, unless renamed by then."""
     disk = disk or Disk()
-    name = target.with_name(f".{target.name}.{os.urandom(6).hex()}{suffix}")
+    name = target.with_name(f"{_stem(target)}{os.urandom(_LEN_RANDOM // 2).hex()}{suffix}")
     try:
+        make_folders(target.parent)
         file = disk.create(name)
     except OSError as err:  # of what the user named, not of a temporary name
         if err.errno is None:
@@ -39,6 +45,22 @@ def temporary_file(
         if file.path == name:
             file.close()
             disk.unlink(name)
+
+
+def temporary_pattern(target: Path) -> re.Pattern[str]:
+    """Return what the names of the temporary files of a target match."""
+    suffixes = f"{re.escape(TEMPORARY)}|{re.escape(RECORDER_TEMPORARY)}"
+    return re.compile(rf"{re.escape(_stem(target))}[0-9a-f]{{{_LEN_RANDOM}}}(?P<suffix>{suffixes})")
+
+
+def _stem(target: Path) -> str:
+    """Return the beginning of the temporary names of a target, and of no other file."""
+    len_end = len("..") + _LEN_RANDOM + max(len(TEMPORARY), len(RECORDER_TEMPORARY))
+    most = name_max(target.parent) - len_end
+    if len(os.fsencode(target.name)) <= most:
+        return f".{target.name}."
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:_LEN_DIGEST]
+    return f".{shortened(target.name, most - len(digest) - 1)}~{digest}."
 
 
 @contextmanager
@@ -84,7 +106,9 @@ def unused_name(path: Path, label: str) -> Path:
     """Return a name beside `path` that no file has yet, such as ``run.LABEL-1.cmeta``."""
     number = 1
     while True:
-        candidate = path.with_name(f"{path.stem}.{label}-{number}{path.suffix}")
+        end = f".{label}-{number}{path.suffix}"
+        stem = shortened(path.stem, name_max(path.parent) - len(os.fsencode(end)) - _LEN_BESIDE)
+        candidate = path.with_name(stem + end)
         if not candidate.exists():
             return candidate
         number += 1

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from cmeta.aliases import PathLike
 from cmeta.schema.load import shipped_format
+from cmeta.source import expanded
 
 SUFFIX = ".cmeta"
 DROPPED = "dropped-from"  # then the number of the first record, and one that makes the name unique
@@ -60,7 +61,7 @@ def find_files(paths: Paths, *, keep_empty: bool = False) -> FileList:
     named = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     files: dict[str, str] = {}  # as given, by the path without "./" and doubled slashes
     folders = []
-    for path in map(os.fsdecode, named):
+    for path in map(expanded, named):
         if os.path.isdir(path):
             members = sorted(_below(str(Path(path))))
             folders.append(os.path.abspath(path))

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -39,12 +40,13 @@ from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.source import BytesSource, FileSource, Source
+from cmeta.source import BytesSource, FileSource, Source, expanded
 from cmeta.vocabulary import resolve
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal
 Identity = tuple[int, int, int, int] | None  # device, inode, size, time of change; None: no file
 _TRIES = 100  # a writer would have to replace its files between our reads in each of them
+_ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)  # no journal, or a name too long to have one
 T = TypeVar("T")
 
 
@@ -85,7 +87,7 @@ class Stats:
 
 def journal_path(path: PathLike) -> Path:
     """Return the path of a file's journal."""
-    return Path(f"{os.fspath(path)}{shipped_format().journal.suffix}")
+    return Path(f"{expanded(path)}{shipped_format().journal.suffix}")
 
 
 def is_input(out: PathLike, path: PathLike) -> bool:
@@ -104,10 +106,7 @@ def is_input(out: PathLike, path: PathLike) -> bool:
 
 def read_journal_of(path: PathLike) -> bytes | None:
     """Return the bytes of a file's journal, or None if there is none."""
-    try:
-        return journal_path(path).read_bytes()
-    except FileNotFoundError:
-        return None
+    return _read_with_identity(journal_path(path))[0]
 
 
 def open_file(source: PathLike | Buffer) -> OpenFile:
@@ -127,7 +126,7 @@ def open_file(source: PathLike | Buffer) -> OpenFile:
     if isinstance(source, Buffer):
         memory = BytesSource(source)
         return OpenFile(memory, file_state(memory, None, grammar))
-    path = Path(source)
+    path = Path(expanded(source))
     before: tuple[Identity, Identity] | None = None
     for _ in range(_TRIES):
         journal, journal_identity = _read_with_identity(journal_path(path))
@@ -155,14 +154,18 @@ def _read_with_identity(path: Path) -> tuple[bytes | None, Identity]:
         with path.open("rb") as file:
             identity = _identity(os.fstat(file.fileno()))
             return file.read(), identity
-    except FileNotFoundError:
+    except OSError as err:
+        if err.errno not in _ABSENT:
+            raise
         return None, None
 
 
 def _identity_at(path: Path) -> Identity:
     try:
         return _identity(path.stat())
-    except FileNotFoundError:
+    except OSError as err:
+        if err.errno not in _ABSENT:
+            raise
         return None
 
 

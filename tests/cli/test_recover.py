@@ -75,9 +75,7 @@ def test_recover_of_a_missing_file(cm, chronicle, out, tmp_path):
     result = cm("recover", tmp_path / "missing.cmeta", out)
     assert result.exit_code == 2
     assert result.stderr == f"Error: {tmp_path / 'missing.cmeta'}: No such file or directory\n"
-    result = cm("recover", chronicle, tmp_path / "no" / "out")
-    assert result.exit_code == 2
-    assert result.stderr == f"Error: {tmp_path / 'no'}: no such folder\n"
+    assert cm("recover", chronicle, tmp_path / "no" / "out").exit_code == 0
     assert cm("recover", chronicle).exit_code == 2
     assert cm("recover", tmp_path, out).exit_code == 2
 

@@ -229,7 +229,7 @@ def test_a_state_says_it(path):
 @pytest.mark.parametrize("config", [7, {"x": object()}])
 def test_a_state_with_a_wrong_one_changes_nothing(path, config):
     closed(path, None, None)
-    state = {"num_records": 1, "timestamp": 0, "config": config}
+    state = {"num_records": 1, "timestamp": 0, "digest": "0" * 16, "config": config}
     before = path.read_bytes()
     with pytest.raises(EncodeError, match="config"):
         resume(path, resume_at=state)

@@ -197,7 +197,7 @@ def test_the_derivation():
         ({"cmeta": {"seed_root": "x", "seed_scheme": "weyl"}}, None),
         ({"cmeta": {"seed_root": -1, "seed_scheme": "weyl"}}, None),
         ({"cmeta": {"seed_root": "0xFFFFFFFFFFFFFFFF", "seed_scheme": "weyl"}}, 2**64 - 1),
-        (seeds.with_root({"cmeta": {"note": "kept"}}, 3), 3),
+        (seeds.with_origin({"cmeta": {"note": "kept"}}, seeds.Origin(3)), 3),
     ],
 )
 def test_the_root_of_a_configuration(config, root):

@@ -95,17 +95,76 @@ def test_states_of_other_runs_are_refused(path):
     with cmeta.Recorder(path) as rec:
         for timestamp in (5, 6, 7):
             rec.log("train", timestamp=timestamp)
+            if timestamp == 6:
+                state = rec.state_dict()
+        future = rec.state_dict() | {"num_records": 4, "timestamp": 8}
     before = path.read_bytes()
-    for state, message in (
-        ({"num_records": 4, "timestamp": 8}, "holds 3 records, .* taken after 4"),
-        ({"num_records": 2, "timestamp": 9}, "record 1 has the timestamp 6, .* has 9"),
+    for wrong, message in (
+        (future, "holds 3 records, .* taken after 4"),
+        ({**state, "timestamp": 9}, "record 1 has the timestamp 6, .* has 9"),
+        ({**state, "digest": "0" * 16}, "first 2 records have the digest .*another run"),
     ):
         with pytest.raises(RecorderError, match=message):
-            cmeta.Recorder(path, mode="resume", resume_at=state)
+            cmeta.Recorder(path, mode="resume", resume_at=wrong)
     with pytest.raises(RecorderError, match="does not exist"):
         cmeta.Recorder(path.with_name("none.cmeta"), mode="resume", resume_at=3)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["run.cmeta"]
+
+
+@pytest.mark.parametrize("num_records", [1, 16, 20])
+@pytest.mark.parametrize(
+    "change", [{"loss": 0.5}, {"metrics": {"a": 2.0}}, {"config": {"lr": 2}}, {"step": 3}]
+)
+def test_a_run_that_differs_in_one_value_is_another(path, tmp_path, num_records, change):
+    states = []
+    for place, last in ((path, {}), (tmp_path / "other.cmeta", change)):
+        rec = cmeta.Recorder(place, SCHEMA, config={"lr": 1})
+        for i in range(num_records):
+            given = {"loss": 0.25, "step": i, "metrics": {"a": 1.0}}
+            rec.log("train", **(given | last if i == num_records - 1 else given))
+        states.append(rec.state_dict())
+        record(rec, num_records, NUM_RECORDS)
+        rec.close()
+    with pytest.raises(RecorderError, match="it was taken in another run"):
+        cmeta.Recorder(path, mode="resume", resume_at=states[1])
+    with cmeta.Recorder(path, mode="resume", resume_at=states[0]) as rec:
+        assert len(rec) == num_records
+        assert rec.state_dict() == states[0]
+
+
+@pytest.mark.parametrize("keep", [0, 5, 16, 17, 64, 70])
+def test_a_state_depends_on_the_records_alone(path, keep):
+    """Not on groups, on what has been sealed by then, on sessions, or on the values in full."""
+    states = []
+    for flush_every, stops in ((1, ()), (7, ()), (1, (3, 20, 60))):
+        rec = cmeta.Recorder(path, SCHEMA, mode="replace", flush_every=flush_every)
+        for i in range(keep):
+            record(rec, i, i + 1)
+            if i in stops:
+                rec.close()
+                rec = cmeta.Recorder(path, mode="resume")
+        states.append(rec.state_dict())
+        rec.seal()
+        states.append(rec.state_dict())
+        rec.close()
+        states.append(rec.state_dict())
+    for state in states:
+        state["config"] = None  # of a closed file, that of the last record is taken
+    assert all(state == states[0] for state in states)
+
+
+def test_a_state_that_is_none_is_refused_by_what_is_wrong(path):
+    state = {"num_records": 1, "timestamp": 0, "digest": "0" * 16}
+    for wrong, message in (
+        ({"num_records": 1, "timestamp": 0}, "has no digest.* resume_at=0 keeps the records up to"),
+        ({**state, "num_records": "one"}, "resume_at: num_records: found 'one', expected"),
+        ({**state, "timestamp": -1}, "resume_at: timestamp: found -1"),
+        ({**state, "digest": 3}, "resume_at: digest: found int"),
+        ({"weights": 3}, "found dict with 'weights', expected a timestamp or the result of"),
+    ):
+        with pytest.raises(EncodeError, match=message):
+            cmeta.Recorder(path, mode="resume", resume_at=wrong)
 
 
 def test_the_modes(path):

@@ -71,9 +71,12 @@ def test_the_file_itself_by_other_names(broken, untouched):
         recover(broken, broken.parent)
 
 
-def test_a_missing_folder_and_a_missing_file(broken, untouched):
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        recover(broken, broken.parent / "missing" / "out")
+def test_a_missing_folder_is_made(broken):
+    recover(broken, broken.parent / "missing" / "out")
+    assert (broken.parent / "missing" / "out").is_file()
+
+
+def test_a_missing_file(broken, untouched):
     with pytest.raises(FileNotFoundError):
         recover(broken.with_name("other"), broken.with_name("out"))
     with pytest.raises(IsADirectoryError):

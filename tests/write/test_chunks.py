@@ -143,9 +143,10 @@ def test_no_file_appears_where_there_was_none(target):
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_missing_folder_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        cmeta.write(tmp_path / "nowhere" / "run.cmeta", {"phase": ["train"]})
+def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        cmeta.write(tmp_path / "file" / "run.cmeta", {"phase": ["train"]})
 
 
 def test_a_path_may_be_text(target):

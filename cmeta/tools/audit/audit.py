@@ -20,6 +20,8 @@ from cmeta.compare.replay_comparison import ENVIRONMENT
 from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import CmetaError, DecodeError
 from cmeta.reader.reader import Reader
+from cmeta.source import expanded
+from cmeta.storage.atomic import temporary_pattern
 from cmeta.storage.find import SUFFIX, Paths, find_files
 from cmeta.storage.lock import SUFFIX as LOCK_SUFFIX
 from cmeta.storage.open import journal_path
@@ -162,13 +164,11 @@ def _check_configs(reader: Reader, report: AuditReport) -> Sequence[Mapping[str,
 def _check_leftovers(path: Path, report: AuditReport) -> None:
     """Report files that sessions left next to this one; nothing is changed, no lock is taken."""
     journal = journal_path(path).name
-    temporary = re.compile(
-        rf"\.({re.escape(path.name)}|{re.escape(journal)})\.[0-9a-f]{{12}}\.tmp(-recorder)?"
-    )
+    temporary = [temporary_pattern(path), temporary_pattern(path.with_name(journal))]
     dropped = re.compile(rf"{re.escape(path.stem)}\.dropped-from-(\d+)-\d+{re.escape(path.suffix)}")
     names = _names_in(path.parent)
     for name in names:
-        if temporary.fullmatch(name):
+        if any(pattern.fullmatch(name) for pattern in temporary):
             message = "a temporary file of a session that is running or was interrupted"
             report.add("info", "leftover-temporary", message, name)
         elif match := dropped.fullmatch(name):
@@ -321,7 +321,7 @@ def audit(
     """
     require_jobs(jobs)
     files = list(map(Path, find_files(paths, keep_empty=True).files))
-    other = None if against is None else Path(against)
+    other = None if against is None else Path(expanded(against))
     files_done = FileProgress(files, progress)
     num_processes = min(jobs or os.cpu_count() or 1, len(files))
     if num_processes > 1 and is_importable(replay):

@@ -18,6 +18,8 @@ from cmeta.records.chunk import Column, goes_back
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
+from cmeta.source import expanded
+from cmeta.storage.new_path import given_path
 from cmeta.storage.open import is_input
 from cmeta.tools.imports.compressed import decompressed
 from cmeta.tools.imports.exact import make_exact, wide_column
@@ -175,7 +177,7 @@ def import_of(
     is_one_of_many : bool
         An option that has no effect on the source is left out, and no error.
     """
-    source, out = Path(source), Path(out)
+    source, out = Path(expanded(source)), Path(given_path(out, "out"))
     _require_free(out, source, replace=replace)
     if not source.exists():
         raise FileNotFoundError(2, "No such file or directory", str(source))
@@ -203,8 +205,6 @@ def _require_free(out: Path, source: Path, *, replace: bool) -> None:
         raise ExistsError(f"{out} is a folder, expected the name of the chronicle")
     if not replace and os.path.lexists(out):
         raise ExistsError(f"{out} exists; replace=True (--replace) writes over it")
-    if not out.parent.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(out.parent))
 
 
 def _require_phase(word: str, schema: Schema) -> None:

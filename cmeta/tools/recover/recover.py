@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -22,8 +21,10 @@ from cmeta.format.journal import Journal, Tables
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
+from cmeta.source import expanded
 from cmeta.storage.atomic import publish_new, temporary_file
 from cmeta.storage.disk import File
+from cmeta.storage.new_path import given_path
 from cmeta.storage.open import is_input
 from cmeta.tools.recover.batches import BatchDecoder, Salvaged, by_index, by_walking
 from cmeta.tools.recover.inputs import Inputs, bound_journal, find_schema, open_inputs
@@ -84,12 +85,12 @@ def recover(
     >>> report.verdict, report.num_records
     ('complete', 9)
     """
-    target = Path(out)
+    target = Path(given_path(out, "out"))
     require_free(target)
     if is_input(target, path):
         message = "is the file to recover or its journal; a recovery never works in place"
         raise ExistsError(f"{target} {message}")
-    inputs = open_inputs(Path(path))
+    inputs = open_inputs(Path(expanded(path)))
     try:
         return _Recovery(inputs, target, progress or (lambda done, size: None)).run(schema)
     finally:
@@ -430,16 +431,14 @@ class Output:
 
 
 def require_free(target: Path) -> None:
-    """Refuse a name that is taken, or in a folder that does not exist.
+    """Refuse a name that is taken.
 
     Raises
     ------
-    ExistsError, FileNotFoundError
+    ExistsError
     """
     if os.path.lexists(target):
         raise ExistsError(f"{target} exists; a recovery never writes over a file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
 
 
 def verify(path: Path, num_records: int, progress: Progress) -> None:
