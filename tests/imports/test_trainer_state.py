@@ -159,3 +159,11 @@ def test_bytes_other_than_text_are_refused(tmp_path):
     (tmp_path / "trainer_state.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(EncodeError, match="not JSON"):
         read(tmp_path)
+
+
+def test_numbers_in_quotes_are_numbers(tmp_path):
+    """As callbacks leave them that dump what JSON does not know with default=str."""
+    entries = [{"step": 1, "loss": "0.5", "grad_norm": "1e-3", "note": "None"}]
+    found = read(write(tmp_path / "a.json", *entries))
+    assert found.columns["loss_value"].tolist() == [0.5]
+    assert found.columns["metrics.grad_norm"].tolist() == [1e-3]

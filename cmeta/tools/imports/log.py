@@ -42,7 +42,7 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_HEAD = "|]:-)"
-_SUBSET = re.compile(r"\|\s*(\w+) on '[^']*' subset\s*(?=\||$)")  # of fairseq
+_SUBSET = re.compile(r"\|\s*(\w{1,40}) on '[^'|]{0,80}' subset\s*(?=\||$)")  # of fairseq
 _PERCENT = {"%": "percent"}
 
 

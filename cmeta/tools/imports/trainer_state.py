@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
-from cmeta.tools.imports.formats import NON_FINITE, Imported, ImportOptions, text_head
+from cmeta.tools.imports.columns import number_of_text
+from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
 from cmeta.tools.imports.scalar_log import EPOCH, ScalarLog
 
 FILE_NAME = "trainer_state.json"
@@ -120,7 +121,7 @@ def _add(entry: Mapping[str, Any], log: ScalarLog, epochs: dict[tuple[int, str],
     phases = (p for p in ("validate", "test", "train", *log.schema.phases) if p in named)
     phase, step = next(phases, log.default_phase), entry[_STEP]
     for name, value in entry.items():
-        number = NON_FINITE.get(value, value) if isinstance(value, str) else value
+        number = number_of_text(value) if isinstance(value, str) else value
         if name == _STEP or (name == EPOCH and epochs.get((step, phase)) == number):
             continue  # all entries of a step state its epoch
         if not isinstance(number, int | float):
