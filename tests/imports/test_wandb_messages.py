@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from wandb.proto.wandb_internal_pb2 import Record
 
+import cmeta
 from cmeta.tools.imports import wandb
 from cmeta.tools.imports.formats import ImportOptions
 
@@ -103,3 +104,25 @@ def test_a_log_without_rows_is_a_run_without_records(read):
     found = read(config(a="1"))
     assert len(found.columns["phase"]) == 0
     assert found.configs == [{"a": 1, "imported": {"source": "wandb"}}]
+
+
+def test_steps_and_times_of_other_types(read):
+    found = read(
+        row(7, x="1", _step="3.0"), row(8, x="2", _step="true"), row(9, x="3", _step="9.5"),
+        row(10, x="4", _timestamp="1" + "0" * 400), row(11, x="5", _timestamp="true"),
+        row(12, x="6", _timestamp="1e999"), row(12, y="6", _timestamp="1e999"),
+    )  # fmt: skip
+    assert found.columns["timestamp"].tolist() == [3, 8, 9, 10, 11, 12]
+    assert found.columns["metrics.x"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert found.columns["metrics.wall_time"].tolist() == [None] * 3 + [np.inf, None, np.inf]
+    assert found.lost == ("integers beyond 2^53 are rounded to float64: 1 of _timestamp",)
+
+
+def test_half_a_character_does_not_stop_an_import(read, tmp_path):
+    found = read(config(a='"\\ud800"', b='{"\\udfff": ["x", "\\ud800"]}'), row(0, x="1"))
+    assert {key: found.configs[0][key] for key in "ab"} == {"a": "?", "b": {"?": ["x", "?"]}}
+    assert found.lost == (
+        "texts that are not UTF-8 have ? in their place: 3 of config.a, config.b, config.b.?",
+    )
+    report = cmeta.import_run(tmp_path / "run-x.wandb", tmp_path / "out.cmeta")
+    assert report.num_records == 1

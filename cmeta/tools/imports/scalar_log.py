@@ -214,6 +214,7 @@ class ScalarLog:
         records = _Records(self)
         facts = dict(about) | ({LOSS: records.losses} if records.losses else {})
         full = [{**config, free_name(ABOUT, config): facts} for config in configs]
+        full = [_as_utf8(config, "config", self.lost) for config in full]
         columns = records.columns()
         return Imported(
             columns, self.schema, full,
@@ -350,7 +351,8 @@ class _Records:
     def _wall_time(self, clock: str) -> Array:
         times = np.array(self._log.wall_time, np.float64)[self._order]
         first: Array = times[self._begins]  # a record's scalars are in the order of the log
-        apart = np.abs(times - first[self._record])
+        with np.errstate(invalid="ignore"):  # times may be infinite
+            apart = np.abs(times - first[self._record])
         num_apart = int((apart > 0).sum())
         if num_apart:
             self.notes.append(
@@ -362,6 +364,21 @@ class _Records:
 
 def _appended(phase: str) -> str:
     return f"the phase {phase} was appended to the schema"
+
+
+def _as_utf8(value: Any, path: str, lost: ReasonCounts) -> Any:
+    """Return plain data whose texts are UTF-8; half a character pair is replaced, and counted."""
+    if isinstance(value, str) and not _is_utf8(value):
+        lost.add(
+            "texts that are not UTF-8 have ? in their place", path.encode(errors="replace").decode()
+        )
+        return value.encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        pairs = [(_as_utf8(key, path, lost), inner) for key, inner in value.items()]
+        return {key: _as_utf8(inner, f"{path}.{key}", lost) for key, inner in pairs}
+    if isinstance(value, list | tuple):
+        return [_as_utf8(inner, path, lost) for inner in value]
+    return value
 
 
 def _begins(step: Array, phase: Array, name: Array) -> Array:

@@ -242,7 +242,7 @@ def _read_row(history: Any, run: _Run) -> None:
     numbers = dict(_numbers(items, run))
     run.last |= {".".join(path): value for path, value in items.items()}
     run.step = _step(numbers.pop(_STEP, None), history, run)
-    wall_time = float(numbers.pop(_TIME, float("nan")))
+    wall_time = _wall_time(numbers.pop(_TIME, None), run)
     config = run.index_of_config()
     log = run.log
     phases = {name: log.phase_of_name(name) for name in numbers}
@@ -254,10 +254,19 @@ def _read_row(history: Any, run: _Run) -> None:
             log.config.append(config)
 
 
+def _wall_time(stated: Any, run: _Run) -> float:
+    """Return the time of a row in seconds since 1970, NaN without one."""
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
+        return float("nan")
+    return run.log.number(_TIME, stated)
+
+
 def _step(stated: Any, history: Any, run: _Run) -> int:
     """Return the step of a row: one of its keys, a member of the message, or the next step."""
-    if isinstance(stated, int):
+    if isinstance(stated, int) and not isinstance(stated, bool):
         return stated
+    if isinstance(stated, float) and stated.is_integer():
+        return int(stated)
     return int(history.step.num) if history.HasField("step") else run.step + 1
 
 
