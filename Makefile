@@ -69,6 +69,7 @@ fuzz: $(VENV)/.dev
 
 # Sizes, times and memory beside twelve others; some 25 minutes. Writes bench/RESULTS.md.
 bench: $(VENV)/.dev
+	@echo "installing what this needs into $(VENV); the first time takes a minute or more"
 	$(BIN)/python $(PIP) -e '.[bench]'
 	$(BIN)/python -m bench
 
@@ -80,18 +81,22 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.example: pyproject.toml | $(BIN)/python
+	@echo "installing what this needs into $(VENV); the first time takes a minute or more"
 	$(BIN)/python $(PIP) -e '.[example]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "installing what this needs into $(VENV); the first time takes a minute or more"
 	$(BIN)/python $(PIP) -e '.[dev]'
 	touch $@ $(VENV)/.example
 
 $(VENV)/.nightly: pyproject.toml | $(BIN)/python
+	@echo "installing what this needs into $(VENV); the first time takes a minute or more"
 	$(BIN)/python $(PIP) -e '.[nightly]'
 	touch $@
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@echo "installing what this needs into $(VENV); the first time takes a minute or more"
 	$(BIN)/python $(PIP) -e '.[docs]'
 	touch $@
 

@@ -16,6 +16,7 @@ from cmeta.records.convert import Converter
 from cmeta.records.record import CycleRecord
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.storage.atomic import atomic_file
+from cmeta.storage.lock import held_lock
 from cmeta.storage.new_path import given_path
 
 _RECORDS_AT_ONCE = 4096
@@ -63,6 +64,10 @@ def write(
         A value does not fit; names the field, what was found and what was expected.
     OrderError
         A record goes back in (timestamp, phase).
+    LockedError
+        The file is being recorded.
+    OSError
+        The file cannot be written; or `path` is a folder.
 
     Examples
     --------
@@ -79,7 +84,8 @@ def write(
     encoder = Encoder(schema or default_schema())
     converter = Converter(encoder.schema, config)
     chunks = _chunks(columns, present, converter, encoder)
-    with atomic_file(Path(given_path(path))) as file:
+    target = Path(given_path(path))
+    with held_lock(target), atomic_file(target) as file:
         file.write(encoder.begin())
         for chunk in chunks:
             file.write(encoder.feed(chunk))

@@ -7,6 +7,7 @@ called, so that no command loads the libraries of others.
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from importlib import import_module
 from keyword import iskeyword
@@ -38,6 +39,10 @@ class _Group(click.Group):
         name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
         command: click.Command = getattr(import_module(f"cmeta.cli.commands.{name}"), name)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with errors.as_exit_codes():  # --help and --version print
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         with errors.as_exit_codes():
@@ -94,7 +99,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; never returns."""
-    if sys.stdout is None or sys.stderr is None:  # closed by the caller, as in `cmeta ... >&-`
+    if sys.stderr is None:  # closed by the caller, who wants no messages: `cmeta ... 2>&-`
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (until the end)
+    if sys.stdout is None:
+        print("Error: standard output is closed", file=sys.stderr)
         sys.exit(errors.Exit.USAGE)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

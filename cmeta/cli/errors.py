@@ -118,7 +118,7 @@ def print_problems(path: Path, problems: Sequence[str]) -> Exit:
 
 def _os_failure(error: OSError, path: object) -> Failure:
     reason = error.strerror or str(error)
-    if error.errno == errno.EISDIR:
+    if error.errno == errno.EISDIR and reason == os.strerror(errno.EISDIR):
         reason = "this is a folder, expected a .cmeta file"
     prefix = f"{file_name(os.fspath(path))}: " if isinstance(path, str | os.PathLike) else ""
     return Failure(f"{prefix}{reason}", Exit.USAGE)

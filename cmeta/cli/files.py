@@ -27,6 +27,7 @@ import click
 
 from cmeta.cli.console import STDIN_NAME, file_name, is_terminal, print_note
 from cmeta.cli.errors import Exit, Failure, reading
+from cmeta.errors import counted
 from cmeta.reader.reader import Reader
 from cmeta.storage.atomic import atomic_file
 from cmeta.storage.find import find_files
@@ -86,12 +87,22 @@ def require_file(path: Path) -> None:
         except FileNotFoundError:
             if not glob.has_magic(str(path)):
                 raise
-            raise Failure(f"{file_name(path)}: no file matches", Exit.USAGE) from None
+            raise pattern_error(path) from None
     if stat.S_ISDIR(mode):
         raise Failure(f"{file_name(path)}: a folder, expected a .cmeta file", Exit.USAGE)
     if not stat.S_ISREG(mode):
         message = "not a regular file, and reading needs to seek; save it, or pipe it into `-`"
         raise Failure(f"{file_name(path)}: {message}", Exit.USAGE)
+
+
+def pattern_error(path: Path) -> Failure:
+    """Return the error for a pattern where one file is expected."""
+    num_files = len(find_files(path).files)
+    if not num_files:
+        return Failure(f"{file_name(path)}: no file matches", Exit.USAGE)
+    matches = f"a pattern, which matches {counted(num_files, 'file')}"
+    message = f"{matches}; this command takes one file by its name"
+    return Failure(f"{file_name(path)}: {message}", Exit.USAGE)
 
 
 def open_chronicle(path: Path) -> Reader:

@@ -2,6 +2,7 @@
 
 Every file that cmeta creates takes this way: data under a temporary name beside the target, fsync,
 rename (or link), fsync of the folder. A crash at any point leaves the target as it was, or whole.
+Errors name the target, not the temporary file.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +67,14 @@ def _stem(target: Path) -> str:
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """Open a stream for a file that replaces `target` when the block has ended without an error."""
+    """Open a stream for a file that replaces `target` when the block has ended without an error.
+
+    Raises
+    ------
+    OSError
+        `target` is something else than a file, or cannot be written; names it.
+    """
+    _require_replaceable(target)
     disk = Disk()
     with temporary_file(target, disk) as file:
         with file.stream() as stream:
@@ -74,6 +83,19 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
         file.close()
         disk.rename(file, target)
     disk.sync_folder(target.parent)
+
+
+def _require_replaceable(target: Path) -> None:
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        reason = "this is a folder, expected the name of a file to write"
+        raise IsADirectoryError(errno.EISDIR, reason, str(target))
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        reason = "not a regular file, which alone can be replaced"
+        raise FileExistsError(errno.EEXIST, reason, str(target))
 
 
 def publish_new(file: File, target: Path) -> None:

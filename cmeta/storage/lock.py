@@ -7,6 +7,8 @@ process in every case; the text in that file only tells others who holds it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cmeta.errors import LockedError
@@ -95,6 +97,27 @@ def _locked(path: Path, descriptor: int) -> LockedError:
         f"{path}: is being written by {holder or 'another process'}; only one writer at a time is "
         "possible"
     )
+
+
+@contextmanager
+def held_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file while all of it is written.
+
+    Where it cannot be made, as on a file system without locks, writing goes on without it.
+
+    Raises
+    ------
+    LockedError
+        A recorder has the file open.
+    """
+    lock = None
+    with suppress(OSError):
+        lock = Lock(path)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _holder() -> bytes:

@@ -107,3 +107,15 @@ def test_diff_escapes_control_characters_in_names(cm, tmp_path):
     assert result.exit_code == 1
     assert printable(name) in result.stdout
     assert "\x1b" not in result.stdout and "[2J\ny" not in result.stdout
+
+
+def test_phases(cm, chronicle, tmp_path):
+    other = tmp_path / "other.cmeta"
+    with cmeta.open(chronicle) as run:
+        records = [record for record in run if record.phase != "train"]
+        cmeta.write(other, records, run.schema)
+    assert cm("diff", chronicle, other).exit_code == 1
+    result = cm("diff", chronicle, other, "--phase", "val,dream")
+    assert (result.exit_code, "all 40 records are equal" in result.stdout) == (0, True)
+    result = cm("diff", chronicle, other, "--phase", "trian")
+    assert (result.exit_code, "Did you mean train" in result.stderr) == (2, True)

@@ -75,7 +75,17 @@ def test_a_pipe_that_is_broken_from_the_start(process, chronicle, command):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk at hand")
-@pytest.mark.parametrize("command", [("cat", "--json", "--end", 1000), ("cat",), ("validate",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("cat", "--json", "--end", 1000),
+        ("cat",),
+        ("validate",),
+        ("--help",),
+        ("--version",),
+        ("diff", "--help"),
+    ],
+)
 def test_a_full_disk_is_an_error(process, chronicle, command):
     with open("/dev/full", "wb") as full:
         code, _, err = finish(process(*command, chronicle, stdout=full))
@@ -85,7 +95,9 @@ def test_a_full_disk_is_an_error(process, chronicle, command):
 @posix
 def test_a_closed_stdout_is_an_error(process, chronicle):
     code, _, err = finish(process("info", chronicle, preexec_fn=lambda: os.close(1)))
-    assert (code, err) == (2, b"")
+    assert (code, err) == (2, b"Error: standard output is closed\n")
+    code, out, err = finish(process("info", chronicle, preexec_fn=lambda: os.close(2)))
+    assert (code, b"run.cmeta" in out) == (0, True)  # messages are not wanted, the work is
 
 
 @pytest.mark.parametrize("command", ["info", "validate", "cat"])

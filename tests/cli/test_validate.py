@@ -67,7 +67,7 @@ def test_validate_reports_on_each_file_and_exits_with_the_worst_code(
     assert result.exit_code == 3
     starts = [line.partition(": ")[0] for line in result.stdout.splitlines() if line[0] != " "]
     assert starts == [str(chronicle), str(flipped), str(empty), "4 files"]
-    assert result.stdout.endswith("4 files: 2 valid, 1 corrupt, 1 not readable\n")
+    assert result.stdout.endswith("4 files: 2 valid, 1 corrupt, 1 unreadable\n")
     assert result.stderr == f"Error: {missing}: No such file or directory\n"
     lines = cm("validate", "--json", chronicle, flipped, missing, empty).stdout.splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["valid", "corrupt", "valid"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +11,18 @@ import click
 from cmeta.cli.console import print_data, print_lines, printable, progress
 from cmeta.cli.errors import Exit
 from cmeta.cli.files import open_chronicle, readable
-from cmeta.cli.options import FILE, RecordOptions, fields_option, json_option, range_options
+from cmeta.cli.options import (
+    FILE,
+    RecordOptions,
+    fields_option,
+    flat,
+    json_option,
+    phase_option,
+    range_options,
+    require_phase,
+)
 from cmeta.cli.values import json_line
+from cmeta.reader.reader import Reader
 from cmeta.tools.diff.diff import diff as compare
 
 _end_option, _start_option = range_options
@@ -23,6 +33,7 @@ _end_option, _start_option = range_options
 Examples:
   cmeta diff first.cmeta second.cmeta
   cmeta diff first.cmeta second.cmeta --fields loss,entropy
+  cmeta diff first.cmeta second.cmeta --phase val
   ssh host cat run.cmeta | cmeta diff - run.cmeta
   cmeta diff --json first.cmeta second.cmeta | jq .first
 
@@ -37,22 +48,26 @@ A file that cannot be read: 2; a corrupt one: 3."""
 @click.argument("b", type=FILE)
 @json_option
 @fields_option("Only these. The group of a metric may be omitted: entropy is metrics.entropy.")
-@_start_option
+@phase_option
 @_end_option
+@_start_option
 def diff(
     a: Path,
     b: Path,
     as_json: bool,
     fields: Sequence[Sequence[str]],
+    phase: Sequence[Sequence[str]],
     start: int | None,
     end: int | None,
 ) -> None:
     """Compare two chronicles record by record."""
-    wanted = RecordOptions(start, end, fields=tuple(name for part in fields for name in part))
-    paths = _field_paths(a, b, wanted.fields)
+    wanted = RecordOptions(start, end, flat(phase), flat(fields))
+    paths, phases = _named(a, b, wanted)
     source_a, source_b = readable(a), readable(b)
     with progress(f"{a.name} and {b.name}") as update:
-        report = compare(source_a, source_b, fields=paths, start=start, end=end, progress=update)
+        report = compare(
+            source_a, source_b, fields=paths, start=start, end=end, phase=phases, progress=update
+        )
     if as_json:
         print_data(json_line(report.as_json()))
     else:
@@ -60,26 +75,43 @@ def diff(
     raise click.exceptions.Exit(Exit.SUCCESS if report.same else Exit.DIFFERS)
 
 
-def _field_paths(a: Path, b: Path, names: Sequence[str]) -> list[str] | None:
-    """Return the paths of the requested fields, which either file may have.
+def _named(a: Path, b: Path, wanted: RecordOptions) -> tuple[list[str] | None, list[str] | None]:
+    """Return the requested fields and phases, which either file may have; None: all.
 
     Raises
     ------
     click.BadParameter
-        Neither file has one of the fields.
+        Neither file has one of them.
     Failure
         A file cannot be opened.
     """
+
+    def fields_of(reader: Reader, name: str) -> list[str]:
+        chosen = RecordOptions(fields=(name,)).chosen_fields(reader)
+        return [field.path for field in chosen or ()]
+
+    def phases_of(reader: Reader, name: str) -> list[str]:
+        return [require_phase(reader, name)]
+
     with closing(open_chronicle(a)) as reader_a, closing(open_chronicle(b)) as reader_b:
-        paths: dict[str, None] = {}
-        for name in names:
-            wanted = RecordOptions(fields=(name,))
+        readers = (reader_a, reader_b)
+        return _either(wanted.fields, readers, fields_of), _either(
+            wanted.phases, readers, phases_of
+        )
+
+
+def _either(
+    names: Sequence[str], readers: tuple[Reader, Reader], of: Callable[[Reader, str], list[str]]
+) -> list[str] | None:
+    """Return what names mean in the first file or, if that does not have it, in the second."""
+    meant: dict[str, None] = {}
+    for name in names:
+        try:
+            found = of(readers[0], name)
+        except click.BadParameter as error_of_first:
             try:
-                chosen = wanted.chosen_fields(reader_a)
-            except click.BadParameter as error_of_a:
-                try:
-                    chosen = wanted.chosen_fields(reader_b)
-                except click.BadParameter:
-                    raise error_of_a from None
-            paths.update({field.path: None for field in chosen or ()})
-    return list(paths) or None
+                found = of(readers[1], name)
+            except click.BadParameter:
+                raise error_of_first from None
+        meant.update(dict.fromkeys(found))
+    return list(meant) or None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from cmeta.cli.console import file_name, print_data, print_lines, printable, progress
+from cmeta.cli.console import file_name, print_data, print_text, printable, progress
 from cmeta.cli.errors import Exit, Failure
+from cmeta.cli.files import STDOUT, output_path, pattern_error, require_no_terminal
 from cmeta.cli.options import FILE, file_argument, json_option
 from cmeta.cli.values import json_line
 from cmeta.errors import ExistsError
 from cmeta.schema.schema import Schema
+from cmeta.storage.find import is_pattern
 from cmeta.tools.recover.recover import recover as recover_file
+from cmeta.tools.recover.recovery_report import RecoveryReport
 
 _EXITS = {"complete": Exit.SUCCESS, "with loss": Exit.RECOVERED, "nothing": Exit.CORRUPT}
 
@@ -22,6 +27,7 @@ _EXITS = {"complete": Exit.SUCCESS, "with loss": Exit.RECOVERED, "nothing": Exit
 Examples:
   cmeta recover broken.cmeta new.cmeta
   cmeta recover run.cmeta-journal new.cmeta     a journal whose file is gone
+  cmeta recover broken.cmeta - | ssh host 'cat > new.cmeta'
   cmeta recover --json broken.cmeta new.cmeta | jq .lost
 
 The damaged file is not changed, and OUT must not exist: it appears once it is complete, on disk and
@@ -44,17 +50,34 @@ Verdicts and exit codes:
 def recover(file: Path, out: Path, as_json: bool, schema_file: Path | None) -> None:
     """Save the intact part of a damaged chronicle in a new file, OUT.
 
-    FILE may also be open or truncated.
+    FILE may also be open or truncated. OUT may be `-` for standard output; the report then goes to
+    standard error.
     """
     schema = None if schema_file is None else Schema.load(schema_file)
+    require_no_terminal(out)
+    if is_pattern(str(file)):
+        raise pattern_error(file)
     try:
-        with progress(file.name) as update:
-            report = recover_file(file, out, schema=schema, progress=update)
+        with output_path(out) as target, progress(file.name) as update:
+            report = recover_file(file, target, schema=schema, progress=update)
+            if out == STDOUT and not report.out:
+                target.touch()  # nothing goes to standard output
     except ExistsError as err:
         raise Failure(printable(str(err)), Exit.USAGE) from err
-    if as_json:
-        names = {"file": file_name(report.name), "out": file_name(report.out)}
-        print_data(json_line({**report.as_json(), **names}))
-    else:
-        print_lines(map(printable, str(report).splitlines()))
+    _print(replace(report, out=str(out) if report.out else ""), out, as_json)
     raise click.exceptions.Exit(_EXITS[report.verdict])
+
+
+def _print(report: RecoveryReport, out: Path, as_json: bool) -> None:
+    """Print the report; on stderr if the chronicle itself is on stdout."""
+    names = {"file": file_name(report.name), "out": printable(report.out)}
+    text = json_line({**report.as_json(), **names})
+    if not as_json:
+        text = "".join(f"{printable(line)}\n" for line in str(report).splitlines())
+    if out == STDOUT:
+        sys.stdout.flush()
+        click.echo(text, nl=False, err=True)
+    elif as_json:
+        print_data(text)
+    else:
+        print_text(text)

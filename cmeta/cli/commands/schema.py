@@ -133,7 +133,8 @@ def _check(path: Path, as_json: bool) -> Exit:
             print_error(failure.message)
             return failure.code
         code = failure.code
-        verdict |= {"verdict": "invalid", "message": failure.message}
+        message = failure.message.removeprefix(f"{verdict['file']}: ")
+        verdict |= {"verdict": "invalid", "message": message}
     except SchemaError as err:
         code = Exit.CORRUPT
         verdict |= {"verdict": "invalid", "key": err.key or None, "message": err.message}

@@ -64,7 +64,7 @@ def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
             report = _validated(file, canonical)
         except Failure as failure:
             print_error(failure.message)
-            worst, verdict = max(worst, failure.code), "not readable"
+            worst, verdict = max(worst, failure.code), "unreadable"
         else:
             verdict = _verdict(report)
             worst = max(worst, _EXITS[verdict])

@@ -71,7 +71,7 @@ class AuditReport:
     state : str
         "closed", "open with journal", "open without journal", "damaged", "unreadable", "missing".
     sha256 : str or None
-        Of the file's bytes.
+        Of the file's bytes; None for an open file, whose bytes still change.
     len_file, num_records : int
         Its length in bytes; records that can be read, the journal's included.
     phases : dict of str to int

@@ -1,15 +1,20 @@
-"""One of two chronicles: its columns by ordinal, one batch in memory at a time."""
+"""One of two chronicles: its columns by position, one batch in memory at a time.
+
+A position is an ordinal; among the records of some phases, it is the place among those.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
+from cmeta.aliases import Array, Rows
 from cmeta.errors import DecodeError
 from cmeta.reader.reader import Reader
+from cmeta.reader.selection import Selection
 from cmeta.records.chunk import Column
 from cmeta.schema.types import Field
 from cmeta.source import Source
@@ -17,7 +22,7 @@ from cmeta.storage.open import AnyBatch, BatchInfo
 
 
 class AlignedReader:
-    """Reads a range of a chronicle by the ordinals of its records.
+    """Reads a range of a chronicle by the positions of its records.
 
     Parameters
     ----------
@@ -26,11 +31,13 @@ class AlignedReader:
         The same file, for the bytes of a batch.
     start, end : int or None
         First and last timestamp, both included.
+    phases : sequence of str, optional
+        Only records of these, which the file may lack; default: all.
 
     Attributes
     ----------
     first : int
-        Ordinal of the first record in the range.
+        Position of the first record in the range.
     num_records : int
         Records in the range.
     fields : dict of str to Field
@@ -43,8 +50,9 @@ class AlignedReader:
     """
 
     def __init__(
-        self, reader: Reader, source: Source, start: int | None = None, end: int | None = None
-    ) -> None:
+        self, reader: Reader, source: Source, start: int | None = None, end: int | None = None,
+        phases: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
         self._reader, self._source = reader, source
         self.name = reader.name
         with naming(self.name):
@@ -57,25 +65,54 @@ class AlignedReader:
             self._batch: AnyBatch | None = None
             self._place = -1
             self._columns: dict[str, Column | None] = {}
+            self._ordinals: Array | None = None
+            if phases is not None:
+                self._select(start, end, phases)
+                return
             self.first = 0 if start is None else self._before(start, inclusive=False)
             stop = len(reader) if end is None else self._before(end, inclusive=True)
             self.num_records = max(0, stop - self.first)
+
+    def _select(self, start: int | None, end: int | None, phases: Sequence[str]) -> None:
+        """Number the records of some phases."""
+        known = [phase for phase in phases if phase in self._reader.schema.phases]
+        selection = Selection.of(self._reader.schema, start, end, known)
+        wanted = {info.ordinal for info in selection.infos(self._reader)}
+        ordinals = [
+            np.arange(info.num_records)[selection.rows(self._at(info.ordinal), info)]
+            + info.first_record
+            if info.ordinal in wanted
+            else np.empty(0, np.int64)
+            for info in self.infos
+        ]
+        self._ordinals = np.concatenate([np.empty(0, np.int64), *ordinals])
+        self._starts = np.cumsum([0, *map(len, ordinals)])
+        self.first, self.num_records = 0, len(self._ordinals)
+
+    def ordinal_of(self, position: int) -> int:
+        """Return the ordinal of a record."""
+        return position if self._ordinals is None else int(self._ordinals[position])
+
+    @property
+    def has_all_phases(self) -> bool:
+        """Whether positions are ordinals, and a batch is read as a whole."""
+        return self._ordinals is None
 
     @property
     def reader(self) -> Reader:
         """The reader."""
         return self._reader
 
-    def place_of(self, ordinal: int) -> int:
+    def place_of(self, position: int) -> int:
         """Return the batch that holds a record."""
-        return int(np.searchsorted(self._starts, ordinal, side="right")) - 1
+        return int(np.searchsorted(self._starts, position, side="right")) - 1
 
     def begin_of(self, place: int) -> int:
-        """Return the ordinal of a batch's first record."""
+        """Return the position of a batch's first record."""
         return int(self._starts[place])
 
     def end_of(self, place: int) -> int:
-        """Return the ordinal after a batch's last record."""
+        """Return the position after a batch's last record."""
         return int(self._starts[place + 1])
 
     def column(self, path: str, begin: int, end: int) -> Column | None:
@@ -92,10 +129,16 @@ class AlignedReader:
             if path not in self._columns:
                 field = self.fields.get(path)
                 self._columns[path] = None if field is None else batch.column(field, 0)
-        whole, first = self._columns[path], self.begin_of(place)
+        whole = self._columns[path]
         if whole is None:
             return None
-        values, present = whole.rows(slice(begin - first, end - first))
+        rows: Rows
+        if self._ordinals is None:
+            first = self.begin_of(place)
+            rows = slice(begin - first, end - first)
+        else:
+            rows = self._ordinals[begin:end] - self.infos[place].first_record
+        values, present = whole.rows(rows)
         if present is not None and not present.any():
             return None
         return Column(values, None if present is None or present.all() else present)

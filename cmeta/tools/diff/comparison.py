@@ -224,14 +224,16 @@ class ConfigComparison:
         self._seen: set[tuple[int, int]] = set()
         self._differences: dict[str, ConfigDifference] = {}
 
-    def add(self, a: Column | None, b: Column | None, differ: Mask, ordinal: int) -> None:
+    def add(
+        self, a: Column | None, b: Column | None, differ: Mask, ordinal_of: Callable[[int], int]
+    ) -> None:
         """Add a window of records in which the configurations differ.
 
         Parameters
         ----------
         differ : bool array, (n_records,)
-        ordinal : int
-            Of the window's first record.
+        ordinal_of : callable
+            Returns the ordinal of a record of the window.
         """
         rows = np.flatnonzero(differ)
         pairs = np.stack([_numbers(column, rows) for column in (a, b)], axis=1)
@@ -241,7 +243,7 @@ class ConfigComparison:
             if pair in self._seen or len(self._seen) >= _PAIRS_MAX:
                 continue
             self._seen.add(pair)
-            at = ordinal + int(rows[firsts[place]])
+            at = ordinal_of(int(rows[firsts[place]]))
             for key, one, other in config_differences(
                 self._a[pair[0]] if pair[0] >= 0 else {}, self._b[pair[1]] if pair[1] >= 0 else {}
             ):

@@ -16,6 +16,7 @@ import numpy as np
 
 from cmeta.aliases import Progress
 from cmeta.reader.reader import FieldNames, Reader
+from cmeta.reader.selection import PhaseFilter
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.source import Source, open_source
 from cmeta.tools.diff.aligned_reader import AlignedReader, naming
@@ -26,7 +27,7 @@ from cmeta.tools.diff.comparison import (
     value_of,
 )
 from cmeta.tools.diff.diff_report import Deviation, DiffReport
-from cmeta.vocabulary import as_names
+from cmeta.vocabulary import as_names, no_such, phase_named
 
 Path = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -40,6 +41,7 @@ def diff(
     fields: FieldNames = None,
     start: int | None = None,
     end: int | None = None,
+    phase: PhaseFilter = None,
     progress: Progress | None = None,
 ) -> DiffReport:
     """Compare two chronicles record by record.
@@ -53,6 +55,8 @@ def diff(
     start, end : int, optional
         First and last timestamp, both included. The records of the range are paired in order: the
         first in a with the first in b, and so on.
+    phase : str or sequence of str, optional
+        Only records of these phases, which are paired in the same way.
     progress : callable, optional
         Called with the number of records done and of all records.
 
@@ -67,6 +71,8 @@ def diff(
         A file is damaged.
     KeyError
         Neither file has a field.
+    ValueError
+        Neither file has a phase.
     OSError
         A file cannot be opened.
 
@@ -84,8 +90,9 @@ def diff(
     with ExitStack() as stack:
         readers = [stack.enter_context(_open(path)) for path in (a, b)]
         sources = [stack.enter_context(closing(open_source(path))) for path in (a, b)]
+        phases = None if phase is None else _phases(phase, readers)
         one, other = (
-            AlignedReader(reader, source, start, end)
+            AlignedReader(reader, source, start, end, phases)
             for reader, source in zip(readers, sources, strict=True)
         )
         comparison = _Comparison(one, other, fields)
@@ -100,6 +107,19 @@ def diff(
 def _open(path: Path) -> Reader:
     with naming(path if isinstance(path, str | os.PathLike) else ""):
         return Reader(path)
+
+
+def _phases(phase: PhaseFilter, readers: Sequence[Reader]) -> list[str]:
+    """Return the phases that words mean in either file; a synonym may mean two."""
+    schemas = [reader.schema for reader in readers]
+    known = list(dict.fromkeys(label for schema in schemas for label in schema.phases))
+    phases: dict[str, None] = {}
+    for word in as_names(phase or ()):
+        meant = [phase_named(word, schema.phases) for schema in schemas]
+        if not any(meant):
+            raise ValueError(no_such("phase", word, known))
+        phases.update({label: None for label in meant if label is not None})
+    return list(phases)
 
 
 def _same_bytes(a: Source, b: Source) -> bool:
@@ -158,7 +178,7 @@ class _Comparison:
 
     def _is_same_block(self, done: int, length: int) -> bool:
         """Return whether the window is a whole batch of both files, with equal bytes."""
-        if not self._same_tables:
+        if not self._same_tables or not self._a.has_all_phases:
             return False
         places = []
         for side in (self._a, self._b):
@@ -178,6 +198,10 @@ class _Comparison:
 
     def _compare(self, done: int, length: int) -> None:
         begins = (self._a.first + done, self._b.first + done)
+
+        def ordinal_of(row: int) -> int:
+            return self._a.ordinal_of(begins[0] + row)
+
         differ = np.zeros(length, bool)
         for path, comparison in self._fields.items():
             a, b = (
@@ -190,7 +214,7 @@ class _Comparison:
             if mask is not None:
                 differ |= mask
                 if comparison.is_config:
-                    self._configs.add(a, b, mask, begins[0])
+                    self._configs.add(a, b, mask, ordinal_of)
         self.report.num_differing += int(np.count_nonzero(differ))
 
     def _deviation(
@@ -205,7 +229,8 @@ class _Comparison:
             value_of(self._a.fields[name], self._a.column(name, at, at + 1), 0, ())
             for name in (TIMESTAMP, PHASE)
         )
-        return Deviation(at, timestamp, phase, path, values[0], values[1], quanta)
+        ordinal = self._a.ordinal_of(at)
+        return Deviation(ordinal, timestamp, phase, path, values[0], values[1], quanta)
 
     def _finish(self) -> None:
         report = self.report

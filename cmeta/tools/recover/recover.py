@@ -437,6 +437,8 @@ def require_free(target: Path) -> None:
     ------
     ExistsError
     """
+    if target.is_dir():
+        raise ExistsError(f"{target} is a folder, expected the name of a new file")
     if os.path.lexists(target):
         raise ExistsError(f"{target} exists; a recovery never writes over a file")
 

@@ -110,7 +110,8 @@ class RecoveryReport:
         if self.verdict == "nothing":
             return "nothing could be salvaged"
         rows = f", {self.num_from_journal:,} from its journal" if self.num_from_journal else ""
-        kept = f"{counted(self.num_records, 'record')} salvaged{rows}, to {self.out}"
+        out = "standard output" if self.out == "-" else self.out
+        kept = f"{counted(self.num_records, 'record')} salvaged{rows}, to {out}"
         if self.verdict == "complete":
             return f"{kept}; nothing was lost"
         is_known = self.num_lost is not None
