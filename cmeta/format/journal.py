@@ -217,11 +217,12 @@ class RowLayout:
 
     def undeclared_of(self, bodies: Sequence[bytes]) -> tuple[Array, Array]:
         """Return all undeclared metrics of the rows, and the number of the row of each."""
+        counts = np.array([len(body) - self.len_fixed for body in bodies]) // self.entry.itemsize
+        return self._entries_of(bodies), np.repeat(np.arange(len(bodies)), counts)
+
+    def _entries_of(self, bodies: Sequence[bytes]) -> Array:
         length = self.len_fixed
-        rests = [memoryview(body)[length:] for body in bodies]
-        entries = np.frombuffer(b"".join(rests), self.entry)
-        counts = np.array([rest.nbytes for rest in rests]) // self.entry.itemsize
-        return entries, np.repeat(np.arange(len(bodies)), counts)
+        return np.frombuffer(b"".join([memoryview(body)[length:] for body in bodies]), self.entry)
 
     def names_in(self, bodies: Sequence[bytes]) -> list[int]:
         """Return the NAME numbers that rows use, ascending."""
@@ -261,6 +262,8 @@ class RowLayout:
         All columns are filled at once: a search for each name among the entries of all names would
         take time in the square of their number.
         """
+        if (columns := self._equal_rows(bodies, tables)) is not None:
+            return columns
         entries, rows = self.undeclared_of(bodies)
         numbers = np.unique(entries["name_number"])
         places = np.searchsorted(numbers, entries["name_number"])
@@ -273,6 +276,18 @@ class RowLayout:
             self._metric(tables.names[number]): Column(values[i], masks[i])
             for i, number in enumerate(numbers.tolist())
         }
+
+    def _equal_rows(self, bodies: Sequence[bytes], tables: Tables) -> dict[Field, Column] | None:
+        """Return the undeclared columns of rows with the same metrics: they are a table already."""
+        if len({len(body) for body in bodies}) != 1:
+            return None
+        table = self._entries_of(bodies).reshape(len(bodies), -1)
+        numbers = table["name_number"]
+        if not (numbers == numbers[0]).all():
+            return None
+        values = table["value"].T.copy()
+        names = [tables.names[number] for number in numbers[0].tolist()]
+        return {self._metric(name): Column(values[i], None) for i, name in enumerate(names)}
 
     def bodies_of(
         self, chunk: Chunk, configs: Mapping[bytes, int], names: Mapping[str, int]

@@ -32,13 +32,16 @@ def metrics_of(chunk):
     return rows
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_each_row_has_its_values(seed):
+@pytest.mark.parametrize("num_metrics", [None, 0, 1, 7, 50])
+@pytest.mark.parametrize("seed", range(3))
+def test_each_row_has_its_values(seed, num_metrics):
+    """None: rows of different lengths; 50: the same metrics in each."""
     rng = np.random.default_rng(seed)
-    values = [
-        {int(n): float(rng.random()) for n in rng.choice(50, rng.integers(0, 20), replace=False)}
-        for _ in range(30)
-    ]
+    values = []
+    for _ in range(30):
+        count = rng.integers(0, 20) if num_metrics is None else num_metrics
+        chosen = rng.choice(50, count, replace=False)
+        values.append({int(n): float(rng.random()) for n in chosen})
     chunk = LAYOUT.chunk_of(*rows_of(values))
     assert metrics_of(chunk) == [{f"m{n}": v for n, v in row.items()} for row in values]
     columns = [c for f, c in chunk.columns.items() if not f.declared]
@@ -58,7 +61,7 @@ class Counted(np.ndarray):
 
 
 def test_no_value_is_looked_at_once_for_each_name(monkeypatch):
-    values = [{n: float(n) for n in range(200)} for _ in range(50)]
+    values = [{n: float(n) for n in range(201) if n != row} for row in range(50)]
     undeclared_of = LAYOUT.undeclared_of
 
     def counted(bodies):
@@ -68,5 +71,5 @@ def test_no_value_is_looked_at_once_for_each_name(monkeypatch):
     monkeypatch.setattr(LAYOUT, "undeclared_of", counted)
     Counted.num_compared = 0
     chunk = LAYOUT.chunk_of(*rows_of(values))
-    assert len(metrics_of(chunk)[7]) == 200
+    assert len(metrics_of(chunk)[7]) == 200  # a different one is missing in each row
     assert Counted.num_compared <= 20 * 50 * 200
