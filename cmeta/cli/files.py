@@ -165,8 +165,6 @@ def require_free(out: Path, source: Path, *, replace: bool) -> None:
         raise Failure(f"{file_name(out)}: a folder, expected the name of a file", Exit.USAGE)
     if out != STDOUT and not replace and os.path.lexists(out):
         raise Failure(f"{file_name(out)}: exists; --replace overwrites it", Exit.USAGE)
-    if out != STDOUT and not out.parent.exists():
-        raise Failure(f"{file_name(out.parent)}: No such file or directory", Exit.USAGE)
 
 
 def require_no_terminal(out: Path) -> None:

@@ -126,12 +126,6 @@ def test_without_pyarrow_the_error_names_the_extra(cm, chronicle, tmp_path, monk
     assert cm("convert", chronicle, tmp_path / "run.csv").exit_code == 0
 
 
-def test_a_missing_folder(cm, chronicle, tmp_path):
-    result = cm("convert", chronicle, tmp_path / "no" / "run.csv")
-    assert result.exit_code == 2
-    assert "No such file or directory" in result.stderr
-
-
 @pytest.mark.parametrize("name", ["run.jsonl", "run.csv"])
 def test_memory_does_not_grow_with_the_file(cm, tmp_path, name, request):
     request.addfinalizer(partial(gc.set_threshold, *gc.get_threshold()))
