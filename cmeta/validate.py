@@ -238,7 +238,7 @@ class _BlockChecker:
         """Compare the bytes after the last full batch with the bytes that a writer produces."""
         if self._encoder is None:
             return
-        expected = self._encoder.finish()
+        expected = self._encoder.finish(self._blocks.status)
         end = self._source.size
         tail = self._source.read(self._blocks.end, end - self._blocks.end)
         yield from self._difference(expected, self._blocks_since_batch + tail)

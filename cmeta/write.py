@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from cmeta.aliases import PathLike
 from cmeta.errors import EncodeError
@@ -29,6 +29,7 @@ def write(
     config: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
     *,
     present: Mapping[str, Any] | None = None,
+    status: Literal["finished", "failed", "interrupted", "pruned"] | None = None,
 ) -> int:
     """Write a closed chronicle.
 
@@ -52,6 +53,8 @@ def write(
         column ``config`` refer to. A column ``config`` may also hold the mappings themselves.
     present : mapping of str to bool array, (n_records,), optional
         Which records have a field; only with a single mapping of columns.
+    status : str, optional
+        How the run ended; default: as `columns` state it, if they were read.
 
     Returns
     -------
@@ -81,7 +84,9 @@ def write(
     if isinstance(columns, Columns):
         schema = schema or columns.schema
         config = (columns.configs or None) if config is None else config
+        status = cast("Any", columns.status) if status is None else status
     encoder = Encoder(schema or default_schema())
+    code = encoder.schema.format.status_code(status)
     converter = Converter(encoder.schema, config)
     chunks = _chunks(columns, present, converter, encoder)
     target = Path(given_path(path))
@@ -91,7 +96,7 @@ def write(
             file.write(encoder.feed(chunk))
         converter.precision.settle()
         converter.precision.warn()
-        file.write(encoder.finish())
+        file.write(encoder.finish(code))
         file.seek(0)
         file.write(encoder.header(encoder.num_records))
     return encoder.num_records

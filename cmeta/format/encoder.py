@@ -150,13 +150,20 @@ class Encoder:
             self.progress.running_crc = self.progress.crc or 0
         return b"".join(blocks)
 
-    def finish(self) -> bytes:
-        """Return the last blocks, the INDEX and the trailer."""
+    def finish(self, status: int = 0) -> bytes:
+        """Return the last blocks, the INDEX and the trailer.
+
+        Parameters
+        ----------
+        status : int
+            How the run ended, as INDEX states it.
+        """
         rest = self._seal(self._num_pending) if self._num_pending else b""
         progress = self.progress
         body = self.grammar.bodies["INDEX"].build(
             {
                 "version": self.schema.format.version,
+                "status": status,
                 "records_count": progress.num_records,
                 "num_blocks": len(progress.entries),
                 "entries": np.array(progress.entries, self.grammar.index_entry.dtype),

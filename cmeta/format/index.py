@@ -47,6 +47,8 @@ class FileMap:
         Offset at which the last of these blocks ends.
     running_crc : int
         As stored in the INDEX; 0 without an INDEX.
+    status : int
+        How the run ended, as stored in the INDEX; 0: not stated.
     problem : DecodeError or None
         Why the file is damaged, or why the intact beginning of an open file ends.
     """
@@ -57,6 +59,7 @@ class FileMap:
     table: Table
     end: int
     running_crc: int = 0
+    status: int = 0
     problem: DecodeError | None = None
 
     @cached_property
@@ -153,7 +156,8 @@ def map_closed(source: Source, grammar: Grammar, header: Header, schema: Schema)
     _check_kinds(fields["entries"], header, grammar)
     for error in check_table(fields["entries"], offset, header, schema, grammar):
         raise error
-    return FileMap("closed", header, schema, fields["entries"], offset, fields["running_crc"])
+    crc, status = fields["running_crc"], fields["status"]
+    return FileMap("closed", header, schema, fields["entries"], offset, crc, status)
 
 
 def _check_kinds(table: Table, header: Header, grammar: Grammar) -> None:
@@ -192,6 +196,13 @@ def parse_index(block: Block, header: Header, grammar: Grammar) -> dict[str, Any
                 offset=block.body_offset,
                 path=f"INDEX.{name}",
             )
+    known = grammar.format.format.statuses
+    if fields["status"] > len(known) and not header.is_newer:
+        raise CorruptError(
+            f"found {fields['status']}, expected 0 to {len(known)}",
+            offset=block.body_offset + grammar.bodies["INDEX"].upto("status").size,
+            path="INDEX.status",
+        )
     return fields
 
 

@@ -112,7 +112,7 @@ class _Arrays:
                 absent = len(field.labels)
                 values = labels[values if present.all() else np.where(present, values, absent)]
             arrays[field.path], masks[field.path] = values, present
-        return Columns(arrays, masks, file.schema, configs)
+        return Columns(arrays, masks, file.schema, configs, file.status)
 
 
 def non_empty(file: OpenFile, selection: Selection) -> list[BatchInfo]:

@@ -116,6 +116,11 @@ class Reader:
         return self._file.schema
 
     @property
+    def status(self) -> str | None:
+        """How the run ended, by `Recorder.finish`: finished, failed, interrupted or pruned."""
+        return self._file.status
+
+    @property
     def state(self) -> State:
         """Whether the file is closed, open or damaged."""
         return self._file.state

@@ -36,6 +36,8 @@ class Committer:
     pending : PendingRecords
     """
 
+    status = 0  # how the run ended, as INDEX states it
+
     def __init__(self, disk: Disk, path: Path, encoder: Encoder, pending: PendingRecords) -> None:
         self._disk, self.path, self._encoder, self._pending = disk, path, encoder, pending
         self._grammar = encoder.grammar
@@ -175,7 +177,7 @@ class Committer:
         main = self._main
         if chunk is not None:
             self._append(self._encoder.feed(chunk))
-        self._append(self._encoder.finish())
+        self._append(self._encoder.finish(self.status))
         self._sync(main)
         self._write_count(main, self._encoder.num_records)
         self._sync(main)

@@ -133,7 +133,7 @@ class IdleSession:
         digest = self._digest if state.num_records == self._num_at_start else None
         return State(state.num_records, state.timestamp, digest)
 
-    def close(self) -> bool:
+    def close(self, status: int = 0) -> bool:
         """Take no more records."""
         was_closed, self.is_closed = self.is_closed, True
         return not was_closed

@@ -370,7 +370,44 @@ class Recorder:
         ------
         OSError, RecorderError
         """
-        has_closed = self._session.close()
+        self._close(None)
+
+    def finish(
+        self, status: Literal["finished", "failed", "interrupted", "pruned"] = "finished"
+    ) -> None:
+        """Close the chronicle, and state how the run ended, which `cmeta runs` shows.
+
+        A plain `close` states nothing. Leaving a ``with`` block by an exception states "failed", or
+        "interrupted" for Ctrl-C and `sys.exit`. Resuming takes the status away.
+
+        Parameters
+        ----------
+        status : str
+            "pruned": ended early on purpose, such as a bad trial of a sweep.
+
+        Raises
+        ------
+        EncodeError
+            There is no such status; the recorder stays open.
+        OSError, RecorderError
+            As `close`.
+
+        Examples
+        --------
+        >>> import tempfile, cmeta
+        >>> path = tempfile.mktemp(suffix=".cmeta")
+        >>> rec = cmeta.Recorder(path)
+        >>> rec.log("train", loss=float("nan"))
+        >>> rec.finish("pruned")
+        >>> with cmeta.open(path) as run:
+        ...     run.status
+        'pruned'
+        """
+        self._close(status)
+
+    def _close(self, status: str | None) -> None:
+        code = self.schema.format.status_code(status)
+        has_closed = self._session.close(code)
         if not isinstance(self._session, IdleSession):
             live_sessions.let_go(self._session)
         self._session.row_builder.precision.warn()
@@ -379,7 +416,7 @@ class Recorder:
                 f"{self.path}: {counted(self.num_refused, 'record')} not taken, because of going "
                 "back in (timestamp, phase)",
                 CmetaWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
 
     def __enter__(self) -> Recorder:
@@ -389,7 +426,7 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        self.close()
+        self._close(_status_of(error))
 
     def __bool__(self) -> bool:
         """Return True: a recorder without records is one, too."""
@@ -411,6 +448,13 @@ def _short(path: Path | None) -> Path | None:
     """Return a path as seen from the working folder, if it is below that."""
     here = Path.cwd()
     return path.relative_to(here) if path and path.is_relative_to(here) else path
+
+
+def _status_of(error: BaseException | None) -> str | None:
+    """Return how a run ended that an exception has left."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return None
+    return "failed" if isinstance(error, Exception) else "interrupted"
 
 
 atexit.register(live_sessions.close_all)

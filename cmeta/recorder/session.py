@@ -208,13 +208,20 @@ class Session:
 
     # ------------------------------------------------------------------------------------- end
 
-    def close(self) -> bool:
-        """Close the chronicle; return whether this call did."""
+    def close(self, status: int = 0) -> bool:
+        """Close the chronicle; return whether this call did.
+
+        Parameters
+        ----------
+        status : int
+            How the run ended, as INDEX states it.
+        """
         if self._is_forked:
             return False
         if self.is_closed:  # or the sealer is still busy with a close that was interrupted
             self._sealer.wait()
             return False
+        self._committer.status = status
         try:
             self._close()
         except OSError as err:

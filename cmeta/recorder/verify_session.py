@@ -203,8 +203,13 @@ class VerifySession:
 
     # ------------------------------------------------------------------------------------- end
 
-    def close(self) -> bool:
+    def close(self, status: int = 0) -> bool:
         """Compare the last records and report; return whether this call did.
+
+        Parameters
+        ----------
+        status : int
+            How the run ended, which is no part of the comparison.
 
         Raises
         ------

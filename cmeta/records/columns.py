@@ -34,6 +34,8 @@ class Columns(Mapping[str, Array]):
         Of the file.
     configs : sequence of mapping
         The file's configurations; the column ``config`` holds places in it.
+    status : str or None
+        How the run ended; `cmeta.write` keeps it.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Columns(Mapping[str, Array]):
         present: Mapping[str, Mask],
         schema: Schema,
         configs: Sequence[Mapping[str, Any]] = (),
+        status: str | None = None,
     ) -> None:
         self._arrays = dict(arrays)
         groups = [f"{group}." for group in schema.groups]
@@ -49,6 +52,7 @@ class Columns(Mapping[str, Array]):
         self.present = _Masks(present, self._names)
         self.schema = schema
         self.configs = tuple(configs)
+        self.status = status
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._arrays:

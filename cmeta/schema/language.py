@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from cmeta.errors import EncodeError
 from cmeta.schema.types import TYPE_NAMES, TYPE_PATTERN, UNDECLARED_TYPE, Field, Stage, parse_type
+from cmeta.vocabulary import did_you_mean
 
 Hex = Annotated[
     str, Meta(pattern=r"^0x[0-9A-Fa-f]{1,16}$(?!\n)", description="Hex integer of 64 bits")
@@ -68,6 +70,7 @@ class FormatFacts(_Node, frozen=True):
     minor: int
     byte_order: Literal["little"]
     open_records_count: int
+    statuses: tuple[Name, ...]
     limits: Limits
 
 
@@ -370,6 +373,27 @@ class Format(_Node, frozen=True):
     def limits(self) -> Limits:
         """The limits of the format."""
         return self.format.limits
+
+    def status_code(self, status: str | None) -> int:
+        """Return the code of how a run ended; None is 0, not stated.
+
+        Raises
+        ------
+        EncodeError
+            There is no such status.
+        """
+        if status is None:
+            return 0
+        known = self.format.statuses
+        if not isinstance(status, str) or status not in known:
+            hint = did_you_mean(str(status), known)
+            expected = f"expected one of: {', '.join(known)}{hint}"
+            raise EncodeError(f"status: found {status!r}, {expected}")
+        return known.index(status) + 1
+
+    def status_name(self, code: int) -> str | None:
+        """Return how a run ended; None: not stated, or in words of a newer version."""
+        return self.format.statuses[code - 1] if 0 < code <= len(self.format.statuses) else None
 
     @property
     def version(self) -> int:

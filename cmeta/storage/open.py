@@ -319,6 +319,11 @@ class OpenFile:
         """The embedded schema."""
         return self.map.schema
 
+    @property
+    def status(self) -> str | None:
+        """How the run ended; None: not stated."""
+        return self.schema.format.status_name(self.map.status)
+
     @cached_property
     def batches(self) -> tuple[BatchInfo, ...]:
         """The batches of the main file, from the INDEX; then those of the journal."""

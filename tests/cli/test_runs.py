@@ -133,7 +133,7 @@ def test_json(cm, folder):
     found = [json.loads(line) for line in result.stdout.splitlines()]
     assert [one["file"] for one in found] == [f"{folder}/{n}.cmeta" for n in ("b", "a", "sub/c")]
     assert list(found[0]) == [
-        "file", "state", "problem", "len_file", "num_records", "first_timestamp", "last_timestamp",
+        "file", "state", "status", "problem", "len_file", "num_records", "first_timestamp", "last_timestamp",
         "phases", "fields", "num_configs", "config", "loss_field", "loss", "by_phase",
     ]  # fmt: skip
     assert found[0]["fields"]["loss_value"] == {

@@ -15,7 +15,7 @@ HEADER = struct.Struct("<IHI")  # signature, version, records_count
 HEAD = struct.Struct("<BBHI")  # kind, flags, reserved, len_body
 CRC = struct.Struct("<Q")
 BATCH_HEAD = struct.Struct("<IQQ")  # records_count, first_timestamp, last_timestamp
-INDEX_HEAD = struct.Struct("<HHII")  # version, reserved, records_count, num_blocks
+INDEX_HEAD = struct.Struct("<HHII")  # version, status, records_count, num_blocks
 ENTRY = struct.Struct("<BBHIQQQ")  # kind, flags, reserved, records_count, offset, first, last
 INDEX_TAIL = struct.Struct("<QQ")  # running_crc, index_offset
 
@@ -84,12 +84,12 @@ class File:
             if block.kind == SCHEMA or (block.kind == BATCH and records == self.batch_records):
                 running = crc_of(payload)
         index = {
-            "version": self.version, "reserved": 0, "records_count": count,
+            "version": self.version, "status": 0, "records_count": count,
             "num_blocks": len(entries if self.entries is None else self.entries),
             "running_crc": running, "index_offset": len(head) + len(payload),
         } | self.index  # fmt: skip
         entries = entries if self.entries is None else self.entries
-        body = INDEX_HEAD.pack(*[index[n] for n in ("version", "reserved", "records_count",
+        body = INDEX_HEAD.pack(*[index[n] for n in ("version", "status", "records_count",
                                                     "num_blocks")])  # fmt: skip
         body += b"".join(ENTRY.pack(*entry) for entry in entries)
         body += INDEX_TAIL.pack(index["running_crc"], index["index_offset"])

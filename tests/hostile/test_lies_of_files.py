@@ -202,7 +202,7 @@ INDEXES = [
     Lie("no entries", replace(FILE, entries=[]).build(), "CorruptError", "INDEX.entries"),
     Lie("an entry missing", replace(FILE, entries=ENTRIES[:1] + ENTRIES[2:]).build(), "CorruptError", "SCHEMA", read_path="BATCH[0].c"),
     Lie("an entry twice", replace(FILE, entries=[*ENTRIES, ENTRIES[-1]]).build(), "CorruptError", ENTRY(LAST, "offset")),
-    Lie("a reserved number", index(reserved=1), "CorruptError", "INDEX.reserved"),
+    Lie("an unknown status", index(status=5), "CorruptError", "INDEX.status"),
     Lie("another INDEX", index(index_offset=10), "CorruptError", "INDEX"),
     Lie("an INDEX in the header", index(index_offset=0), "CorruptError", "INDEX.index_offset"),
     Lie("an INDEX far away", index(index_offset=TOP), "CorruptError", "INDEX.index_offset"),

@@ -61,7 +61,7 @@ def index_bodies():
         lambda rows: st.fixed_dictionaries(
             {
                 "version": st.integers(0, 2**16 - 1),
-                "reserved": st.just(0),
+                "status": st.integers(0, 2**16 - 1),
                 "records_count": st.integers(0, 2**32 - 1),
                 "num_blocks": st.just(len(rows)),
                 "entries": st.just(rows),

@@ -197,7 +197,12 @@ class Crafted:
             at += len(block)
         header = {"version": 0x0100, "records_count": total} | self.header
         table = np.array(rows, GRAMMAR.index_entry.dtype)
-        fields = header | {"entries": table, "running_crc": running, "index_offset": at}
+        fields = header | {
+            "status": 0,
+            "entries": table,
+            "running_crc": running,
+            "index_offset": at,
+        }
         fields["num_blocks"] = len(table)
         changes = dict(self.index)
         if change := changes.pop("entries", None):

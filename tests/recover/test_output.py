@@ -192,8 +192,8 @@ def test_the_output_is_verified(broken, untouched, monkeypatch):
     """A byte that changes on its way to the disk is detected, and nothing is published."""
     real = Output.finish
 
-    def finish(self):
-        real(self)
+    def finish(self, status):
+        real(self, status)
         self._stream.seek(1800)
         self._stream.write(b"\xa5\x5a\xa5")
         self._stream.flush()

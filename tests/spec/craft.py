@@ -102,6 +102,7 @@ class Draft:
             "version": header["version"],
             "records_count": header["records_count"],
             "num_blocks": len(entries),
+            "status": 0,
             "entries": np.array(entries, GRAMMAR.index_entry.dtype),
             "running_crc": running,
             "index_offset": GRAMMAR.header.size + len(payload),

@@ -25,7 +25,7 @@ from plain_reader import (
 QUANTA = 1000000
 
 
-def write(schema, records):
+def write(schema, records, status=0):
     """Return the bytes of a closed file; records are as `plain_reader.read` gives them."""
     size = schema["record"]["batch_records"]
     file = File()
@@ -43,7 +43,7 @@ def write(schema, records):
         file.add(BATCH, body, (len(rows), first, last))
         if len(rows) == size:
             file.running = crc(file.payload)
-    return file.finish(len(records))
+    return file.finish(len(records), status)
 
 
 class File:
@@ -59,9 +59,9 @@ class File:
         block = struct.pack("<BBHI", kind, 1, 0, len(body)) + body
         self.payload += block + struct.pack("<Q", masked(crc(block)))
 
-    def finish(self, count):
+    def finish(self, count, status=0):
         entries, offset = b"".join(self.entries), 10 + len(self.payload)
-        head = struct.pack("<HHII", VERSION, 0, count, len(self.entries))
+        head = struct.pack("<HHII", VERSION, status, count, len(self.entries))
         self.add(INDEX, head + entries + struct.pack("<QQ", self.running, offset))
         header = struct.pack("<IHI", MAGIC, VERSION, count)
         return header + self.payload + struct.pack("<Q", crc(self.payload))

@@ -63,6 +63,15 @@ def read(data):
     return schema, records
 
 
+def status(data):
+    """Return how the run ended, by its number (5.5)."""
+    (index_offset,) = struct.unpack_from("<Q", data, len(data) - 24)
+    kind, body, _ = block(data, index_offset)
+    (code,) = struct.unpack_from("<H", body, 2)
+    require(kind == INDEX and code <= 4, "status")
+    return code
+
+
 def parse_json(body):
     """Parse JSON, whose numbers are binary64 also where they look like integers (6)."""
     return json.loads(body, parse_int=lambda digits: exact_or_float(int(digits)))

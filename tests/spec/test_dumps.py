@@ -69,7 +69,7 @@ def test_every_byte_is_explained_once(sample):
         assert row.data
         at += len(row.data)
     paths = [row.path for row in rows]
-    assert len(set(paths)) == len(paths) - 1  # the frame and the body of INDEX have a `reserved`
+    assert len(set(paths)) == len(paths)
 
 
 def test_annotations_are_the_values():

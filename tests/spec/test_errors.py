@@ -178,6 +178,10 @@ CASES = {
         with_piece("BATCH", entry={"first_timestamp": 8}),
         draft(pieces=[*draft().pieces, draft().pieces[-1]]).data(),
     ],
+    "an unknown `status`, in a file of the reader's minor version or an older one": [
+        draft(index={"status": 5}).data(),
+        draft(index={"status": 0xFFFF}).data(),
+    ],
     "a block or the head of a BATCH contradicts its entry in INDEX": [
         with_piece("CONFIG", entry={"kind": 3}),
         with_piece("CONFIG", entry={"flags": 0}),

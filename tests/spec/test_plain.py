@@ -160,3 +160,13 @@ def test_what_the_text_requires_is_what_the_library_requires(data):
         return
     found = parse(field, bytes(column), phases)
     assert all(map(identical, found, wanted))
+
+
+@pytest.mark.parametrize("code", range(5))
+def test_how_a_run_ended(tmp_path, code):
+    status = [None, "finished", "failed", "interrupted", "pruned"][code]
+    path = tmp_path / "run.cmeta"
+    cmeta.write(path, {"phase": ["train"], "loss": [0.5]}, status=status)
+    data = path.read_bytes()
+    assert plain_reader.status(data) == code
+    assert plain_file_writer.write(*plain_reader.read(data), code) == data

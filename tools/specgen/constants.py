@@ -15,6 +15,13 @@ def limits(facts: Facts) -> str:
     return _numbers(facts, "format.limits", facts.format.limits)
 
 
+def statuses(facts: Facts) -> str:
+    """Return the table of how a run may end."""
+    names = facts.format.format.statuses
+    rows = [[0, "not stated"], *([number, code(name)] for number, name in enumerate(names, 1))]
+    return table(["`status`", "The run"], rows)
+
+
 def checksum(facts: Facts) -> str:
     """Return the parameters of the CRC, of its mask, and check values of both."""
     crc = facts.format.checksum

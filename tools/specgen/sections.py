@@ -34,6 +34,7 @@ def sections(facts: Facts) -> dict[str, Section]:
         "frame": layouts.frame,
         "block-kinds": layouts.block_kinds,
         "limits": constants.limits,
+        "statuses": constants.statuses,
         "checksum": constants.checksum,
         "column-flags": constants.column_flags,
         "classes": constants.classes,

@@ -83,6 +83,8 @@ class FileInfo:
         Number of records in each phase; None if not counted.
     occurrences : mapping of str to int, or None
         Number of batches that have a field, by its path; None if not counted.
+    status : str or None
+        How the run ended; None: not stated.
     sha256 : str or None
         For a closed, undamaged file: the identity of the experiment.
     problems : list of Finding
@@ -92,6 +94,7 @@ class FileInfo:
     file: str
     state: str
     has_journal: bool
+    status: str | None
     version: str
     num_records: int
     num_batches: int
@@ -127,6 +130,7 @@ def read_info(reader: Reader, path: Path, *, quick: bool) -> FileInfo:
             file=file_name(path),
             state=reader.state,
             has_journal=reader.has_journal,
+            status=reader.status,
             version=f"{header.version >> 8}.{header.version & 0xFF}",
             num_records=len(reader),
             num_batches=len(batches),
@@ -196,6 +200,7 @@ def as_dict(contents: FileInfo) -> dict[str, Any]:
         "file": contents.file,
         "state": contents.state,
         "has_journal": contents.has_journal,
+        "status": contents.status,
         "version": contents.version,
         "num_records": contents.num_records,
         "num_batches": contents.num_batches,
@@ -259,7 +264,9 @@ def _summary(contents: FileInfo) -> list[tuple[str, str]]:
 def _state(contents: FileInfo) -> str:
     if contents.state == "open":
         return f"open: {open_state(contents.has_journal)}"
-    return "damaged: the intact part follows" if contents.state == "damaged" else contents.state
+    if contents.state == "damaged":
+        return "damaged: the intact part follows"
+    return f"{contents.state}: {contents.status}" if contents.status else contents.state
 
 
 def _position(problem: Finding) -> str:

@@ -44,7 +44,7 @@ LOSS = Key("loss", lambda run: run.loss)  # printed as a sparkline
 STATES = ("closed", "open", "damaged", "unreadable")
 _EXITS = {"damaged": Exit.CORRUPT, "unreadable": Exit.USAGE}
 _COLOURS = {"open": "yellow", "damaged": "red", "unreadable": "red"}
-_FIRST, _LAST = ("state", "num_records"), "last_timestamp"
+_FIRST, _LAST = ("state", "status", "num_records"), "last_timestamp"
 _PROBLEMS_MAX = 20  # printed one by one
 _CELL_MAX = 40  # characters of a text, such as a path to data
 _PIPE_WIDTH = 120  # columns, where stdout is no terminal
@@ -72,7 +72,7 @@ Examples:
 
 \b
 Names for --where, --sort and --fields:
-  file state problem num_records first_timestamp last_timestamp len_file num_configs
+  file state status problem num_records first_timestamp last_timestamp len_file num_configs
   phases.PHASE     number of records of a phase
   config.KEY       from the configuration of the last record; nested: config.net.width
   FIELD            its last value; the group of a metric may be omitted
@@ -194,6 +194,7 @@ def as_dict(run: RunInfo, only: set[str] | None = None) -> dict[str, Any]:
     return {
         "file": file_name(run.path),
         "state": run.state,
+        "status": run.status or None,
         "problem": run.problem or None,
         "len_file": run.len_file,
         "num_records": run.num_records,
@@ -257,7 +258,8 @@ def _chosen_keys(
 
     The most important come first, because a narrow terminal shows only those.
     """
-    chosen = [*(wanted or map(keys.key, _FIRST)), *bests]
+    first = [name for name in _FIRST if name != "status" or any(run.status for run in runs)]
+    chosen = [*(wanted or map(keys.key, first)), *bests]
     if not wanted:
         chosen.append(LOSS)
         losses = Counter(run.loss_field for run in runs if run.loss_field in run.fields)
@@ -288,7 +290,7 @@ def _print_table(
     room = terminal_width()
     if room is not None:
         files = [_end(name, max(_FILE_MIN, room // 3)) for name in files]
-    left = ("state", "problem", LOSS.name)
+    left = ("state", "status", "problem", LOSS.name)
     columns = [Column("file", is_left=True)]
     columns += [Column(_title(key, runs), is_left=key.name in left) for key in keys]
     table = Table(columns, has_rule=True, room=lambda: None if is_whole else room or _PIPE_WIDTH)

@@ -136,7 +136,10 @@ class _Comparison:
         self._a, self._b = a, b
         every = {**a.fields, **b.fields}
         wanted = every if fields is None else map(self._path, as_names(fields))
-        self.report = DiffReport(a.name, b.name, num_records=(a.num_records, b.num_records))
+        self.report = DiffReport(
+            a.name, b.name, num_records=(a.num_records, b.num_records),
+            status=(a.reader.status, b.reader.status),
+        )  # fmt: skip
         self._configs = ConfigComparison(a.reader.configs, b.reader.configs)
         self._fields = {
             path: FieldComparison(a.fields.get(path), b.fields.get(path), self._configs.ids)

@@ -132,6 +132,8 @@ class DiffReport:
         as numbers and names, a float at the coarser of two precisions.
     other_units : tuple of str
         Fields that were recorded in different units.
+    status : tuple of str or None, (2,)
+        How the runs ended; a difference does not make the records differ.
     """
 
     a: str
@@ -147,6 +149,7 @@ class DiffReport:
     num_config_keys: int = 0
     schema: tuple[SchemaDifference, ...] = ()
     other_units: tuple[str, ...] = ()
+    status: tuple[str | None, str | None] = (None, None)
 
     @property
     def verdict(self) -> Verdict:
@@ -177,7 +180,10 @@ class DiffReport:
         rest = dataclasses.asdict(self)
         names = {"a": rest.pop("a"), "b": rest.pop("b"), "verdict": self.verdict}
         only_in = dict(zip("ab", rest.pop("only_in"), strict=True))
-        lists = {name: list(rest.pop(name)) for name in ("num_records", "schema", "other_units")}
+        lists = {
+            name: list(rest.pop(name))
+            for name in ("num_records", "schema", "other_units", "status")
+        }
         return {**names, "num_compared": self.num_compared, **lists, **rest, "only_in": only_in}
 
     def lines(self) -> Iterator[str]:
@@ -185,6 +191,9 @@ class DiffReport:
         names = zip(("a:", "b:"), (self.a, self.b), map(_records, self.num_records), strict=True)
         yield from _aligned(list(names), "", "llr")
         yield self.headline()
+        if self.status[0] != self.status[1]:
+            ends = (status or "not stated" for status in self.status)
+            yield f"status: {' and '.join(ends)}"
         yield from self._first_difference()
         yield from self._differing_fields()
         for name, counts in zip("ab", self.only_in, strict=True):

@@ -37,6 +37,8 @@ class Index:
     end : int
         The offset at which the INDEX was written.
     running_crc : int
+    status : int
+        How the run ended.
     """
 
     block: IntactBlock
@@ -44,6 +46,7 @@ class Index:
     table: Table
     end: int
     running_crc: int
+    status: int
 
 
 @dataclass
@@ -80,7 +83,8 @@ def find_index(scan: Scan, schema: Schema) -> Index | None:
             continue
         table, end = fields["entries"], fields["index_offset"]
         if not any(check_table(table, end, None, schema, scan.grammar)):
-            return Index(block, fields["version"], table, end, fields["running_crc"])
+            crc, status = fields["running_crc"], fields["status"]
+            return Index(block, fields["version"], table, end, crc, status)
     return None
 
 

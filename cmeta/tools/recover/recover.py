@@ -179,7 +179,7 @@ class _Recovery:
             self._judge(index, journal)
             if report.verdict == "nothing":
                 return
-            output.finish()
+            output.finish(_status(index, schema))
             file.sync()
             verify(file.path, report.num_records, self._progress.part(2))
             publish(file, self._target)
@@ -414,20 +414,31 @@ class Output:
                 rows.append(row)
         return np.array(rows, np.intp)
 
-    def finish(self) -> None:
+    def finish(self, status: int) -> None:
         """Close the chronicle.
+
+        Parameters
+        ----------
+        status : int
+            How the run ended, as INDEX states it.
 
         Raises
         ------
         RecoveryError
         """
         try:
-            self._stream.write(self._encoder.finish())
+            self._stream.write(self._encoder.finish(status))
         except EncodeError as err:
             raise RecoveryError(f"cannot be written again: {err}") from err
         self._stream.seek(0)
         self._stream.write(self._encoder.header(self._encoder.num_records))
         self._stream.flush()
+
+
+def _status(index: Index | None, schema: Schema) -> int:
+    """Return how the run ended, if its INDEX is intact and this version knows the word."""
+    status = 0 if index is None else index.status
+    return status if schema.format.status_name(status) else 0
 
 
 def require_free(target: Path) -> None:

@@ -25,15 +25,19 @@ from cmeta.query.parse import Expression
 from cmeta.query.values import column_of
 from cmeta.records.chunk import Column
 from cmeta.records.config import differing_keys, value_json
+from cmeta.schema.load import shipped_format
 from cmeta.tools.runs.run_info import RunInfo, SeriesNames, State
 from cmeta.vocabulary import did_you_mean, phase_named
 
 PROPERTIES = (
-    "file", "state", "problem", "num_records", "first_timestamp", "last_timestamp", "len_file",
-    "num_configs",
+    "file", "state", "status", "problem", "num_records", "first_timestamp", "last_timestamp",
+    "len_file", "num_configs",
 )  # fmt: skip
 PARTS = ("last", "min", "max", "num_values", "num_nan", "min_timestamp", "max_timestamp")
-TEXTS: Mapping[str, tuple[str, ...]] = {"state": get_args(State)}  # properties with few values
+# Properties with few values.
+TEXTS: Mapping[str, tuple[str, ...]] = {
+    "state": get_args(State), "status": ("", *shipped_format().format.statuses),
+}  # fmt: skip
 _VALUES = ("last", "min", "max")  # parts of the field's own type
 _CONFIG, _PHASES = "config.", "phases."
 

@@ -77,6 +77,9 @@ class RunInfo(Struct, frozen=True, array_like=True, gc=False):
     state : str
         "closed"; "open": being written, or its writer died; its journal's records are included;
         "damaged": only its intact records are described; "unreadable": missing, or not a file.
+    status : str
+        How the run ended, by `Recorder.finish`: "finished", "failed", "interrupted" or "pruned"; ""
+        if it was not stated.
     problem : str
         The error of a damaged or unreadable file.
     len_file : int
@@ -118,6 +121,7 @@ class RunInfo(Struct, frozen=True, array_like=True, gc=False):
     loss_field: str = ""
     loss: tuple[float, ...] = ()
     by_phase: dict[str, dict[str, RunField]] = {}
+    status: str = ""
 
     def __getitem__(self, name: str) -> RunField:
         """Return a field by its name, ``loss`` or ``val/loss``.
@@ -258,6 +262,7 @@ class _Description:
             loss_field="" if loss is None else loss.path,
             loss=tuple(curve),
             by_phase=self._by_phase(),
+            status=self._run.status or "",
         )
 
     def _by_phase(self) -> dict[str, dict[str, RunField]]:
