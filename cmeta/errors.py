@@ -117,14 +117,18 @@ class DecodeError(CmetaError):
         Offset in bytes from the start of the file.
     path : str
         Path of the element, outermost first.
+    file : str
+        The file, where `open` has refused it; else "".
     """
+
+    file = ""
 
     def __init__(self, message: str, *, offset: int = 0, path: str = "") -> None:
         super().__init__(message)
         self.message, self.offset, self.path = message, offset, path
 
     def __str__(self) -> str:
-        where = f"offset {self.offset}"
+        where = f"{self.file}: offset {self.offset}" if self.file else f"offset {self.offset}"
         return f"{where}, {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
 
     def prefixed(self, base: int, path: str) -> DecodeError:

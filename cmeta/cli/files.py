@@ -89,7 +89,7 @@ def require_file(path: Path) -> None:
                 raise
             raise pattern_error(path) from None
     if stat.S_ISDIR(mode):
-        raise Failure(f"{file_name(path)}: a folder, expected a .cmeta file", Exit.USAGE)
+        raise Failure(f"{file_name(path)}: {_of_folder(path)}", Exit.USAGE)
     if not stat.S_ISREG(mode):
         message = "not a regular file, and reading needs to seek; save it, or pipe it into `-`"
         raise Failure(f"{file_name(path)}: {message}", Exit.USAGE)
@@ -103,6 +103,25 @@ def pattern_error(path: Path) -> Failure:
     matches = f"a pattern, which matches {counted(num_files, 'file')}"
     message = f"{matches}; this command takes one file by its name"
     return Failure(f"{file_name(path)}: {message}", Exit.USAGE)
+
+
+def _of_folder(path: Path) -> str:
+    """Return the message about a folder where a file is expected."""
+    files = find_files(path).files
+    if not files:
+        return "a folder without a .cmeta file"
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"a folder, expected a .cmeta file, such as {file_name(files[0])}{more}"
+
+
+def note_if_empty(path: Path, reader: Reader) -> None:
+    """Print why no record of a file was printed."""
+    name = file_name(path)
+    if not len(reader):
+        print_note(f"{name} has no records")
+        return
+    first, last = reader.batches[0].first_timestamp, reader.batches[-1].last_timestamp
+    print_note(f"no matching records; {name} has timestamps {first} to {last}")
 
 
 def open_chronicle(path: Path) -> Reader:

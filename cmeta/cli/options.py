@@ -6,7 +6,7 @@ Phases and fields are named as `Recorder.log` takes them (`cmeta.vocabulary`): `
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,11 +24,13 @@ from cmeta.query.parse import Expression, parse
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
 from cmeta.schema.types import Field
+from cmeta.storage.find import find_files, is_pattern
 from cmeta.vocabulary import phase_named, similar
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _KNOWN_MAX = 40  # names in a message
+_NAME = re.compile(r""" *(?:"((?:[^"]|"")*)"|([^",][^,]*|)) *(?=,|\Z)""", re.DOTALL)
 
 
 class _FileName(click.Path):
@@ -42,7 +44,16 @@ class _FileName(click.Path):
 
 FILE = _FileName(path_type=Path)
 
-file_argument = click.argument("file", type=FILE)
+
+def _one_file(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """Return the file that a pattern means, if it is one."""
+    if not is_pattern(str(path)):
+        return path
+    files = find_files(path).files
+    return Path(files[0]) if len(files) == 1 else path  # opening it says how many there are
+
+
+file_argument = click.argument("file", type=FILE, callback=_one_file)
 files_argument = click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object per line."
@@ -82,10 +93,20 @@ def names(text: str) -> tuple[str, ...]:
     >>> names('loss_value, "metrics.a,b"')
     ('loss_value', 'metrics.a,b')
     """
-    parts = tuple(next(csv.reader([text], skipinitialspace=True), []))
-    if not parts or not all(parts):
+    parts, rest = [], text
+    while True:
+        match = _NAME.match(rest)
+        if match is None:
+            raise click.BadParameter(f"{text!r} has a quote that does not end, or text behind one.")
+        quoted, plain = match.groups()
+        parts.append(plain.strip(" ") if quoted is None else quoted.replace('""', '"'))
+        rest = rest[match.end() :]
+        if not rest:
+            break
+        rest = rest.removeprefix(",")
+    if not all(parts):
         raise click.BadParameter(f"{text!r} has an empty name, expected NAME,NAME,...")
-    return parts
+    return tuple(parts)
 
 
 def expression(text: str) -> Expression:

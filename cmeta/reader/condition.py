@@ -23,7 +23,7 @@ from cmeta.records.chunk import Column
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.storage.open import AnyBatch
+from cmeta.storage.open import AnyBatch, find_field
 from cmeta.vocabulary import did_you_mean, no_such, phase_named, phase_synonyms
 
 _COMPONENT = re.compile(r"(.+)\[(-?\d+)\]\Z", re.DOTALL)
@@ -44,9 +44,6 @@ class Known(Protocol):
     @property
     def fields(self) -> tuple[Field, ...]:
         """All fields."""
-
-    def field(self, name: str, /) -> Field:
-        """Return the field that a name means."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class Condition:
 def _field(expression: Expression, name: str, file: Known) -> tuple[Field, int | None]:
     """Return the field of a name, and the component of it."""
     try:
-        return file.field(name), None
+        return _known(name, file), None
     except KeyError as err:
         message = err.args[0]
     match = _COMPONENT.match(name)
@@ -129,13 +126,18 @@ def _field(expression: Expression, name: str, file: Known) -> tuple[Field, int |
         hint = hints.of_name(name, expression.text, known, {*texts, *phase_synonyms(texts)})
         raise expression.error(name, message if not hint else f"no field {name!r}{hint}")
     try:
-        field, component = file.field(match[1]), int(match[2])
+        field, component = _known(match[1], file), int(match[2])
     except KeyError as err:
         raise expression.error(name, err.args[0]) from None
     if not 0 <= component < (count := field.num_components):
         has = f"components 0 to {count - 1}" if count else "no components: it is no vector"
         raise expression.error(name, f"{field.path} has {has}")
     return field, component
+
+
+def _known(name: str, file: Known) -> Field:
+    """Return a field; the message of a `KeyError` has no name of the file, which others add."""
+    return file.schema[name] if name in file.schema else find_field(name, file.fields)
 
 
 def _phase_words(expression: Expression, name: str, field: Field) -> dict[tuple[str, str], str]:

@@ -6,6 +6,7 @@ it is asked for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never
@@ -81,7 +82,11 @@ class Reader:
 
     def __init__(self, source: PathLike | Buffer, *, partial: bool = False) -> None:
         self._partial = partial
-        self._file = open_file(source)
+        try:
+            self._file = open_file(source)
+        except DecodeError as err:
+            err.file = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
+            raise
 
     # ------------------------------------------------------------------------------ what it is
 

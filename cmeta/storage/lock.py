@@ -7,6 +7,7 @@ process in every case; the text in that file only tells others who holds it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from cmeta.errors import LockedError
 
 SUFFIX = "-lock"
+_HOLDER = re.compile(r"host (.*), pid (\d+)")
 
 
 class Lock:
@@ -120,10 +122,37 @@ def held_lock(path: Path) -> Iterator[None]:
             lock.release()
 
 
-def _holder() -> bytes:
+def has_live_holder(path: Path) -> bool:
+    """Return whether a process may be writing a chronicle, by what its lock says.
+
+    The lock itself is not tried: a writer that begins at that moment would be refused.
+    """
+    try:
+        text = path.with_name(path.name + SUFFIX).read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # not to be told
+    match = _HOLDER.match(text)
+    if match is None or os.name != "posix" or match[1] != _host():
+        return True
+    try:
+        os.kill(int(match[2]), 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user
+        return True
+    return True
+
+
+def _host() -> str:
     import socket  # reading needs no network, so it does not load this
 
-    return f"host {socket.gethostname()}, pid {os.getpid()}\n".encode()
+    return socket.gethostname()
+
+
+def _holder() -> bytes:
+    return f"host {_host()}, pid {os.getpid()}\n".encode()
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -20,7 +20,7 @@ def test_a_missing_file(cm, tmp_path, command):
 def test_a_folder(cm, tmp_path, command):
     result = cm(command, tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == f"Error: {tmp_path}: a folder, expected a .cmeta file\n"
+    assert result.stderr == f"Error: {tmp_path}: a folder without a .cmeta file\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

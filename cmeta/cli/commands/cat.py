@@ -7,13 +7,11 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.console import file_name, print_note
 from cmeta.cli.errors import print_problems
-from cmeta.cli.files import note_if_open, open_chronicle
+from cmeta.cli.files import note_if_empty, note_if_open, open_chronicle
 from cmeta.cli.formats import FORMATS, write_preamble
 from cmeta.cli.options import RecordOptions, file_argument, format_option, record_options
 from cmeta.cli.rows import RowStream, num_expected, with_required_fields
-from cmeta.reader.reader import Reader
 
 
 @click.command(
@@ -58,13 +56,6 @@ def cat(file: Path, wanted: RecordOptions, format_: str, full: bool) -> None:
             write_preamble(reader, num_expected(reader, selection))
         FORMATS[format_](stream)
         if not stream.num_rows and not stream.problems:
-            print_note(_why_empty(file, reader))
+            note_if_empty(file, reader)
         note_if_open(file, reader)
     raise click.exceptions.Exit(print_problems(file, stream.problems))
-
-
-def _why_empty(file: Path, reader: Reader) -> str:
-    if not len(reader):
-        return f"{file_name(file)} has no records"
-    first, last = reader.batches[0].first_timestamp, reader.batches[-1].last_timestamp
-    return f"no matching records; {file_name(file)} has timestamps {first} to {last}"

@@ -70,7 +70,8 @@ def convert(
 ) -> None:
     """Write a chronicle as JSON lines, CSV or Parquet.
 
-    OUT may be `-` for standard output.
+    OUT may be `-` for standard output. Every record keeps its timestamp and its phase, which come
+    first, whatever --fields says.
     """
     kind = format_ or _format_of(out)
     require_free(out, file, replace=replace)

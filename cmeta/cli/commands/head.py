@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cmeta.cli.errors import print_problems
-from cmeta.cli.files import open_chronicle
+from cmeta.cli.files import note_if_empty, open_chronicle
 from cmeta.cli.formats import FORMATS
 from cmeta.cli.options import (
     RecordOptions,
@@ -43,4 +43,6 @@ def head(file: Path, num_records: int, wanted: RecordOptions, format_: str) -> N
         selection, fields = wanted.selection(reader), wanted.chosen_fields(reader)
         stream = RowStream(reader, selection, fields, limit=num_records)
         FORMATS[format_](stream)
+        if num_records and not stream.num_rows and not stream.problems:
+            note_if_empty(file, reader)
     raise click.exceptions.Exit(print_problems(file, stream.problems))

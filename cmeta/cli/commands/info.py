@@ -30,6 +30,7 @@ from cmeta.cli.values import field_as_dict, json_line, write_fields
 from cmeta.errors import DecodeError, counted
 from cmeta.reader.reader import Reader
 from cmeta.schema.types import Field
+from cmeta.storage.open import journal_path
 from cmeta.validate import Finding
 
 T = TypeVar("T")
@@ -79,6 +80,10 @@ class FileInfo:
         "closed", "open", or "damaged", which includes a closed file with an unreadable part.
     has_journal : bool
         For an open file: whether its journal has the records since the last batch.
+    num_batches : int
+        Sealed ones: records in the journal are in none.
+    len_journal : int
+        In bytes; 0 without a journal.
     phases : mapping of str to int, or None
         Number of records in each phase; None if not counted.
     occurrences : mapping of str to int, or None
@@ -103,6 +108,7 @@ class FileInfo:
     last_timestamp: int | None
     batch_records: int
     fields: tuple[Field, ...]
+    len_journal: int = 0
     undeclared: tuple[Field, ...] = ()
     configs: tuple[Mapping[str, Any], ...] = ()
     phases: Mapping[str, int] | None = None
@@ -112,8 +118,9 @@ class FileInfo:
 
     @property
     def bytes_per_record(self) -> float | None:
-        """Length of the file divided by its records; None if there are none."""
-        return self.len_file / self.num_records if self.num_records else None
+        """Length of the file and its journal divided by its records; None if there are none."""
+        length = self.len_file + self.len_journal
+        return length / self.num_records if self.num_records else None
 
 
 def read_info(reader: Reader, path: Path, *, quick: bool) -> FileInfo:
@@ -133,8 +140,9 @@ def read_info(reader: Reader, path: Path, *, quick: bool) -> FileInfo:
             status=reader.status,
             version=f"{header.version >> 8}.{header.version & 0xFF}",
             num_records=len(reader),
-            num_batches=len(batches),
+            num_batches=sum(batch.len_block > 0 for batch in batches),
             len_file=reader.len_file,
+            len_journal=_len_journal(path) if reader.has_journal else 0,
             first_timestamp=batches[0].first_timestamp if batches else None,
             last_timestamp=batches[-1].last_timestamp if batches else None,
             batch_records=reader.schema.batch_records,
@@ -150,6 +158,13 @@ def read_info(reader: Reader, path: Path, *, quick: bool) -> FileInfo:
             if contents.state == "closed":
                 contents.sha256 = _sha256(readable(path))
     return contents
+
+
+def _len_journal(path: Path) -> int:
+    try:
+        return journal_path(path).stat().st_size
+    except OSError:  # sealed in the meantime, or standard input
+        return 0
 
 
 def _attempt(contents: FileInfo, read: Callable[[], T], default: T) -> T:
@@ -206,6 +221,7 @@ def as_dict(contents: FileInfo) -> dict[str, Any]:
         "num_batches": contents.num_batches,
         "batch_records": contents.batch_records,
         "len_file": contents.len_file,
+        "len_journal": contents.len_journal,
         "bytes_per_record": contents.bytes_per_record,
         "first_timestamp": contents.first_timestamp,
         "last_timestamp": contents.last_timestamp,
@@ -238,6 +254,8 @@ def _print(contents: FileInfo) -> None:
 
 def _summary(contents: FileInfo) -> list[tuple[str, str]]:
     size = counted(contents.len_file, "byte")
+    if contents.has_journal:
+        size += f" and {contents.len_journal:,} in the journal"
     if contents.bytes_per_record is not None:
         size += f", {contents.bytes_per_record:,.2f} per record"
     max_records = counted(contents.batch_records, "record")

@@ -48,10 +48,10 @@ Verdicts and exit codes:
     help="The schema with which the file was written, if the schema inside it is damaged.",
 )  # fmt: skip
 def recover(file: Path, out: Path, as_json: bool, schema_file: Path | None) -> None:
-    """Save the intact part of a damaged chronicle in a new file, OUT.
+    """Save the intact part of a damaged chronicle.
 
-    FILE may also be open or truncated. OUT may be `-` for standard output; the report then goes to
-    standard error.
+    It is written to OUT, a new file, or `-` for standard output; the report then goes to standard
+    error. FILE may also be open or truncated.
     """
     schema = None if schema_file is None else Schema.load(schema_file)
     require_no_terminal(out)

@@ -80,8 +80,9 @@ Names for --where, --sort and --fields:
   FIELD.min .max   its smallest and largest value, without NaN. Also .min_timestamp,
                    .max_timestamp, .num_values, .num_nan. min:FIELD and max:FIELD mean the same
   loss             with --fields its course, as a sparkline; otherwise its last value
-Without a phase, a metric is that of validation if the run has it there, else that of training; the
-table and the notes say so. A step, a seed and other integers are over all records.
+Without a phase, a metric is that of validation if the run has it there, else that
+of training; the table and the notes say so. A step, a seed and other integers are
+over all records.
 
 \b
 States and exit codes (the highest of the runs that are shown):

@@ -12,7 +12,7 @@ import click
 
 from cmeta.cli.console import file_name, print_note
 from cmeta.cli.errors import print_problems
-from cmeta.cli.files import note_if_open, open_chronicle, require_file
+from cmeta.cli.files import note_if_empty, note_if_open, open_chronicle, require_file
 from cmeta.cli.formats import FORMATS
 from cmeta.cli.options import (
     RecordOptions,
@@ -25,6 +25,7 @@ from cmeta.cli.rows import RowStream
 from cmeta.errors import counted
 from cmeta.reader.reader import Reader
 from cmeta.records.chunk import Chunk
+from cmeta.storage.lock import has_live_holder
 from cmeta.storage.open import journal_path
 
 _INTERVAL = 0.2  # seconds between checks of the file
@@ -49,7 +50,10 @@ Exit codes:
 @record_options
 @format_option
 def tail(file: Path, num_records: int, follow: bool, wanted: RecordOptions, format_: str) -> None:
-    """Print the last records; with -f, follow a run while it is recorded."""
+    """Print the last records, or follow a run.
+
+    With -f, new records are printed as they are recorded, until the run is closed.
+    """
     if follow:
         require_file(file)
     with closing(open_chronicle(file)) as reader:
@@ -58,10 +62,23 @@ def tail(file: Path, num_records: int, follow: bool, wanted: RecordOptions, form
         stream = RowStream(reader, selection, fields, first)
         if follow and reader.state == "open":
             stream = _Follower(file, reader, wanted, first)
+        if follow and reader.state == "open":
+            _note_if_dead(file)
         FORMATS[format_](stream)
+        if not follow and num_records and not stream.num_rows and not stream.problems:
+            note_if_empty(file, reader)
         if not follow:
             note_if_open(file, reader)
     raise click.exceptions.Exit(print_problems(file, stream.problems))
+
+
+def _note_if_dead(path: Path) -> None:
+    """Say so if no process records a file: nothing will come until one resumes it."""
+    if not has_live_holder(path):
+        print_note(
+            f"no process records {file_name(path)} (nobody holds its lock): the writer has ended "
+            "without closing it; waiting for one that resumes the run, until Ctrl-C"
+        )
 
 
 class _Follower(RowStream):
@@ -77,13 +94,16 @@ class _Follower(RowStream):
         yield from super().__iter__()
         sys.stdout.flush()  # a follower must not wait for a buffer to fill
         seen = _signature(self._file)
-        is_open = True
+        is_open, was_locked = True, has_live_holder(self._file)
         while is_open:
             time.sleep(_INTERVAL)
             signature = _signature(self._file)
             if signature == seen:
+                if was_locked and not has_live_holder(self._file):
+                    was_locked = False
+                    _note_if_dead(self._file)
                 continue
-            seen = signature
+            seen, was_locked = signature, True
             with closing(open_chronicle(self._file)) as reader:
                 is_open = reader.state == "open"
                 yield from self._new_rows(reader)

@@ -187,6 +187,6 @@ def naming(name: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except DecodeError as err:
-        if name and f"(in {name})" not in err.message:
+        if name and not err.file and f"(in {name})" not in err.message:
             err.message = f"{err.message} (in {name})"
         raise

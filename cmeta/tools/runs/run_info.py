@@ -207,6 +207,7 @@ def describe(path: str) -> RunInfo:
         with Reader(path) as run:
             return _Description(run).info(path)
     except DecodeError as err:
+        err.file = ""  # which is that of the description
         return RunInfo(path, "damaged", str(err), status.st_size)
     except OSError as err:
         return RunInfo(path, "unreadable", err.strerror or str(err))
