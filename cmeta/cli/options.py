@@ -24,7 +24,6 @@ from cmeta.query.parse import Expression, parse
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
 from cmeta.schema.types import Field
-from cmeta.storage.find import find_files, is_pattern
 from cmeta.vocabulary import phase_named, similar
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,15 +44,7 @@ class _FileName(click.Path):
 FILE = _FileName(path_type=Path)
 
 
-def _one_file(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
-    """Return the file that a pattern means, if it is one."""
-    if not is_pattern(str(path)):
-        return path
-    files = find_files(path).files
-    return Path(files[0]) if len(files) == 1 else path  # opening it says how many there are
-
-
-file_argument = click.argument("file", type=FILE, callback=_one_file)
+file_argument = click.argument("file", type=FILE)
 files_argument = click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object per line."

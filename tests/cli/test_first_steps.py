@@ -72,17 +72,6 @@ def test_a_start_beyond_the_end_is_said(cm, run):
         assert cm(command, run, "--start", 1).stderr == ""
 
 
-def test_one_file_by_a_pattern(cm, run, tmp_path):
-    for command in ("info", "cat", "head", "tail"):
-        pattern = tmp_path / "r*.cmeta"
-        assert cm(command, pattern, "--json").stdout == cm(command, run, "--json").stdout
-    cmeta.write(tmp_path / "rest.cmeta", {"phase": ["train"]})
-    result = cm("info", tmp_path / "r*.cmeta")
-    assert result.exit_code == 2
-    assert "a pattern, which matches 2 files; this command takes one file" in result.stderr
-    assert "no file matches" in cm("info", tmp_path / "x*.cmeta").stderr
-
-
 def test_a_folder_where_a_file_is_expected(cm, run, tmp_path):
     (tmp_path / "empty").mkdir()
     for command in ("info", "validate", "summary"):
