@@ -54,7 +54,7 @@ class Cycle:
         metrics : mapping of str to value, optional
             As for `Recorder.log`.
         **fields : value
-            Fields of the record.
+            Fields of the record, and metrics, as for `Recorder.log`.
 
         Raises
         ------

@@ -188,7 +188,8 @@ class Recorder:
         **fields : value
             Fields of the schema: ``loss`` (short for ``loss_value``), ``coherence``,
             ``tensor_signature``, ``action_code``, ``seed_state``, ``state_digest``, ``config`` (for
-            this record alone). Tensors are detached and copied; None means absent.
+            this record alone). Any other keyword with a number is a metric: ``lr=0.1``. Tensors are
+            detached and copied. None is absent, as is any other "no value", such as pandas.NA.
 
         Raises
         ------
