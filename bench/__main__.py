@@ -27,7 +27,7 @@ from bench.workloads import WORKLOADS
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PICTURE = Path(__file__).with_name("results.svg")
 # The parts apart from the matrix; one whose module or packages are missing is skipped.
-PARTS = ("recording", "speed", "sizes", "importing", "catalogue")
+PARTS = ("recording", "value_types", "speed", "sizes", "importing", "catalogue")
 _SYNONYMS = {"sizes": ("size",), "memory": ("memory, write", "memory, read")}
 
 
