@@ -181,6 +181,24 @@ def test_nanogpt(imported, text):
     assert found.values("metrics.mfu_percent") == [None, -100, None, 5.25]
 
 
+def test_what_the_trainer_of_hugging_face_prints(imported, text):
+    found = imported(
+        text(
+            "train.log",
+            "  0%|          | 0/20 [00:00<?, ?it/s]",
+            "{'loss': 2.5, 'grad_norm': nan, 'learning_rate': 5e-05, 'epoch': 0.5}",
+            "{'eval_loss': '2.25', 'eval_runtime': '0.5', 'epoch': '0.5'}",
+            "{'loss': 1.5, 'grad_norm': -inf, 'learning_rate': 0.0, 'epoch': 1.0}",
+        )
+    )
+    assert found.report.format == "log"
+    assert found.values("phase") == ["train", "validate", "train"]
+    assert found.values("loss_value") == [2.5, 2.25, 1.5]
+    assert str(found.values("metrics.grad_norm")) == "[nan, None, -inf]"
+    assert found.values("metrics.epoch") == [0.5, 0.5, 1.0]
+    assert imported(text("own.log", "{'loss': 2.5}")).values("loss_value") == [2.5]
+
+
 def test_the_results_of_ray(imported, tmp_path):
     path = tmp_path / "result.json"
     results = [

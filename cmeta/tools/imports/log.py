@@ -3,13 +3,15 @@
 - ``iter 10: loss 3.1, time 20ms`` of nanoGPT, ``| epoch 001 | loss 3.2`` of fairseq, and lines like
   these: ``NAME NUMBER``, ``NAME: NUMBER`` or ``NAME=NUMBER`` between commas, bars, hyphens or
   blanks. A unit becomes part of the name: ``time_ms``.
-- A line may end with a JSON object instead, as those of fairseq's ``--log-format json`` do.
+- A line may end with a JSON object instead, as those of fairseq's ``--log-format json`` do, or with
+  a dict of Python, as the Trainer of Hugging Face prints them.
 - A logger's own words come before: ``2026-01-01 | INFO | train | ...``; one may be a phase.
 - A line is read whole or not at all. Any other line is text: it is left out, counted and noted.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from array import array
@@ -43,13 +45,15 @@ _HEAD = re.compile(
 )
 _BEFORE_HEAD = "|]:-)"
 _SUBSET = re.compile(r"\|\s*(\w{1,40}) on '[^'|]{0,80}' subset\s*(?=\||$)")  # of fairseq
+_NO_LITERAL = re.compile(r"(?<=: )([+-]?inf|nan)(?=[,}])")  # floats that are no literals
 _PERCENT = {"%": "percent"}
 
 
 def looks_like(path: Path) -> bool:
     """Return whether a text has a line with a step and a value near its beginning."""
     head, is_all = text_head(path)
-    if path.suffix.lower() in _TABLES or head[:1] in (b"{", b"["):
+    is_json = head[:1] in (b"{", b"[") and not head.startswith(b"{'")
+    if path.suffix.lower() in _TABLES or is_json:
         return False
     text = head.decode(errors="replace")
     lines = text.splitlines() if is_all else text.splitlines()[:-1]
@@ -174,9 +178,19 @@ def _json_record(line: str) -> dict[str, Any]:
     try:
         value = json.loads(brace + body)
     except (ValueError, RecursionError):
-        return {}
-    pairs = [(name, v) for name, v in value.items() if not isinstance(v, dict | list)]
+        value = _python_dict(brace + body)
+    pairs = [(name, v) for name, v in value.items() if isinstance(v, int | float | str)]
     return _record(pairs, _phase_before(prefix))
+
+
+def _python_dict(text: str) -> dict[str, Any]:
+    """Return a printed dict with text as keys, or an empty one."""
+    try:
+        value = ast.literal_eval(_NO_LITERAL.sub(r"'\1'", text))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return {}
+    is_record = isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    return value if is_record else {}
 
 
 def _record(pairs: list[tuple[str, Any]], phase: str | None) -> dict[str, Any]:
