@@ -5,7 +5,10 @@
 - Opening a file that this process still has open waits for such a close. ``mode="replace"`` and
   ``"resume"`` also take over from a recorder that nobody holds: one in a cycle of references, in a
   finished call that only a traceback keeps, or under a name that the running code is about to
-  assign again, as a notebook cell does that runs a second time.
+  assign again.
+- In a notebook or another interactive session they take over from any recorder of the same thread:
+  a cell that runs a second time means this, and the history of outputs holds whatever was shown.
+  The recorder that was closed says so when it is used again.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import dis
 import gc
 import os
 import sys
+import threading
 import weakref
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_OPTIMIZED
 from pathlib import Path
@@ -33,6 +37,7 @@ class LiveSession(Protocol):
 
     path: Path
     is_closed: bool
+    successor: str
 
     def abandon(self) -> None:
         """Close it without waiting, and without a lock; called by a finaliser."""
@@ -44,13 +49,15 @@ class LiveSession(Protocol):
         """Release everything in a forked child."""
 
 
-# By session: its recorder. The sessions of closed recorders are removed.
+# By session: its recorder, and the thread that opened it. Those of closed recorders are removed.
 _RECORDERS: dict[LiveSession, weakref.ref[Any]] = {}
+_THREADS: weakref.WeakKeyDictionary[LiveSession, int] = weakref.WeakKeyDictionary()
 
 
 def hold(session: LiveSession, recorder: Any) -> None:
     """Close the session when its recorder is collected."""
     _RECORDERS[session] = weakref.ref(recorder)
+    _THREADS[session] = threading.get_ident()
     weakref.finalize(recorder, session.abandon).atexit = False  # `close_all` is for that
 
 
@@ -107,7 +114,7 @@ def lock_of(path: Path, mode: str) -> Lock:
             return Lock(path, place)
         except LockedError:
             session = _session_at(path)
-            if session is None or not _is_free(session, mode, caller):
+            if session is None or not _is_free(session, mode, caller, place):
                 raise
 
 
@@ -127,14 +134,15 @@ def _session_at(path: Path) -> LiveSession | None:
     return None
 
 
-def _is_free(session: LiveSession, mode: str, caller: FrameType | None) -> bool:
+def _is_free(session: LiveSession, mode: str, caller: FrameType | None, place: str) -> bool:
     """Close a session that nobody holds, and wait for it; return whether it was one."""
     reference = _RECORDERS.get(session)
     if reference is not None and reference() is not None:
         gc.collect()
         if mode in ("resume", "replace"):
             _clear_finished_calls(reference)
-            if _is_about_to_be_replaced(reference, caller):
+            if _is_interactive(session) or _is_about_to_be_replaced(reference, caller):
+                session.successor = place
                 _close(reference)
         if reference() is not None and not session.is_closed:
             return False
@@ -144,6 +152,13 @@ def _is_free(session: LiveSession, mode: str, caller: FrameType | None) -> bool:
 
 
 # ------------------------------------------------------------------------------- who holds what
+
+
+def _is_interactive(session: LiveSession) -> bool:
+    """Return whether a person runs this thread's code piece by piece, and opened the session so."""
+    ipython = sys.modules.get("IPython")
+    is_notebook = ipython is not None and ipython.get_ipython() is not None
+    return (is_notebook or hasattr(sys, "ps1")) and _THREADS.get(session) == threading.get_ident()
 
 
 def _caller() -> FrameType | None:

@@ -24,7 +24,7 @@ from cmeta.records.chunk import Chunk
 from cmeta.records.config import config_json
 from cmeta.records.record import CycleRecord
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_pattern
-from cmeta.storage.disk import Disk, make_folders
+from cmeta.storage.disk import Disk, make_folders, remove_folders
 from cmeta.storage.open import journal_path
 
 
@@ -41,13 +41,18 @@ class Session:
         self.path = path
         self._pid = os.getpid()
         self._is_forked = self.is_closed = False
-        make_folders(path.parent)
-        self._lock = lock_of(path, options.mode)
+        self.successor = ""  # where its file was opened again, by which it was closed
+        made = make_folders(path.parent)
         try:
-            _remove_leftovers(path, disk)
-            self._open(find_start(path, options, disk), options, disk)
+            self._lock = lock_of(path, options.mode)
+            try:
+                _remove_leftovers(path, disk)
+                self._open(find_start(path, options, disk), options, disk)
+            except BaseException:
+                self._lock.release()
+                raise
         except BaseException:
-            self._lock.release()
+            remove_folders(made)
             raise
 
     def _open(self, start: StartingPoint, options: Options, disk: Disk) -> None:
@@ -130,7 +135,10 @@ class Session:
         if self.pending.failure:
             raise RecorderError(self.pending.failure)
         if self.is_closed:
-            raise RecorderError(f"{self.path}: the recorder is closed")
+            by = (
+                f", because its file was opened again at {self.successor}" if self.successor else ""
+            )
+            raise RecorderError(f"{self.path}: the recorder is closed{by}")
         if self.pending.is_torn:
             self._sealer.rotate()
         else:

@@ -58,6 +58,7 @@ class VerifySession:
 
     is_recording = is_config_guessed = False
     num_dropped, dropped_to, steps = 0, None, None
+    successor = ""
 
     def __init__(self, path: Path, recorded: Path, options: Options, plan: VerifyPlan) -> None:
         self.path, self._recorded, self._plan = path, recorded, plan

@@ -7,6 +7,7 @@ the order of operations, makes one of them fail, or stops at any of them.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -101,12 +102,23 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing, so that they survive a crash."""
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it, where they are missing, so that they survive a crash.
+
+    Returns those that it made, the innermost first.
+    """
     missing = [f for f in (folder, *folder.parents) if not f.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
         sync_folder(made.parent)
+    return missing
+
+
+def remove_folders(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, as far as they are empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

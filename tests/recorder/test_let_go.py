@@ -243,3 +243,28 @@ def test_a_forked_child_closes_nothing_when_it_collects(path):
     rec.log("train", step=2)
     rec.close()
     assert steps_of(path) == [1, 2]
+
+
+# -------------------------------------------------------------------------- interactive sessions
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_notebook_takes_over_from_a_recorder_that_its_history_holds(path, mode, monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    shown = [begin(path)]
+    with cmeta.Recorder(path, mode=mode) as rec:
+        rec.log("train", step=2)
+        with pytest.raises(cmeta.RecorderError, match=rf"opened again at {__file__}:\d+"):
+            shown[0].log("train", step=3)
+    assert steps_of(path) == ([2] if mode == "replace" else [1, 2])
+
+
+def test_a_notebook_does_not_take_over_from_another_thread(path, monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    opened = []
+    thread = threading.Thread(target=lambda: opened.append(begin(path)))
+    thread.start()
+    thread.join()
+    with pytest.raises(cmeta.LockedError, match="this process, opened at"):
+        cmeta.Recorder(path, mode="resume")
+    opened[0].close()

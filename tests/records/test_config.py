@@ -242,3 +242,15 @@ def test_no_refused_argument_leaves_or_changes_anything(tmp_path, arguments, mod
             cmeta.Recorder(path, mode=mode, **arguments)
         assert path.read_bytes() == before
         assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("arguments", [{"resume_at": 3, "mode": "resume"}, {"config": {"a": 1}}])
+def test_a_refusal_leaves_no_folder(tmp_path, arguments):
+    schema = None
+    if "config" in arguments:
+        (tmp_path / "schema.toml").write_text(NO_CONFIG)
+        schema = cmeta.Schema.load(tmp_path / "schema.toml")
+        (tmp_path / "schema.toml").unlink()
+    with pytest.raises(cmeta.CmetaError):
+        cmeta.Recorder(tmp_path / "a" / "b" / "run.cmeta", schema, **arguments)
+    assert not list(tmp_path.iterdir())
