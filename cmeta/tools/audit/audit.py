@@ -26,7 +26,7 @@ from cmeta.storage.find import SUFFIX, Paths, find_files
 from cmeta.storage.lock import SUFFIX as LOCK_SUFFIX
 from cmeta.storage.open import journal_path
 from cmeta.tools.audit.audit_report import AuditReport
-from cmeta.tools.audit.checks import GapCheck, LossCheck, SeedCheck
+from cmeta.tools.audit.checks import GapCheck, LossCheck, SeedCheck, StepCheck
 from cmeta.tools.diff.diff import diff
 from cmeta.tools.diff.diff_report import DiffReport
 from cmeta.tools.parallel import DIED, FileProgress, in_processes, is_importable, require_jobs
@@ -129,6 +129,7 @@ def _check_records(reader: Reader, report: AuditReport) -> None:
     report.num_records = len(reader)
     configs = _check_configs(reader, report)
     gaps, seeds, losses = GapCheck(), SeedCheck(reader, configs), LossCheck(reader.schema)
+    steps = StepCheck(reader.schema)
     counts = np.zeros(len(reader.schema.phases), np.int64)
     for info in reader.batches:
         try:
@@ -137,11 +138,12 @@ def _check_records(reader: Reader, report: AuditReport) -> None:
             gaps.add(batch.timestamps)
             seeds.add(batch, info.first_record)
             losses.add(batch, info.first_record)
+            steps.add(batch, info.first_record)
         except DecodeError:
             break
     by_phase = zip(reader.schema.phases, counts.tolist(), strict=True)
     report.phases = {name: count for name, count in by_phase if count}
-    for check in (gaps, seeds, losses):
+    for check in (gaps, steps, seeds, losses):
         check.report_to(report)
 
 

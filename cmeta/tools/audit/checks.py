@@ -1,4 +1,4 @@
-"""Checks of records, fed batch by batch: gaps in timestamps, losses that are not finite, seeds."""
+"""Checks of records, fed batch by batch: timestamps, steps, losses that are not finite, seeds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cmeta.aliases import Array
 from cmeta.errors import DecodeError, counted
 from cmeta.reader.reader import Reader
 from cmeta.records import seeds
+from cmeta.records.steps import Counters, Steps, pair_of
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.storage.open import AnyBatch
@@ -20,6 +21,8 @@ from cmeta.vocabulary import field_named
 
 _GAPS_LISTED_MAX = 5
 _REPEATS_LISTED_MAX = 3
+_JUMPS_LISTED_MAX = 3
+_JUMPS_MIN, _JUMPS_SHARE = 3, 10  # more than 3 jumps, and one in 10 records: no counter of a run
 
 
 class GapCheck:
@@ -76,6 +79,95 @@ class GapCheck:
             report.add("warning", "gap", message, f"record {ordinal:,}")
         if more := self._num_gaps - len(self._first_gaps):
             report.add("warning", "gaps", f"and {counted(more, 'more gap')}")
+
+
+class StepCheck:
+    """Finds steps that were recorded twice: those that go back within a phase (`records.steps`).
+
+    A run that is resumed without going back to its checkpoint takes a few such jumps. A counter
+    that begins again, as in each epoch, jumps to its first step, and that is only good to know. One
+    that jumps often counts something else, such as the steps of several actors, and shows nothing.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema, self._counters = schema, Counters(schema)
+        self._phases: dict[int, _PhaseSteps] = {}
+
+    def add(self, batch: AnyBatch, first: int) -> None:
+        """Add a batch, whose first record has the ordinal `first`."""
+        fields = (self._counters.step, self._counters.epoch)
+        step, epoch = (batch.column(field, 0) if field else None for field in fields)
+        for steps in self._counters.steps(batch.phases.codes, step, epoch):
+            self._phases.setdefault(steps.phase, _PhaseSteps()).add(steps, first)
+
+    def report_to(self, report: AuditReport) -> None:
+        """Report what goes back, phase by phase."""
+        for code, phase in sorted(self._phases.items()):
+            phase.report_to(report, self._schema.phases[code])
+
+
+class _PhaseSteps:
+    """The steps of one phase: where they go back, and how many are not new after that."""
+
+    def __init__(self) -> None:
+        self._first = self._last = self._most = -1  # keys
+        self._num_records = self._num_jumps = self._num_again = 0
+        self._is_again = False
+        self._restarts = True
+        self._examples: list[tuple[int, int, int]] = []  # ordinal, key before and after
+
+    def add(self, steps: Steps, first: int) -> None:
+        """Add the steps of a batch."""
+        if self._first < 0:
+            self._first = steps.key(0)
+        self._num_records += len(steps.rows)
+        if not self._is_again and steps.key(0) >= self._last and not steps.go_back():
+            self._last = self._most = steps.key(-1)  # the ordinary case
+            return
+        for row, key in zip(steps.rows.tolist(), steps.keys().tolist(), strict=True):
+            if key < self._last:
+                self._jump(first + row, key)
+            self._is_again = self._is_again and key <= self._most
+            self._num_again += self._is_again
+            self._last, self._most = key, max(self._most, key)
+
+    def _jump(self, ordinal: int, key: int) -> None:
+        self._num_jumps += 1
+        self._is_again = True
+        (epoch, step), (epoch_before, _) = pair_of(key), pair_of(self._last)
+        self._restarts &= epoch == epoch_before and step == pair_of(self._first)[1]
+        if len(self._examples) < _JUMPS_LISTED_MAX:
+            self._examples.append((ordinal, self._last, key))
+
+    def report_to(self, report: AuditReport, phase: str) -> None:
+        """Report what was found."""
+        if not self._num_jumps:
+            return
+        jumps = counted(self._num_jumps, "time")
+        if self._restarts:
+            message = (
+                f"steps of {phase} begin again {jumps}: in each epoch, or the run was repeated"
+            )
+            report.add("info", "steps-restart", message)
+            return
+        if self._num_jumps > _JUMPS_MIN and self._num_jumps * _JUMPS_SHARE > self._num_records:
+            message = f"steps of {phase} go back {jumps}, so repeats cannot be detected"
+            report.add("info", "steps-irregular", message)
+            return
+        again = counted(self._num_again, "record has", "records have")
+        message = (
+            f"steps of {phase} go back {jumps}, and {again} a step that is not new: was the run "
+            "resumed without going back to its checkpoint?"
+        )
+        report.add("warning", "steps-repeated", message)
+        for ordinal, before, after in self._examples:
+            message = f"{_step_text(after)} of {phase} comes after {_step_text(before)}"
+            report.add("warning", "steps-repeated", message, f"record {ordinal:,}")
+
+
+def _step_text(key: int) -> str:
+    epoch, step = pair_of(key)
+    return f"step {step:,}" + (f" of epoch {epoch:,}" if epoch else "")
 
 
 class LossCheck:
