@@ -38,6 +38,8 @@ class _FileName(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             self.fail("found an empty name, expected that of a file", param, ctx)
+        if "\0" in str(value):
+            self.fail("found a name with a NUL character, which no file can have", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.aliases import PathLike
+from cmeta.errors import RecorderError
 
 VARIABLE = "CMETA_VERIFY"
 _PLAN = "plan.json"
@@ -72,7 +73,13 @@ class VerifyPlan:
         folder = os.environ.get(VARIABLE)
         if not folder:
             return None
-        plan: dict[str, Any] = json.loads(Path(folder, _PLAN).read_text("utf-8"))
+        try:
+            plan: dict[str, Any] = json.loads(Path(folder, _PLAN).read_text("utf-8"))
+        except (OSError, ValueError) as err:
+            raise RecorderError(
+                f"{VARIABLE}={folder}: there is no plan of `cmeta replay`, which alone sets this "
+                "variable; unset it"
+            ) from err
         lists: dict[str, Any] = {
             name: tuple(plan.pop(name)) for name in ("files", "phases", "ignore")
         }

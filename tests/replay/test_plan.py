@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+import cmeta
 from cmeta.recorder import verify_plan
 from cmeta.recorder.verify_plan import VerifyPlan
 
@@ -29,6 +30,12 @@ def test_the_file_of_a_recorder(tmp_path, monkeypatch, case):
     path = tmp_path / given.replace("{rank}", str(rank)).replace("{time}", "now")
     found = plan.file_for(given, path, rank)
     assert (found and os.path.relpath(found)) == expected
+
+
+def test_a_variable_that_was_left_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("CMETA_VERIFY", str(tmp_path / "gone"))
+    with pytest.raises(cmeta.RecorderError, match="unset it"):
+        cmeta.Recorder(tmp_path / "run.cmeta")
 
 
 def test_a_second_recorder_does_not_get_the_only_file(tmp_path, monkeypatch):
