@@ -61,6 +61,8 @@ class ReplayComparison:
         worst = 0
         for path, value in replayed.items():
             field = self._field(path)
+            if field.volatile:
+                continue
             quanta = distance(field, recorded.get(path), value)
             self.report.num_values += 1
             if quanta:
@@ -74,7 +76,9 @@ class ReplayComparison:
     def finish(self) -> ReplayReport:
         """Return the report."""
         missing = [path for path in self._recorded if path not in self._returned]
-        self.report.not_replayed = tuple(path for path in missing if path not in _INPUTS)
+        self.report.not_replayed = tuple(
+            path for path in missing if path not in _INPUTS and not self._field(path).volatile
+        )
         return self.report
 
     def _verdict(self, quanta: int) -> Verdict:

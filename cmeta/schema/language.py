@@ -303,6 +303,7 @@ class RecordField(_Node, frozen=True):
     codec: tuple[Stage, ...] = ()
     quanta_per_unit: int | None = None
     exact: bool = False
+    volatile: bool = False
     unit: str = ""
     doc: str = ""
 
@@ -327,6 +328,7 @@ class RecordField(_Node, frozen=True):
             labels=labels,
             chain=self.codec or codecs.defaults.of(self.type),
             quanta_per_unit=quanta_per_unit if row.is_float and not self.exact else 0,
+            volatile=self.volatile,
             unit=self.unit,
             doc=self.doc,
         )

@@ -132,6 +132,8 @@ def _check_field(field: RecordField, key: str, document: Document, fmt: Format, 
     length, most = len(field.unit.encode(errors="replace")), fmt.limits.name_bytes_max
     if length > most:
         raise fail(f"{key}.unit", f"found a unit of {length} bytes, expected at most {most}")
+    if field.volatile and (row.kind == "config" or (not field.group and field.name in _LEADING)):
+        raise fail(f"{key}.volatile", "found true, expected false: without it no record is known")
     _check_quantum(field, row, key, fmt, fail)
     _check_chain(field, key, fmt, fail)
 

@@ -268,7 +268,7 @@ class Schema:
             Metrics with all defaults: float32 in steps of 1e-6.
         **options : mapping
             Metrics with options of a field: `type`, `exact`, `quanta_per_unit`, `codec`, `unit`,
-            `doc`. With ``exact`` the type is f64 unless stated.
+            `doc`, `volatile`. With ``exact`` the type is f64 unless stated.
 
         Raises
         ------
@@ -298,7 +298,8 @@ class Schema:
         path : str
             Its dotted name.
         **options
-            `type`, `exact`, `quanta_per_unit`, `codec`, `unit`, `doc`.
+            `type`, `exact`, `quanta_per_unit`, `codec`, `unit`, `doc`,
+            `volatile`.
 
         Raises
         ------

@@ -147,6 +147,7 @@ class Field:
     labels: tuple[str, ...] = ()
     chain: tuple[Stage, ...] = ()
     quanta_per_unit: int = 0
+    volatile: bool = False
     unit: str = ""
     doc: str = ""
     declared: bool = True

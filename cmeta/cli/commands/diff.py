@@ -49,6 +49,7 @@ A file that cannot be read: 2; a corrupt one: 3."""
 @json_option
 @fields_option("Only these. The group of a metric may be omitted: entropy is metrics.entropy.")
 @phase_option
+@click.option("--volatile", is_flag=True, help="Compare volatile fields too, such as wall time.")
 @_end_option
 @_start_option
 def diff(
@@ -57,6 +58,7 @@ def diff(
     as_json: bool,
     fields: Sequence[Sequence[str]],
     phase: Sequence[Sequence[str]],
+    volatile: bool,
     start: int | None,
     end: int | None,
 ) -> None:
@@ -66,8 +68,9 @@ def diff(
     source_a, source_b = readable(a), readable(b)
     with progress(f"{a.name} and {b.name}") as update:
         report = compare(
-            source_a, source_b, fields=paths, start=start, end=end, phase=phases, progress=update
-        )
+            source_a, source_b, fields=paths, start=start, end=end, phase=phases, volatile=volatile,
+            progress=update,
+        )  # fmt: skip
     if as_json:
         print_data(json_line(report.as_json()))
     else:

@@ -42,6 +42,7 @@ def diff(
     start: int | None = None,
     end: int | None = None,
     phase: PhaseFilter = None,
+    volatile: bool = False,
     progress: Progress | None = None,
 ) -> DiffReport:
     """Compare two chronicles record by record.
@@ -57,6 +58,8 @@ def diff(
         first in a with the first in b, and so on.
     phase : str or sequence of str, optional
         Only records of these phases, which are paired in the same way.
+    volatile : bool
+        Compare fields too that the schema marks as volatile; those in `fields` always are.
     progress : callable, optional
         Called with the number of records done and of all records.
 
@@ -95,7 +98,7 @@ def diff(
             AlignedReader(reader, source, start, end, phases)
             for reader, source in zip(readers, sources, strict=True)
         )
-        comparison = _Comparison(one, other, fields)
+        comparison = _Comparison(one, other, fields, volatile=volatile)
         is_closed = all(reader.state == "closed" for reader in readers)
         if is_closed and _same_bytes(*sources):
             comparison.report.identical = True
@@ -132,9 +135,12 @@ def _same_bytes(a: Source, b: Source) -> bool:
 class _Comparison:
     """One pass over both files, which fills in the report."""
 
-    def __init__(self, a: AlignedReader, b: AlignedReader, fields: FieldNames) -> None:
+    def __init__(
+        self, a: AlignedReader, b: AlignedReader, fields: FieldNames, *, volatile: bool
+    ) -> None:
         self._a, self._b = a, b
-        every = {**a.fields, **b.fields}
+        left_out = {f.path for side in (a, b) for f in side.fields.values() if f.volatile}
+        every = [p for p in {**a.fields, **b.fields} if volatile or p not in left_out]
         wanted = every if fields is None else map(self._path, as_names(fields))
         self.report = DiffReport(
             a.name, b.name, num_records=(a.num_records, b.num_records),
