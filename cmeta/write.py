@@ -41,8 +41,8 @@ def write(
     path : path
         An existing file is replaced.
     columns : mapping of str to array, table, or an iterable of such chunks, or of `CycleRecord`
-        By dotted name, such as ``metrics.accuracy``; ``loss`` is loss_value, and the group of a
-        declared metric may be left out. A table is one of pyarrow, pandas or polars. Vectors as
+        By dotted name, such as ``metrics.accuracy``; ``loss`` is loss_value, and a metric needs no
+        group, as in ``log``. A table is one of pyarrow, pandas or polars. Vectors as
         ``(n, k)``. Absent values: masked arrays, None in a list, nulls, or `present`; NaN is a
         value. Enumerations as names or codes; the phase ``val`` is validate. Without ``timestamp``
         the next ones are assigned, from 0. The result of `Reader.read` is written as it was read.

@@ -23,6 +23,7 @@ from cmeta.records.values import is_missing, plain
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.vocabulary import misspelt
 
 CONFIG_KEY = "config"
 _NONE_LEFT = f"timestamp: none is left to assign after {U64_MAX}"
@@ -91,7 +92,7 @@ class Converter:
         made: dict[Field, Column] = {}
         configs: tuple[bytes, ...] = ()
         for name, value in columns.items():
-            field = self._schema.field(self._schema.path_named(name))
+            field = self._field(name)
             if field in made:
                 raise EncodeError(f"{field.path}: given under two names")
             if field.type == "config":
@@ -111,6 +112,24 @@ class Converter:
             raise EncodeError("config: a list needs a column config that points to it")
         kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
         return Chunk(num_records, kept, configs)
+
+    def _field(self, name: str) -> Field:
+        """Return the field of a column: a declared one, or a metric by its plain or dotted name.
+
+        Raises
+        ------
+        EncodeError
+            Neither, or a name that is nearly that of a field.
+        """
+        schema = self._schema
+        path = schema.path_named(name)
+        is_plain = path not in schema and isinstance(name, str) and "." not in name
+        if not is_plain or schema.open_group is None or name in (*schema.groups, CONFIG_KEY):
+            return schema.field(path)
+        known = [word for f in schema.fields for word in (f.path, f.name)] + ["loss"]
+        if misspelt(name, known) or name.lower() in map(str.lower, known):
+            raise schema.unknown_field(name)
+        return schema.metric(name)
 
     def convert_records(self, records: Sequence[CycleRecord], next_timestamp: int) -> Chunk:
         """Return records as a chunk."""

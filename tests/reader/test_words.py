@@ -79,6 +79,17 @@ def test_declared_metrics_are_written_by_their_names(tmp_path):
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
+def test_any_metric_is_written_by_its_plain_name(tmp_path):
+    for name in ("acc", "metrics.acc"):
+        cmeta.write(tmp_path / name, {"phase": ["train"], name: [0.5]})
+    with cmeta.open(tmp_path / "acc") as run:
+        assert run.read("acc")["acc"].tolist() == [0.5]
+    assert (tmp_path / "acc").read_bytes() == (tmp_path / "metrics.acc").read_bytes()
+    for name in ("losss", "stpe", "Epoch", "metrics"):
+        with pytest.raises(cmeta.EncodeError, match=f"field '{name}' is not in the schema"):
+            cmeta.write(tmp_path / "run", {"phase": ["train"], name: [0.5]})
+
+
 @pytest.fixture
 def odd(tmp_path):
     """A run whose metrics have names that are no names of Python."""
