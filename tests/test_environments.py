@@ -19,7 +19,7 @@ EXTRAS = DOCUMENT["project"]["optional-dependencies"]
 # Lowest versions that were stated once and did not work: the one given is the first that does.
 FIRST_THAT_WORKS = {
     "fastcrc": "0.4.0", "crcmod-plus": "2.3.1", "wandb": "0.17.2", "pandas": "2.2.2",
-    "pyarrow": "16.1", "click": "8.2.1", "tensorboard": "2.17.1",
+    "pyarrow": "16.1", "click": "8.2.1", "tensorboard": "2.17.1", "polars": "1.3",
 }  # fmt: skip
 
 

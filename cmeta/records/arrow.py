@@ -298,7 +298,6 @@ def _absent(num_records: int, field: Field, codes: bool) -> Array:
 def _encoded(array: pa.Array) -> tuple[Array, list[Any]]:
     """Return the places of texts in a list of them, 0 for null, and the list."""
     if not kinds.is_dictionary(array.type):
-        array = array.cast(pa.string()) if kinds.is_string_view(array.type) else array
         array = array.dictionary_encode()
     places = array.indices.fill_null(0).to_numpy(zero_copy_only=False)
     return places, array.dictionary.to_pylist()

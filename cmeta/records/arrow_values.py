@@ -82,7 +82,17 @@ def plain(array: pa.Array) -> pa.Array:
         return plain(compute.run_end_decode(array))
     if kinds.is_dictionary(kind) and not (is_text(kind) and not array.dictionary.null_count):
         return plain(array.dictionary_decode())
+    if kinds.is_string_view(kind):
+        return _strings(array)
     return array
+
+
+def _strings(views: pa.Array) -> pa.Array:
+    """Return views of strings as plain ones, in versions of pyarrow without that cast, too."""
+    try:
+        return views.cast(pa.large_string())
+    except pa.ArrowNotImplementedError:
+        return pa.array(views.to_pylist(), pa.large_string())
 
 
 def _is_wrapped(kind: pa.DataType) -> bool:

@@ -4,6 +4,8 @@ import datetime
 import decimal
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -185,3 +187,16 @@ def test_parquet_of_convert_has_checksums(imported, tmp_path, cm):
     source.write_bytes(data)
     with pytest.raises(cmeta.EncodeError, match="damaged: column 'loss_value'"):
         imported(source)
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "pandas", "polars"])
+def test_a_frame_with_dates_of_any_century(tmp_path, library):
+    table = pa.table({"phase": ["train"] * 3, "metrics.t": pa.array(FAR, pa.timestamp("us"))})
+    frame = {
+        "pyarrow": lambda: table,
+        "pandas": lambda: table.to_pandas(types_mapper=pd.ArrowDtype),
+        "polars": lambda: pl.from_arrow(table),
+    }[library]()
+    cmeta.write(tmp_path / "run.cmeta", frame)
+    with cmeta.open(tmp_path / "run.cmeta") as run:
+        assert run.read().masked("metrics.t").tolist() == FAR_SECONDS
