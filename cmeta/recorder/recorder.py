@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Any, Literal, Never
 
 from cmeta.compare.replay_report import ReplayReport
-from cmeta.errors import CmetaWarning, EncodeError, OrderError, counted, held_file
+from cmeta.errors import CmetaWarning, DivergedError, EncodeError, RecorderError, counted, held_file
 from cmeta.recorder import live_sessions
 from cmeta.recorder.cycle import Cycle
 from cmeta.recorder.idle import IdleSession
 from cmeta.recorder.open_session import AnySession, open_session
 from cmeta.recorder.options import Options
 from cmeta.recorder.ranks import find_place
+from cmeta.recorder.refusals import Refusals
 from cmeta.recorder.row_builder import Row
 from cmeta.recorder.run_path import RunPath
 from cmeta.recorder.verify_session import VerifySession
@@ -70,8 +71,9 @@ class Recorder:
         A timestamp, or the result of `state_dict`: keep the records up to and including it, and
         move later ones to a chronicle beside it (`num_dropped`, `dropped_to`).
     on_error : "raise" or "warn"
-        For a record that goes back in (timestamp, phase): raise `OrderError`, or count it
-        (`num_refused`) and warn at the end. With ``mode="verify"``: raise `DivergedError` at the
+        For a record that goes back in (timestamp, phase), has a bad value, or finds the disk full:
+        raise the error; or leave the record out, count it (`num_refused`, `refused`), and warn at
+        the first of each kind and at the end. With ``mode="verify"``: raise `DivergedError` at the
         first divergence, or go on and warn at the end.
     ignore : sequence of str
         Fields that ``mode="verify"`` does not compare, by name or pattern: ``"time/*"``.
@@ -135,7 +137,7 @@ class Recorder:
             config,
         )
         self._warns, self._max_records, self._next_index = on_error == "warn", options.num_kept, 0
-        self.num_refused = 0
+        self._refusals = Refusals()
         if ignore and mode != "verify":
             raise EncodeError('ignore requires mode="verify"')
         self._session = session = open_session(target, options, disk or Disk(), ignore)
@@ -207,14 +209,20 @@ class Recorder:
             fields["step"] = step
         if epoch is not None:
             fields["epoch"] = epoch
-        self._record(session, session.row_builder.build(phase, timestamp, fields, metrics))
+        try:
+            self._record(session, session.row_builder.build(phase, timestamp, fields, metrics))
+        except (EncodeError, OSError, RecorderError) as err:
+            self._refuse(err)
 
     def record_cycle(self, record: CycleRecord) -> None:
         """Record a cycle that is given as a record; see `log`."""
         session = self._session
-        fields = flatten(record, self.schema)
-        phase, timestamp = fields.pop(PHASE), fields.pop(TIMESTAMP, None)
-        self._record(session, session.row_builder.build(phase, timestamp, fields, None))
+        try:
+            fields = flatten(record, self.schema)
+            phase, timestamp = fields.pop(PHASE), fields.pop(TIMESTAMP, None)
+            self._record(session, session.row_builder.build(phase, timestamp, fields, None))
+        except (EncodeError, OSError, RecorderError) as err:
+            self._refuse(err)
 
     def _record(self, session: AnySession, row: Row) -> None:
         if row.config is None and self._config_body is not None:
@@ -226,12 +234,23 @@ class Recorder:
             self._steps.see(row)
             if self._steps.is_done:
                 self._steps = None
-        try:
-            session.record(row)
-        except OrderError:
-            if not self._warns:
-                raise
-            self.num_refused += 1
+        session.record(row)
+
+    def _refuse(self, error: Exception) -> None:
+        """Count a record that was not taken, or raise its error."""
+        has_ended = bool(self._session.pending.failure) and not self._session.is_closed
+        if not (self._warns and self._refusals.add(error, has_ended=has_ended)):
+            raise error
+
+    @property
+    def num_refused(self) -> int:
+        """The number of records that ``on_error="warn"`` has left out."""
+        return self._refusals.counts.total()
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """The same by reason: "order", "value" or "disk"."""
+        return dict(self._refusals.counts)
 
     def cycle(self, phase: str, *, seed_globals: bool = True, **fields: Any) -> Cycle:
         """Return a cycle, to be entered by ``with``; it records once, at the end of the block.
@@ -275,7 +294,13 @@ class Recorder:
         ------
         OSError, RecorderError
         """
-        self._session.flush()
+        try:
+            self._session.flush()
+        except OSError as err:
+            if not self._warns:
+                raise
+            message = f"{self.path}: records wait to be written: {err}"
+            warnings.warn(message, CmetaWarning, stacklevel=2)
 
     def seal(self) -> int:
         """Wait until every full batch is in the file; return the number of records in those.
@@ -408,14 +433,20 @@ class Recorder:
 
     def _close(self, status: str | None) -> None:
         code = self.schema.format.status_code(status)
-        has_closed = self._session.close(code)
+        try:
+            has_closed = self._session.close(code)
+        except (OSError, RecorderError) as err:
+            if not self._warns or isinstance(err, DivergedError):
+                raise
+            has_closed = True
+            message = f'{self.path}: could not be closed: {err}. mode="resume" continues it'
+            warnings.warn(message, CmetaWarning, stacklevel=3)
         if not isinstance(self._session, IdleSession):
             live_sessions.let_go(self._session)
         self._session.row_builder.precision.warn()
         if has_closed and self.num_refused:
             warnings.warn(
-                f"{self.path}: {counted(self.num_refused, 'record')} not taken, because of going "
-                "back in (timestamp, phase)",
+                f"{self.path}: {self._refusals}",
                 CmetaWarning,
                 stacklevel=3,
             )

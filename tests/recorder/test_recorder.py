@@ -153,10 +153,13 @@ def test_what_goes_back_is_refused_and_changes_nothing(path, flush_every):
 
 def test_on_error_warn_counts_and_says_so_at_the_end(path):
     rec = cmeta.Recorder(path, on_error="warn")
-    for timestamp in (3, 1, 2, 4):
+    rec.log("train", timestamp=3)
+    with pytest.warns(CmetaWarning, match="a record was not taken: record 1"):
+        rec.log("train", timestamp=1)
+    for timestamp in (2, 4):
         rec.log("train", timestamp=timestamp)
     assert rec.num_refused == 2
-    with pytest.warns(CmetaWarning, match="2 records not taken, because of going back"):
+    with pytest.warns(CmetaWarning, match="2 records not taken, because 2 of going back"):
         rec.close()
     with cmeta.open(path) as run:
         assert [r.timestamp for r in run] == [3, 4]
