@@ -24,7 +24,6 @@ from typing import Any
 from cmeta.aliases import PathLike
 from cmeta.errors import CmetaError, EncodeError
 from cmeta.storage.find import SUFFIX, is_pattern
-from cmeta.tools.imports import mlflow, sacred
 from cmeta.tools.imports.compressed import SUFFIXES as COMPRESSED
 from cmeta.tools.imports.compressed import decompressed
 from cmeta.tools.imports.formats import ImportOptions, detect
@@ -157,6 +156,8 @@ def _named(paths: list[Path], root: Path) -> Iterator[Source]:
 
 def _each_run(sources: Iterable[Source]) -> Iterator[Source]:
     """Yield the sources, those that are databases run by run."""
+    from cmeta.tools.imports import mlflow  # SQLite is not loaded before it is needed
+
     for source in sources:
         if not mlflow.is_database(source.path):
             yield source
@@ -175,6 +176,8 @@ def _stem(name: str) -> str:
 
 def _in_folder(folder: Path) -> tuple[list[Path], int]:
     """Return the runs in a folder, and the number of other files that were looked at."""
+    from cmeta.tools.imports import mlflow, sacred  # SQLite is not loaded before it is needed
+
     runs: dict[Path, None] = {}
     num_others = 0
     for text, folders, names in os.walk(folder):
@@ -210,6 +213,8 @@ def _without_compression(name: str) -> str:
 
 def _is_run(path: Path, suffix: str) -> bool:
     """Return whether a file whose suffix says little is a run, or a database of runs."""
+    from cmeta.tools.imports import mlflow  # SQLite is not loaded before it is needed
+
     if suffix in _DATABASES:
         return mlflow.is_database(path)
     if suffix not in _MAYBE_RUNS:
