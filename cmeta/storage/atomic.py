@@ -88,7 +88,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 def _require_replaceable(target: Path) -> None:
     try:
         mode = target.lstat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the folder is made, or refused, later
         return
     if stat.S_ISDIR(mode):
         reason = "this is a folder, expected the name of a file to write"

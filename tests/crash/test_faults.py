@@ -269,9 +269,12 @@ def test_no_file_stays_open(tmp_path):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_folder_that_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        cmeta.Recorder(tmp_path / "nowhere" / NAME)
+@pytest.mark.parametrize("mode", ["new", "resume", "replace"])
+def test_a_folder_that_cannot_be_made(tmp_path, mode):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="file"):
+        cmeta.Recorder(tmp_path / "file" / NAME, mode=mode)
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_as_many_records_as_a_file_can_hold(tmp_path):

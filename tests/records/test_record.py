@@ -147,9 +147,9 @@ def test_masked_columns(columns):
 
 def test_a_column_that_is_not_there(columns):
     with pytest.raises(KeyError) as caught:
-        columns["loss"]
-    assert "no field 'loss' has a value here; these have: loss_value, v" in str(caught.value)
-    assert columns.get("loss") is None
+        columns["step"]
+    assert "no field 'step' with a value here; there are: loss_value, v" in str(caught.value)
+    assert columns.get("step") is None
 
 
 def test_no_columns():
