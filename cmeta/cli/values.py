@@ -195,18 +195,18 @@ def field_as_dict(field: Field) -> dict[str, Any]:
         "quanta_per_unit": field.quanta_per_unit or None,
         "values": list(field.labels) or None,
         "unit": field.unit or None,
+        "volatile": field.volatile,
     }
 
 
 def storage(field: Field) -> str:
-    """Return the values of an enumeration, or how exactly a float is stored."""
-    if field.labels:
-        return ", ".join(field.labels)
+    """Return the values of an enumeration, or how exactly a float is stored; and a volatile one."""
+    text = ", ".join(field.labels)
     if field.exact:
-        return "exact"
-    if field.quanta_per_unit:
-        return f"in steps of {_quantum(field.quanta_per_unit)}"
-    return ""
+        text = "exact"
+    elif field.quanta_per_unit:
+        text = f"in steps of {_quantum(field.quanta_per_unit)}"
+    return "; ".join([*([text] if text else []), *(["volatile"] if field.volatile else [])])
 
 
 def _quantum(quanta_per_unit: int) -> str:

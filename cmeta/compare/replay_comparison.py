@@ -29,14 +29,16 @@ class ReplayComparison:
         Of the file, for the report.
     schema : Schema
         Of the file.
+    volatile : bool
+        Compare volatile fields too.
 
     Attributes
     ----------
     report : ReplayReport
     """
 
-    def __init__(self, name: str, schema: Schema) -> None:
-        self._schema = schema
+    def __init__(self, name: str, schema: Schema, *, volatile: bool = False) -> None:
+        self._schema, self._has_volatile = schema, volatile
         self.report = ReplayReport(name)
         self._recorded: dict[str, None] = {}
         self._returned: set[str] = set()
@@ -61,7 +63,7 @@ class ReplayComparison:
         worst = 0
         for path, value in replayed.items():
             field = self._field(path)
-            if field.volatile:
+            if self._is_left_out(field):
                 continue
             quanta = distance(field, recorded.get(path), value)
             self.report.num_values += 1
@@ -77,9 +79,14 @@ class ReplayComparison:
         """Return the report."""
         missing = [path for path in self._recorded if path not in self._returned]
         self.report.not_replayed = tuple(
-            path for path in missing if path not in _INPUTS and not self._field(path).volatile
+            path
+            for path in missing
+            if path not in _INPUTS and not self._is_left_out(self._field(path))
         )
         return self.report
+
+    def _is_left_out(self, field: Field) -> bool:
+        return field.volatile and not self._has_volatile
 
     def _verdict(self, quanta: int) -> Verdict:
         if quanta == 0:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cmeta.errors import EncodeError
+from cmeta.errors import EncodeError, SchemaError
+from cmeta.recorder import wall_time
 from cmeta.recorder.ranks import Place
 from cmeta.recorder.state import State
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping, config_json
-from cmeta.schema.schema import Schema
+from cmeta.schema.schema import Schema, default_schema
 
 DEFAULT_MAX_RECORDS = 1024
 
@@ -35,6 +36,7 @@ class Options:
     on_error: str
     place: Place
     config: Any = None
+    wall_time: Any = None
 
     def __post_init__(self) -> None:
         _require_one_of("mode", self.mode, ("new", "resume", "replace", "verify"))
@@ -47,11 +49,25 @@ class Options:
             raise EncodeError(f"schema: found {kind}, expected cmeta.Schema")
         if self.resume_at is not None and self.mode not in ("resume", "verify"):
             raise EncodeError('resume_at requires mode="resume" or "verify"')
-        _ = self.origin, self.resume_limit  # checked before anything is created
+        _require_one_of("wall_time", self.wall_time, (None, True, False))
+        # Checked before anything is created.
+        _ = self.origin, self.resume_limit, self.new_schema
         if self.config is not None:
             config = as_mapping(self.config)
             stated = seeds.with_origin(config, self.origin) if self.origin.is_stated else config
             config_json(stated)
+
+    @property
+    def new_schema(self) -> Schema:
+        """The schema of a new file."""
+        schema: Schema = self.schema or default_schema()
+        if self.wall_time is None:
+            return _timed(schema) if wall_time.is_wished() else schema
+        return schema.with_wall_time() if self.wall_time else schema
+
+    def fits(self, schema: Schema) -> bool:
+        """Return whether a file may have this schema: the one given, perhaps with wall times."""
+        return self.schema is None or schema in (self.schema, _timed(self.schema))
 
     def require_config_field(self, schema: Schema) -> None:
         """Raise an error for a configuration that the schema has no field for."""
@@ -86,7 +102,15 @@ class Options:
         return None if at is None or is_timestamp else State.of(at)
 
 
-def _require_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+def _timed(schema: Schema) -> Schema:
+    """Return a schema with a wall time, if it can have one."""
+    try:
+        return schema.with_wall_time()
+    except SchemaError:
+        return schema
+
+
+def _require_one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         expected = ", ".join(map(repr, allowed))
         raise EncodeError(f"{name}: found {value!r}, expected one of: {expected}")

@@ -15,6 +15,7 @@ from typing import Any, Literal, Never
 from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import CmetaWarning, DivergedError, EncodeError, RecorderError, counted, held_file
 from cmeta.recorder import live_sessions
+from cmeta.recorder import wall_time as wall_times
 from cmeta.recorder.cycle import Cycle
 from cmeta.recorder.idle import IdleSession
 from cmeta.recorder.open_session import AnySession, open_session
@@ -77,6 +78,10 @@ class Recorder:
         first divergence, or go on and warn at the end.
     ignore : sequence of str
         Fields that ``mode="verify"`` does not compare, by name or pattern: ``"time/*"``.
+    wall_time : bool, optional
+        Give a new file the field ``wall_time``: when each record was taken, in milliseconds since
+        1970, UTC. It is volatile: comparisons of runs leave it out. Default: whether the
+        environment has CMETA_WALL_TIME=1. A file that is resumed has it if it had it before.
 
     Raises
     ------
@@ -88,6 +93,8 @@ class Recorder:
         It cannot be continued: it is damaged, or has another schema or seed.
     EncodeError
         A parameter is invalid.
+    SchemaError
+        `schema` has another field ``wall_time``.
     OSError
         The folder cannot be written.
 
@@ -120,6 +127,7 @@ class Recorder:
         resume_at: int | Mapping[str, Any] | None = None,
         on_error: Literal["raise", "warn"] = "raise",
         ignore: Sequence[str] = (),
+        wall_time: bool | None = None,
         disk: Disk | None = None,
     ) -> None:
         target = RunPath.of(path, mode)
@@ -135,6 +143,7 @@ class Recorder:
             on_error,
             place,
             config,
+            wall_time,
         )
         self._warns, self._max_records, self._next_index = on_error == "warn", options.num_kept, 0
         self._refusals = Refusals()
@@ -149,6 +158,7 @@ class Recorder:
             live_sessions.hold(session, self)
         self.schema, self._steps = session.schema, session.steps
         self.num_dropped, self.dropped_to = session.num_dropped, session.dropped_to
+        self._wall_time = session.row_builder.wall_time_slot
         self._origin = session.origin  # as the configuration states it: that of rank 0, if idle
         is_idle = isinstance(session, IdleSession)
         self._rank = place.rank if is_idle else session.origin.rank or 0
@@ -230,6 +240,8 @@ class Recorder:
                 self._warn_of_guess()
             row.config = self._config_body
             row.present |= self._config_bit
+        if self._wall_time is not None:
+            wall_times.fill(row, self._wall_time)
         if self._steps is not None:
             self._steps.see(row)
             if self._steps.is_done:

@@ -30,7 +30,6 @@ from cmeta.records.chunk import Chunk, Column
 from cmeta.records.config import config_json
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
-from cmeta.schema.schema import default_schema
 from cmeta.source import FileSource
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
 from cmeta.storage.disk import Disk, File
@@ -112,7 +111,7 @@ def find_start(path: Path, options: Options, disk: Disk) -> StartingPoint:
         if options.mode != "resume" or state.kind == "absent":
             if options.resume_at is not None:
                 raise RecorderError(f"{path}: does not exist; resume_at requires an existing file")
-            encoder = Encoder(options.schema or default_schema())
+            encoder = Encoder(options.new_schema)
             options.require_config_field(encoder.schema)
             is_unclosed = state.kind not in ("absent", "closed")
             return StartingPoint(encoder, encoder.begin(), replaces=is_unclosed)
@@ -153,7 +152,7 @@ def read_start(path: Path | None, options: Options) -> StartingPoint:
                 if file.state == "damaged" and file.problem is not None:
                     raise _damage_error(path, file.problem)
                 return _Resumption(path, file, None).start(options)
-    schema = options.schema or default_schema()
+    schema = options.new_schema
     options.require_config_field(schema)
     encoder = Encoder(schema)
     encoder.begin()
@@ -224,9 +223,14 @@ class _Resumption:
 
     def start(self, options: Options) -> StartingPoint:
         """Return where to continue, and move records that `resume_at` drops to another file."""
-        if options.schema is not None and options.schema != self._schema:
+        if not options.fits(self._schema):
             raise RecorderError(
                 f"{self._path}: was recorded with another schema; schema=None uses the file's"
+            )
+        if options.wall_time and self._schema.wall_time_field is None:
+            raise RecorderError(
+                f"{self._path}: was recorded without wall times, so wall_time=True cannot continue "
+                'it; leave wall_time out, or begin a new file: another path, or mode="replace"'
             )
         options.require_config_field(self._schema)
         with self._resumable():

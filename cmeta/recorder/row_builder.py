@@ -170,6 +170,8 @@ class RowBuilder:
         self._phase_position = self._slots[PHASE].position
         self._always = self._slots[TIMESTAMP].bit | self._slots[PHASE].bit
         self.config_slot = self._slots[schema.config_field.path] if schema.config_field else None
+        timed = schema.wall_time_field
+        self.wall_time_slot = self._slots[timed.path] if timed else None
 
     def build(
         self,

@@ -55,7 +55,7 @@ class Verification:
         self._recorded = numbered_records(run, self._selection)
         self._num_expected = _count(run, self._selection)
         self._phases = {run.schema.phases[code] for code in selection.phases or ()}
-        self._comparison = ReplayComparison(run.name, run.schema)
+        self._comparison = ReplayComparison(run.name, run.schema, volatile=plan.volatile)
         self._is_ignored: dict[str, bool] = {}
         self._configs: tuple[Any, Any] = (None, None)
         self._num_logged = self._num_after = 0

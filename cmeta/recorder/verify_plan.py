@@ -51,6 +51,8 @@ class VerifyPlan:
         Names of fields, or patterns of names, that are not compared.
     goes_on : bool
         Count every difference, instead of ending at the first divergence.
+    volatile : bool
+        Compare volatile fields too.
     folder : str or None
         Where the reports go.
     """
@@ -61,6 +63,7 @@ class VerifyPlan:
     phases: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     goes_on: bool = False
+    volatile: bool = False
     folder: str | None = None
 
     def save(self) -> None:

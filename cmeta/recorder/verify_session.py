@@ -291,7 +291,7 @@ def _opened(recorded: Path, options: Options) -> Reader:
     except FileNotFoundError:
         raise RecorderError(f"{recorded}: does not exist; there is no run to verify") from None
     problem: object = run.problem if run.state == "damaged" else None
-    if problem is None and options.schema is not None and options.schema != run.schema:
+    if problem is None and not options.fits(run.schema):
         problem = "it was recorded with another schema than that of the recorder"
     if problem is not None:
         run.close()

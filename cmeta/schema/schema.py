@@ -28,6 +28,11 @@ from cmeta.schema.types import Field
 from cmeta.source import expanded
 from cmeta.vocabulary import did_you_mean, resolve
 
+_WALL_TIME = RecordField(
+    name="wall_time", type="u64", volatile=True, unit="ms",
+    doc="When the record was taken: milliseconds since 1970-01-01, UTC.",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Schema:
@@ -159,6 +164,14 @@ class Schema:
     def config_field(self) -> Field | None:
         """The field that holds a configuration, if there is one."""
         return next((f for f in self.fields if f.type == "config"), None)
+
+    @cached_property
+    def wall_time_field(self) -> Field | None:
+        """The field that a recorder fills with the wall time, if there is one."""
+        field = self._by_path.get(_WALL_TIME.name)
+        if field is None or (field.type_name, field.unit) != (_WALL_TIME.type, _WALL_TIME.unit):
+            return None
+        return field if field.volatile else None
 
     @cached_property
     def _by_path(self) -> dict[str, Field]:
@@ -334,6 +347,31 @@ class Schema:
         new = (name for name in names if name not in self.phases)
         longer = replace(phase, values=(*phase.values, *new))
         return self._derive(enumerations=self.document.enumerations | {rules.PHASE: longer})
+
+    def with_wall_time(self) -> Schema:
+        """Append the field ``wall_time``, which a recorder fills; a schema that has it stays.
+
+        It is a volatile u64: milliseconds since 1970-01-01, UTC.
+
+        Raises
+        ------
+        SchemaError
+            The schema has another field, or a group, of this name.
+
+        Examples
+        --------
+        >>> default_schema().with_wall_time()["wall_time"].unit
+        'ms'
+        """
+        if self.wall_time_field is not None:
+            return self
+        if _WALL_TIME.name in self or _WALL_TIME.name in self.groups:
+            raise SchemaError(
+                "found another field or group of this name, expected a volatile u64 in ms, or "
+                "none; rename it to record the wall time", key=_WALL_TIME.name,
+            )  # fmt: skip
+        record = self.document.record
+        return self._derive(record=replace(record, fields=(*record.fields, _WALL_TIME)))
 
     def with_batch_records(self, batch_records: int) -> Schema:
         """Change the size of a batch.

@@ -1,4 +1,4 @@
-"""Strategies for schemas, with every legal type, group, enumeration, codec and batch size."""
+"""Strategies for schemas: every legal type, group, enumeration, codec and batch size."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _FLOATS = tuple(name for name, row in FIELD_TYPES.items() if row.is_float)
 _INTEGERS = tuple(n for n, row in FIELD_TYPES.items() if row.has_vectors and not row.is_float)
 _FAMILIAR = ("loss_value", "coherence", "step", "epoch", "seed_state", "tensor_signature")
 _OPTIONAL_STAGES = ("palette", "split")
+_RARELY = st.sampled_from([False, False, False, True])
 
 
 def names(*, dots: bool = True, max_size: int = 12) -> st.SearchStrategy[str]:
@@ -105,6 +106,8 @@ def _variation(draw: Draw, batch_records: int) -> Schema:
         if f"{schema.open_group}.{name}" not in schema:
             options = draw(_float_options(draw(st.sampled_from(_FLOATS))))
             schema = schema.with_metrics(**{name: options})
+    if draw(_RARELY):
+        schema = schema.with_wall_time()
     phases = draw(_labels(max_size=2))
     return schema.with_phases(*(name for name in phases if name not in schema.phases))
 
@@ -152,6 +155,8 @@ def _fields(
         field["codec"] = [stage for stage in chain if stage not in omitted]
     if draw(st.booleans()):
         field["unit"] = draw(names())
+    if scalar != "config" and draw(_RARELY):
+        field["volatile"] = True
     return field
 
 

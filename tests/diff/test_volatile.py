@@ -1,6 +1,7 @@
 """Volatile fields are stored and read as any other, and left out of comparisons."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -56,3 +57,34 @@ def test_replay_leaves_it_out(runs):
 def test_what_a_record_is_known_by_is_never_volatile(path):
     with pytest.raises(cmeta.SchemaError, match="volatile: found true, expected false"):
         cmeta.default_schema().with_options(path, volatile=True)
+
+
+@pytest.mark.parametrize(("volatile", "verdict"), [(False, "exact"), (True, "diverged")])
+def test_replay_compares_it_if_asked(runs, volatile, verdict):
+    report = cmeta.replay(
+        runs[0],
+        lambda s: {"loss": s.record.loss_value, "metrics.load": s.record.metrics.load + 1},
+        volatile=volatile,
+    )
+    assert (report.verdict, "metrics.load" in report.fields) == (verdict, volatile)
+    report = cmeta.replay(runs[0], lambda s: {"loss": s.record.loss_value}, volatile=volatile)
+    assert ("metrics.load" in report.not_replayed) == volatile
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["--volatile"], 1)])
+def test_the_replay_command_compares_it_if_asked(runs, tmp_path, options, code):
+    (tmp_path / "cycle.py").write_text(
+        "def cycle(state):\n"
+        "    return {'loss': state.record.loss_value, 'metrics.load': 9.0}\n"
+    )  # fmt: skip
+    (tmp_path / "train.py").write_text(
+        "import cmeta\n"
+        "with cmeta.Recorder('new.cmeta') as rec:\n"
+        "    rec.log('train', loss=1.0, load=9.0)\n"
+        "    rec.log('train', loss=0.5, load=9.0)\n"
+    )
+    for what in ([f"{tmp_path / 'cycle.py'}:cycle"], ["--", sys.executable, tmp_path / "train.py"]):
+        arguments = ["replay", *options, runs[0], *what]
+        result = CliRunner().invoke(cli, [*map(str, arguments)])
+        assert result.exit_code == code, result.output
+        assert ("metrics.load" in result.output) == bool(options)

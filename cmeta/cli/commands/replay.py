@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,12 @@ A command that cannot be started, or fails before it has logged everything: 2.""
     help="With a command: do not compare these fields; patterns such as 'time/*' are possible.",
 )
 @phase_option
+@click.option("--volatile", is_flag=True, help="Compare volatile fields too, such as wall time.")
 @_end_option
 @_start_option
 def replay(
     files: tuple[Path, ...], as_json: bool, keep_going: bool, start: int | None, end: int | None,
-    ignore: Sequence[Sequence[str]], phase: Sequence[Sequence[str]],
+    ignore: Sequence[Sequence[str]], phase: Sequence[Sequence[str]], volatile: bool,
 ) -> None:  # fmt: skip
     """Run a training again, and compare.
 
@@ -126,7 +128,8 @@ def replay(
     wanted = RecordOptions(start, end, flat(phase))
     if after is not None and (len(files) == 1 or not _is_callable(files[-1])):
         paths = expand(files)
-        plan = _plan(paths, wanted, flat(ignore), goes_on=keep_going)
+        plan = _plan(paths, wanted)
+        plan = replace(plan, ignore=flat(ignore), goes_on=keep_going, volatile=volatile)
         shown = dict(zip(plan.files, map(file_name, paths), strict=True))
         raise click.exceptions.Exit(_rerun(plan, after, shown, as_json=as_json))
     if keep_going or ignore:
@@ -142,7 +145,7 @@ def replay(
     file, cycle = files[0], str(files[1])
     require_file(file)
     with arguments_of(cycle, after or ()):
-        report = _replayed(file, cycle, wanted, _phases(file, wanted))
+        report = _replayed(file, cycle, wanted, _phases(file, wanted), volatile=volatile)
     if as_json:
         print_data(json_line(report.as_json()))
     else:
@@ -160,9 +163,7 @@ def _phases(file: Path, wanted: RecordOptions) -> list[str] | None:
         return [require_phase(reader, name) for name in wanted.phases] or None
 
 
-def _plan(
-    files: list[Path], wanted: RecordOptions, ignore: tuple[str, ...], *, goes_on: bool
-) -> VerifyPlan:
+def _plan(files: list[Path], wanted: RecordOptions) -> VerifyPlan:
     """Return the plan for running a command again; every file must be intact."""
     phases: dict[str, None] = {}
     for file in files:
@@ -172,7 +173,7 @@ def _plan(
                 raise Failure(f"{file_name(file)}: {reader.problem}", Exit.CORRUPT)
             phases.update(dict.fromkeys(require_phase(reader, name) for name in wanted.phases))
     paths = tuple(os.path.abspath(file) for file in files)
-    return VerifyPlan(paths, wanted.start, wanted.end, tuple(phases), ignore, goes_on)
+    return VerifyPlan(paths, wanted.start, wanted.end, tuple(phases))
 
 
 def _rerun(
@@ -238,14 +239,15 @@ def _is_complete(report: dict[str, Any]) -> bool:
 
 
 def _replayed(
-    file: Path, cycle: str, wanted: RecordOptions, phases: list[str] | None
+    file: Path, cycle: str, wanted: RecordOptions, phases: list[str] | None, *, volatile: bool
 ) -> ReplayReport:
     function = load_callable(cycle)
     try:
         with reading(file), progress(f"replaying {file.name}") as update, user_code():
             return replay_file(
-                file, function, wanted.start, wanted.end, phase=phases, progress=update
-            )
+                file, function, wanted.start, wanted.end, phase=phases, volatile=volatile,
+                progress=update,
+            )  # fmt: skip
     except EncodeError as err:
         notes = "".join(f" ({note})" for note in getattr(err, "__notes__", ()))
         raise Failure(printable(f"{err}{notes}"), Exit.USAGE) from err

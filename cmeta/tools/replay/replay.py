@@ -137,6 +137,7 @@ def replay(
     *,
     phase: PhaseFilter = None,
     checkpoint: Any = None,
+    volatile: bool = False,
     progress: Progress | None = None,
 ) -> ReplayReport:
     """Run recorded cycles again from their seeds, and report whether the results are the same.
@@ -158,6 +159,8 @@ def replay(
         Only cycles of these phases.
     checkpoint : any, optional
         Passed to the class.
+    volatile : bool
+        Compare returned fields too that the schema marks as volatile.
     progress : callable, optional
         Called with the number of cycles done and of all cycles.
 
@@ -194,7 +197,7 @@ def replay(
     """
     with Reader(path) as run:
         selection = Selection.of(run.schema, start, end, phase)
-        comparison = ReplayComparison(run.name, run.schema)
+        comparison = ReplayComparison(run.name, run.schema, volatile=volatile)
         environments = _Environments()
         call = _Callable(cycle, checkpoint)
         total = len(run)
