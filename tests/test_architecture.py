@@ -147,6 +147,27 @@ def test_importing_the_package_loads_no_command_line():
     assert found.stdout.strip() == "[]"
 
 
+# What recording does not need: "Parts are imported when they are asked for" in ARCHITECTURE.md.
+LATER = (
+    "cmeta.compare", "cmeta.recorder.verify_session", "cmeta.recorder.verification",
+    "cmeta.recorder.verify_plan", "cmeta.query", "cmeta.reader.condition", "cmeta.records.arrow",
+    "cmeta.tools.replay", "cmeta.cli", "json", "difflib", "sqlite3", "multiprocessing",
+)  # fmt: skip
+
+
+def test_recording_loads_no_comparison(tmp_path):
+    code = f"""
+import sys, cmeta
+with cmeta.Recorder(sys.argv[1], config={{"lr": 0.1}}) as rec:
+    rec.log("train", loss=0.5, metrics={{"acc": 1.0}})
+    assert rec.verified is None and "recording" in repr(rec)
+print([m for m in {LATER} if m in sys.modules])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "run.cmeta")]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
 def test_reading_and_writing_load_no_command_line(tmp_path):
     code = f"""
 import sys, cmeta

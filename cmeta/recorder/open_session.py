@@ -6,24 +6,29 @@
   process says so; it may also say that the run is not concerned.
 - Otherwise the session records. Where the path means a new file, the next name is tried if one is
   taken.
+
+What only a comparison needs is imported when there is one: most runs are recorded.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cmeta.errors import ExistsError, LockedError
 from cmeta.recorder.idle import IdleSession
-from cmeta.recorder.options import Options
+from cmeta.recorder.options import PLAN_VARIABLE, Options
 from cmeta.recorder.ranks import launched_rank
 from cmeta.recorder.run_path import RunPath
 from cmeta.recorder.session import Session
-from cmeta.recorder.verify_plan import VerifyPlan, report_name, write_report
-from cmeta.recorder.verify_session import VerifySession
 from cmeta.storage.disk import Disk
 
-AnySession = Session | VerifySession | IdleSession
+if TYPE_CHECKING:
+    from cmeta.recorder.verify_session import VerifySession
+
+    AnySession = Session | VerifySession | IdleSession
 
 
 def open_session(
@@ -48,14 +53,24 @@ def open_session(
     rank = options.place.rank
     if rank and not target.has_rank:
         return IdleSession(target, options)
-    plan = VerifyPlan.from_environment()
+    if options.mode == "verify" or os.environ.get(PLAN_VARIABLE):
+        return _comparing(target, options, ignore)
+    return _recording(target, options, disk)
+
+
+def _comparing(
+    target: RunPath, options: Options, ignore: Sequence[str]
+) -> VerifySession | IdleSession:
+    from cmeta.recorder.verify_plan import VerifyPlan, report_name, write_report
+    from cmeta.recorder.verify_session import VerifySession
+
+    rank = options.place.rank
     path = next(target.files(rank))
-    if plan is None and options.mode == "verify":
+    plan = VerifyPlan.from_environment()
+    if plan is None:
         goes_on = options.on_error == "warn"
         plan = VerifyPlan((str(path),), ignore=tuple(ignore), goes_on=goes_on)
         return VerifySession(path, path, options, plan)
-    if plan is None:
-        return _recording(target, options, disk)
     recorded = plan.file_for(target.text, path, rank)
     if recorded is not None:
         return VerifySession(path, recorded, options, plan)

@@ -14,6 +14,7 @@ from cmeta.records.config import as_mapping, config_json
 from cmeta.schema.schema import Schema, default_schema
 
 DEFAULT_MAX_RECORDS = 1024
+PLAN_VARIABLE = "CMETA_VERIFY"  # a folder: a command asks for a comparison; see `verify_plan`
 
 
 @dataclass(frozen=True)

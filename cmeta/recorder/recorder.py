@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Never
+from typing import TYPE_CHECKING, Any, Literal, Never
 
-from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import CmetaWarning, DivergedError, EncodeError, RecorderError, counted, held_file
 from cmeta.recorder import live_sessions
 from cmeta.recorder import wall_time as wall_times
 from cmeta.recorder.cycle import Cycle
 from cmeta.recorder.idle import IdleSession
-from cmeta.recorder.open_session import AnySession, open_session
+from cmeta.recorder.open_session import open_session
 from cmeta.recorder.options import Options
 from cmeta.recorder.ranks import find_place
 from cmeta.recorder.refusals import Refusals
 from cmeta.recorder.row_builder import Row
 from cmeta.recorder.run_path import RunPath
-from cmeta.recorder.verify_session import VerifySession
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping, config_json
 from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.storage.disk import Disk
+
+if TYPE_CHECKING:
+    from cmeta.compare.replay_report import ReplayReport
+    from cmeta.recorder.open_session import AnySession
 
 
 class Recorder:
@@ -343,7 +344,7 @@ class Recorder:
     @property
     def verified(self) -> ReplayReport | None:
         """What ``mode="verify"`` has found so far; None in any other mode."""
-        return self._session.verified() if isinstance(self._session, VerifySession) else None
+        return self._session.verified()
 
     @property
     def config(self) -> Mapping[str, Any] | None:
@@ -393,6 +394,8 @@ class Recorder:
         ------
         OSError, RecorderError
         """
+        import json  # not needed to record
+
         config = self._config and json.loads(config_json(self._config))
         return self._session.state()._replace(config=config).as_dict()
 
@@ -483,8 +486,7 @@ class Recorder:
         session, records = self._session, counted(len(self), "record")
         if isinstance(session, IdleSession):
             return f"<Recorder {session.name}: {session.status}, {records}>"
-        does = "verifying" if isinstance(session, VerifySession) else "recording"
-        state = "closed" if session.is_closed else does
+        state = "closed" if session.is_closed else session.activity
         return f"<Recorder {_short(self.path)}: {state}, {records}>"
 
 

@@ -37,6 +37,8 @@ class Session:
         As `Recorder`.
     """
 
+    activity = "recording"
+
     def __init__(self, path: Path, options: Options, disk: Disk) -> None:
         self.path = path
         self._pid = os.getpid()
@@ -191,6 +193,9 @@ class Session:
         if not self.pending.failure:
             self.flush()
         return self._newest.get(count)
+
+    def verified(self) -> None:
+        """Return None: nothing is compared."""
 
     def state(self) -> State:
         """Return the state to resume at: of all records that have been logged.

@@ -1,7 +1,7 @@
 """What is verified: the recorded file that a recorder is compared with, and how.
 
 `Recorder(path, mode="verify")` compares with the file of that path. The command
-``cmeta replay FILE... -- COMMAND`` sets `VARIABLE` for COMMAND, to a folder with a plan. Every
+``cmeta replay FILE... -- COMMAND`` sets `PLAN_VARIABLE` for COMMAND, to a folder with a plan. Every
 recorder that COMMAND opens, in any mode and in any process, then compares with one of the FILEs and
 writes no file but a report in that folder:
 
@@ -27,8 +27,8 @@ from typing import Any
 
 from cmeta.aliases import PathLike
 from cmeta.errors import RecorderError
+from cmeta.recorder.options import PLAN_VARIABLE
 
-VARIABLE = "CMETA_VERIFY"
 _PLAN = "plan.json"
 _REPORTS = "report-*.json"
 _PLACEHOLDER = re.compile(r"\{\w+\}")
@@ -73,15 +73,15 @@ class VerifyPlan:
     @classmethod
     def from_environment(cls) -> VerifyPlan | None:
         """Return the plan of the command that has started this process; None without one."""
-        folder = os.environ.get(VARIABLE)
+        folder = os.environ.get(PLAN_VARIABLE)
         if not folder:
             return None
         try:
             plan: dict[str, Any] = json.loads(Path(folder, _PLAN).read_text("utf-8"))
         except (OSError, ValueError) as err:
             raise RecorderError(
-                f"{VARIABLE}={folder}: there is no plan of `cmeta replay`, which alone sets this "
-                "variable; unset it"
+                f"{PLAN_VARIABLE}={folder}: there is no plan of `cmeta replay`, which alone sets "
+                "this variable; unset it"
             ) from err
         lists: dict[str, Any] = {
             name: tuple(plan.pop(name)) for name in ("files", "phases", "ignore")

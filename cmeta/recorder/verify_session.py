@@ -56,6 +56,7 @@ class VerifySession:
         The recorded file is missing, damaged, or of another schema.
     """
 
+    activity = "verifying"
     is_recording = is_config_guessed = False
     num_dropped, dropped_to, steps = 0, None, None
     successor = ""

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.errors import LockedError
-from cmeta.recorder.verify_plan import VARIABLE, VerifyPlan, read_reports
+from cmeta.recorder.options import PLAN_VARIABLE
+from cmeta.recorder.verify_plan import VerifyPlan, read_reports
 from cmeta.storage.lock import Lock
 
 _POLL = 0.05  # seconds
@@ -69,7 +70,7 @@ def rerun(plan: VerifyPlan, command: Sequence[str]) -> Rerun:
     with tempfile.TemporaryDirectory(prefix="cmeta-replay-") as folder, _locked(plan.files):
         replace(plan, folder=folder).save()
         child = subprocess.Popen(
-            command, env={**os.environ, VARIABLE: folder}, stdout=_descriptor(sys.stderr)
+            command, env={**os.environ, PLAN_VARIABLE: folder}, stdout=_descriptor(sys.stderr)
         )
         try:
             was_ended = _wait(child, folder, plan)
