@@ -10,14 +10,15 @@ Recorder, reader, query, replay, import, runs and command line all ask here.
   slashes (``Loss/test``). In ``RUN - KEY``, as W&B exports it, only the key counts.
 - The columns of another tool's table have words of their own (`column_named`), in any case.
 
-A name that does not exist is answered with similar ones (`no_such`).
+A name that does not exist is answered with similar ones (`no_such`). One that may mean several
+fields, such as ``loss`` beside a metric of that name, is refused unless only one of them occurs.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
 _PHASE_WORDS = {
     "train": ("train", "training"),
@@ -51,6 +52,10 @@ _SIMILAR_MAX, _KNOWN_MAX = 3, 40  # names in a message
 _OF_RUN = " - "  # between a run and its key, in exports of W&B
 _BLANKS = re.compile(r"[-\s]+")
 _FIRST_WORD = re.compile(r"([^/_.\-\s]+)[/_.\-\s]+(.*)", re.DOTALL)
+
+
+class AmbiguousNameError(KeyError):
+    """A name may mean several fields."""
 
 
 def phase_named(word: str, phases: Collection[str]) -> str | None:
@@ -264,11 +269,14 @@ def main_phase(phases: Iterable[str]) -> str | None:
     return every[0] if len(every) == 1 else None
 
 
-def resolve(name: str, names: Mapping[str, str], kind: str = "field", where: str = "") -> str:
+def resolve(
+    name: str, names: Mapping[str, str], kind: str = "field", where: str = "",
+    occurs: Callable[[str], bool] | None = None,
+) -> str:  # fmt: skip
     """Return the full name that a name means; the one rule for every entrance.
 
-    That is the name itself; else the only full name that is this one in some group; else the one
-    that it is a word for.
+    That is the name itself; else the only full name that is this one in some group, or that it is a
+    word for.
 
     Parameters
     ----------
@@ -276,11 +284,15 @@ def resolve(name: str, names: Mapping[str, str], kind: str = "field", where: str
         The full names, and each without its group.
     kind, where : str
         What is named, and where it was sought, for messages.
+    occurs : callable, optional
+        Whether there are values of a full name; asked only where several are possible.
 
     Raises
     ------
     KeyError
-        There is none, or more than one; names similar ones.
+        There is none; names similar ones.
+    AmbiguousNameError
+        There is more than one; names them.
 
     Examples
     --------
@@ -288,27 +300,43 @@ def resolve(name: str, names: Mapping[str, str], kind: str = "field", where: str
     >>> resolve("loss", names), resolve("acc", names)
     ('loss_value', 'metrics.acc')
     """
-    path = find(name, names)
+    path = find(name, names, occurs)
     if path is None:
         raise KeyError(no_such(kind, name, names, where))
     return path
 
 
-def find(name: str, names: Mapping[str, str]) -> str | None:
+def find(
+    name: str, names: Mapping[str, str], occurs: Callable[[str], bool] | None = None
+) -> str | None:
     """Return the full name that a name means, as `resolve`; None if there is none.
 
     Raises
     ------
-    KeyError
+    AmbiguousNameError
         There is more than one.
+
+    Examples
+    --------
+    >>> names = {"loss_value": "loss_value", "metrics.loss": "loss"}
+    >>> find("loss", names, lambda path: path == "loss_value")
+    'loss_value'
     """
     if name in names:
         return name
-    in_groups = [path for path, short in names.items() if short == name]
-    if len(in_groups) > 1:
-        raise KeyError(f"{name!r} may be {' or '.join(in_groups)}")
-    path = in_groups[0] if in_groups else field_named(name, names)
-    return path if path in names else None
+    word_for = field_named(name, names)
+    meant = [word_for] if word_for != name else []
+    meant += [path for path, short in names.items() if short == name]
+    if len(meant) > 1 and occurs is not None:
+        meant = list(filter(occurs, meant)) or meant
+    if len(meant) > 1:
+        raise ambiguous(name, meant)
+    return meant[0] if meant else None
+
+
+def ambiguous(name: str, meant: Iterable[str]) -> AmbiguousNameError:
+    """Return the error for a name that may mean several fields."""
+    return AmbiguousNameError(f"{name!r} may be {' or '.join(meant)}; use one of these names")
 
 
 def misspelt(name: str, known: Iterable[str]) -> str | None:

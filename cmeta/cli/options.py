@@ -24,7 +24,7 @@ from cmeta.query.parse import Expression, parse
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
 from cmeta.schema.types import Field
-from cmeta.vocabulary import phase_named, similar
+from cmeta.vocabulary import AmbiguousNameError, phase_named, similar
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -200,6 +200,8 @@ def require_phase(reader: Reader, name: str) -> str:
 def _field(name: str, reader: Reader) -> Field:
     try:
         return reader.field(name)
+    except AmbiguousNameError as err:
+        raise click.BadParameter(f"{err.args[0]}.", param_hint="'--fields'") from None
     except KeyError:
         raise _unknown("fields", name, [field.path for field in reader.fields]) from None
 

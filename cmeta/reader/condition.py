@@ -21,29 +21,20 @@ from cmeta.query.values import column_of
 from cmeta.reader.selection import Selection, num_rows
 from cmeta.records.chunk import Column
 from cmeta.schema.rules import PHASE, TIMESTAMP
-from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.storage.open import AnyBatch, find_field
-from cmeta.vocabulary import did_you_mean, no_such, phase_named, phase_synonyms
+from cmeta.storage.open import AnyBatch, HasFields, find_field
+from cmeta.vocabulary import AmbiguousNameError, did_you_mean, no_such, phase_named, phase_synonyms
 
 _COMPONENT = re.compile(r"(.+)\[(-?\d+)\]\Z", re.DOTALL)
 _HEX = re.compile(r"-?0x[0-9A-F]{14,}")  # an integer beyond 2^53, as the file's JSON has it
 
 
-class Known(Protocol):
-    """What the names of a condition can mean: `OpenFile`, or `Reader`."""
-
-    @property
-    def schema(self) -> Schema:
-        """The embedded schema."""
+class Known(HasFields, Protocol):
+    """A file, as far as names in a condition are concerned."""
 
     @property
     def configs(self) -> tuple[Mapping[str, Any], ...]:
         """The configurations, by number."""
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        """All fields."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +107,9 @@ class Condition:
 def _field(expression: Expression, name: str, file: Known) -> tuple[Field, int | None]:
     """Return the field of a name, and the component of it."""
     try:
-        return _known(name, file), None
+        return find_field(name, file), None
+    except AmbiguousNameError as err:
+        raise expression.error(name, err.args[0]) from None
     except KeyError as err:
         message = err.args[0]
     match = _COMPONENT.match(name)
@@ -126,18 +119,13 @@ def _field(expression: Expression, name: str, file: Known) -> tuple[Field, int |
         hint = hints.of_name(name, expression.text, known, {*texts, *phase_synonyms(texts)})
         raise expression.error(name, message if not hint else f"no field {name!r}{hint}")
     try:
-        field, component = _known(match[1], file), int(match[2])
+        field, component = find_field(match[1], file), int(match[2])
     except KeyError as err:
         raise expression.error(name, err.args[0]) from None
     if not 0 <= component < (count := field.num_components):
         has = f"components 0 to {count - 1}" if count else "no components: it is no vector"
         raise expression.error(name, f"{field.path} has {has}")
     return field, component
-
-
-def _known(name: str, file: Known) -> Field:
-    """Return a field; the message of a `KeyError` has no name of the file, which others add."""
-    return file.schema[name] if name in file.schema else find_field(name, file.fields)
 
 
 def _phase_words(expression: Expression, name: str, field: Field) -> dict[tuple[str, str], str]:

@@ -182,7 +182,7 @@ class Reader:
         try:
             return self._file.field(name)
         except KeyError as err:
-            raise KeyError(f"{self.name}: {err.args[0]}") from None
+            raise type(err)(f"{self.name}: {err.args[0]}") from None
 
     # -------------------------------------------------------------------------------- reading
 
@@ -203,8 +203,9 @@ class Reader:
         ----------
         fields : str or sequence of str, optional
             Names as in ``log``: dotted (``metrics.entropy``); without the group, where only one
-            field has the name; ``loss`` for ``loss_value``. The result answers to the same names.
-            Default: every field that occurs.
+            field has the name; ``loss`` for ``loss_value``. A name that may mean several fields
+            with values is refused. The result answers to the same names. Default: every field that
+            occurs.
         start, end : int, optional
             First and last timestamp, both included.
         phase : str or sequence of str, optional

@@ -9,7 +9,7 @@ import numpy as np
 
 from cmeta.aliases import Array, Mask
 from cmeta.schema.schema import Schema
-from cmeta.vocabulary import resolve
+from cmeta.vocabulary import find, resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,16 +56,30 @@ class Columns(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._arrays:
-            name = resolve(name, self._names, where=_HERE)
+            name = resolve(name, self._names, where=_HERE, occurs=self._occurs)
         return self._arrays[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a column, or `default` if there is none of this name."""
+        if name in self:
+            return self[name]
+        return default
+
     def __contains__(self, name: object) -> bool:
+        """Return whether a name means a column.
+
+        Raises
+        ------
+        KeyError
+            It may mean several.
+        """
         if name in self._arrays:
             return True
-        try:
-            return isinstance(name, str) and bool(resolve(name, self._names))
-        except KeyError:
-            return False
+        return isinstance(name, str) and find(name, self._names, self._occurs) is not None
+
+    def _occurs(self, path: str) -> bool:
+        mask = self.present.get(path)
+        return mask is None or bool(mask.any())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -196,7 +210,8 @@ class _Masks(dict[str, Mask]):
         self._names = names
 
     def __missing__(self, name: str) -> Mask:
-        return self[resolve(name, self._names, where=_HERE)]
+        path = resolve(name, self._names, where=_HERE, occurs=lambda path: bool(self[path].any()))
+        return self[path]
 
 
 def _without_group(path: str, groups: Sequence[str]) -> str:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -378,14 +378,8 @@ class OpenFile:
         return (*self.schema.fields, *(codecs.undeclared(name, group) for name in self.names))
 
     def field(self, name: str) -> Field:
-        """Return the field that a name means; reads the NAME blocks unless it is a declared one.
-
-        Raises
-        ------
-        KeyError
-            See `find_field`.
-        """
-        return self.schema[name] if name in self.schema else find_field(name, self.fields)
+        """Return the field that a name means, as `find_field`."""
+        return find_field(name, self)
 
     def batch(self, ordinal: int) -> AnyBatch:
         """Read one batch and check its CRC and directory; or take it from the journal."""
@@ -435,16 +429,47 @@ class _Names(Sequence[str]):
         return self._file.names[number]
 
 
-def find_field(name: str, fields: Iterable[Field]) -> Field:
-    """Return the field that a name means.
+class HasFields(Protocol):
+    """A file, as far as its fields and where they occur are concerned."""
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the file."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields."""
+
+    @property
+    def batches(self) -> tuple[BatchInfo, ...]:
+        """The batches."""
+
+    def batch(self, ordinal: int) -> AnyBatch:
+        """Read one batch."""
+
+
+def find_field(name: str, file: HasFields) -> Field:
+    """Return the field that a name means; reads the NAME blocks unless it is a declared one.
+
+    Where several fields are possible, batches are read until it is clear which of them occur.
 
     Raises
     ------
     KeyError
         See `cmeta.vocabulary.resolve`.
     """
-    by_path = {field.path: field for field in fields}
-    return by_path[resolve(name, {path: f.name for path, f in by_path.items()})]
+    if name in file.schema:
+        return file.schema[name]
+    by_path = {field.path: field for field in file.fields}
+    names = {path: field.name for path, field in by_path.items()}
+    return by_path[resolve(name, names, occurs=lambda path: _occurs(by_path[path], file))]
+
+
+def _occurs(field: Field, file: HasFields) -> bool:
+    try:
+        return any(file.batch(info.ordinal).has(field) for info in file.batches)
+    except DecodeError:  # it may; reading the batch gives the reason
+        return True
 
 
 def _continued(sealed: tuple[T, ...], recent: Mapping[int, T], kind: str) -> tuple[T, ...]:

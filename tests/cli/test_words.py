@@ -1,5 +1,7 @@
 """Every command takes the words of `log`: val for validate, loss for loss_value."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,8 @@ def test_a_word_means_the_name(cm, runs, words, names):
 def test_a_name_of_the_file_takes_precedence(cm, runs, tmp_path, command):
     schema = cmeta.default_schema().with_phases("val").with_metrics(loss={"exact": True})
     phases = np.where(np.arange(12) % 2, "val", "validate")
-    path = runs("own", 1.0, schema, phase=phases, **{"metrics.loss": np.full(12, 77.0)})
+    own = {"loss_value": [None] * 12, "metrics.loss": np.full(12, 77.0)}
+    path = runs("own", 1.0, schema, phase=phases, **own)
     more = {"convert": ["-", "--format", "csv"], "query": ["step >= 0"]}.get(command, [])
     result = cm(command, path, *more, "--phase", "val", "--fields", "loss")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -85,3 +88,30 @@ def test_a_word_for_a_name_that_the_file_lacks(cm, runs, option):
     result = cm("cat", runs("run", 1.0), *option)
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"'{option[1]}' is not in this file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("runs", ".", "--best", "min:loss"),
+        ("runs", ".", "--sort", "loss"),
+        ("runs", ".", "--where", "loss > 0"),
+        ("runs", ".", "--columns", "loss.min"),
+        ("summary", "two.cmeta", "--fields", "loss"),
+        ("plot", "two.cmeta", "--fields", "loss"),
+        ("cat", "two.cmeta", "--fields", "loss"),
+        ("query", "two.cmeta", "loss > 0"),
+        ("diff", "two.cmeta", "two.cmeta", "--fields", "loss"),
+        ("convert", "two.cmeta", "out.csv", "--fields", "loss"),
+    ],
+)
+def test_a_name_of_two_fields_is_refused_by_every_command(cm, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    with cmeta.Recorder("two.cmeta") as rec:
+        rec.log("train", loss=0.5)
+        rec.log("val", metrics={"loss": 0.25})
+    result = cm(*command)
+    assert result.exit_code == 2
+    assert "'loss' may be loss_value or metrics.loss" in result.stderr
+    assert cm("runs", ".", "--best", "min:val/loss").exit_code == 0
+    assert sorted(os.listdir()) == ["two.cmeta"]

@@ -224,8 +224,9 @@ def test_two_columns_of_one_name():
         Columns.from_arrow(table, DEFAULT)
 
 
-def test_a_column_that_the_schema_does_not_know_is_refused_when_written():
+def test_a_column_that_the_schema_does_not_know_is_a_metric_or_refused_when_written():
     table = pa.table({"phase": ["train"], "weight": [1.0]})
-    found = Columns.from_arrow(table, DEFAULT)
-    with pytest.raises(EncodeError, match="field 'weight' is not in the schema"):
+    assert rewritten(Columns.from_arrow(table, DEFAULT))["metrics.weight"].tolist() == [1.0]
+    found = Columns.from_arrow(table.rename_columns(["phase", "other.weight"]), DEFAULT)
+    with pytest.raises(EncodeError, match=r"field 'other\.weight' is not in the schema"):
         rewritten(found)

@@ -164,12 +164,12 @@ def test_two_names_for_one_field_are_refused(tmp_path):
 def test_a_name_that_the_file_has_means_itself(tmp_path):
     path = tmp_path / "run.cmeta"
     schema = cmeta.default_schema().with_phases("val")
-    metrics = {"metrics.loss": [1.0, 2.0], "loss_value": [3.0, 4.0]}
+    metrics = {"metrics.coherence": [1.0, 2.0], "coherence": [3.0, 4.0]}
     cmeta.write(path, {"phase": ["validate", "val"], **metrics}, schema)
     with cmeta.open(path) as run:
-        assert run.read(["loss"], phase="val")["metrics.loss"].tolist() == [2.0]
-        assert run.query("loss > 1 and phase == 'val'")["loss_value"].tolist() == [4.0]
-        assert run.query("loss_value > 1 and phase in ('validate', 'eval')").num_records == 1
+        assert run.read(["coherence"], phase="val")["coherence"].tolist() == [4.0]
+        assert run.query("coherence > 1 and phase == 'val'")["coherence"].tolist() == [4.0]
+        assert run.query("coherence > 1 and phase in ('validate', 'eval')").num_records == 1
 
 
 @pytest.mark.parametrize("word", ["tune", "vall", "losss"])
@@ -230,3 +230,70 @@ def test_a_damaged_name_matters_only_where_it_is_needed(path, is_asked_before):
         for ask in (run.records, run.query_range):
             with pytest.raises(cmeta.ChecksumError, match="NAME"):
                 list(ask(0, 9))
+
+
+@pytest.fixture(params=["closed", "open"])
+def two(tmp_path, request):
+    """A run with a loss, a metric of that name in another phase, and one more metric."""
+    path = tmp_path / "two.cmeta"
+    rec = cmeta.Recorder(path)
+    rec.log("train", loss=0.5)
+    rec.log("val", metrics={"loss": 0.25, "acc": 1.0})
+    if request.param == "closed":
+        rec.close()
+    yield path
+    rec.close()
+
+
+REMEDY = "'loss' may be loss_value or metrics.loss; use one of these names"
+
+
+def test_a_name_of_two_fields_that_occur_is_refused(two):
+    with cmeta.open(two) as run:
+        columns = run.read()
+        for ask in (
+            lambda: run.read(["loss"]),
+            lambda: run.field("loss"),
+            lambda: run.query("acc > 0", ["loss"]),
+            lambda: columns["loss"],
+            lambda: columns.present["loss"],
+            lambda: columns.masked("loss"),
+            lambda: columns.get("loss"),
+            lambda: "loss" in columns,
+            lambda: cmeta.summarise(run, ["loss"]),
+            lambda: cmeta.diff(two, two, fields=["loss"]),
+            lambda: run_info(two)["loss"],
+        ):
+            with pytest.raises(KeyError, match=REMEDY):
+                ask()
+        with pytest.raises(cmeta.QueryError, match=REMEDY):
+            run.query("loss > 0")
+        assert run.query("loss_value > 0 or metrics.loss > 0").num_records == 2
+        assert run.read(["metrics.loss", "loss_value"]).num_records == 2
+
+
+def run_info(path):
+    """Return the description of a run, as `scan` gives it."""
+    return cmeta.scan(path)[0]
+
+
+def test_of_two_names_the_one_that_occurs_is_meant(two, tmp_path):
+    with cmeta.open(two) as run:
+        assert run.read(["loss_value", "metrics.loss"], phase="val")["loss"].tolist() == [0.25]
+    assert cmeta.summarise(two)["train", "loss"].max == 0.5
+    assert cmeta.summarise(two)["val", "loss"].max == 0.25
+    assert run_info(two)["val/loss"].last == 0.25
+    metric = tmp_path / "metric.cmeta"
+    cmeta.write(metric, {"phase": ["val"], "metrics.loss": [0.125]})
+    with cmeta.open(metric) as run:
+        assert run.read(["loss"])["loss"].tolist() == [0.125]
+        assert run.query("loss > 0").num_records == 1
+
+
+def test_two_files_that_mean_other_fields_by_a_name(two, tmp_path):
+    value, metric = tmp_path / "value.cmeta", tmp_path / "metric.cmeta"
+    cmeta.write(value, {"phase": ["val"], "loss_value": [0.125]})
+    cmeta.write(metric, {"phase": ["val"], "metrics.loss": [0.25]})
+    with pytest.raises(KeyError, match=REMEDY):
+        cmeta.diff(value, metric, fields=["loss"])
+    assert not cmeta.diff(value, metric, fields=["loss_value"]).identical

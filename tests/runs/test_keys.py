@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from cmeta.errors import QueryError
 from cmeta.query.parse import parse
 from cmeta.tools.runs.keys import PROPERTIES, Keys, differing, in_order
 from cmeta.tools.runs.run_info import RunField, RunInfo
@@ -56,9 +57,19 @@ def test_every_property_has_values():
     assert [len(Keys(RUNS).values(name)) for name in PROPERTIES] == [3] * len(PROPERTIES)
 
 
-def test_a_metric_named_loss_is_meant_before_the_loss():
-    runs = [*RUNS, RunInfo("d", "closed", fields={"metrics.loss": RunField("f64", 1, 3.0)})]
-    assert Keys(runs).key("loss").name == "metrics.loss"
+def test_a_metric_named_loss_beside_the_loss():
+    metric = {"metrics.loss": RunField("f64", 1, 3.0)}
+    alone = RunInfo("d", "closed", phases={"validate": 1}, fields=metric)
+    alone.by_phase["validate"] = metric
+    assert Keys([alone]).key("loss").name == "metrics.loss"
+    keys = Keys([*RUNS, alone])
+    for ask in (keys.key, keys.values):
+        with pytest.raises(KeyError, match=r"'loss' may be loss_value or metrics\.loss"):
+            ask("loss")
+    with pytest.raises(QueryError, match=r"'loss' may be loss_value or metrics\.loss"):
+        keys.select(parse("loss > 0"))
+    assert "loss" in keys
+    assert keys.key("val/loss").name == "validate/metrics.loss"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from cmeta.tools.diff.comparison import (
     value_of,
 )
 from cmeta.tools.diff.diff_report import Deviation, DiffReport
-from cmeta.vocabulary import as_names, no_such, phase_named
+from cmeta.vocabulary import AmbiguousNameError, ambiguous, as_names, no_such, phase_named
 
 Path = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -159,14 +159,20 @@ class _Comparison:
         )
 
     def _path(self, name: str) -> str:
-        """Return the field that a name means in a or, if a does not have it, in b."""
-        try:
-            return self._a.reader.field(name).path
-        except KeyError as error_of_a:
+        """Return the field that a name means in a, in b, or in both."""
+        paths, errors = set(), []
+        for side in (self._a, self._b):
             try:
-                return self._b.reader.field(name).path
-            except KeyError:
-                raise error_of_a from None
+                paths.add(side.reader.field(name).path)
+            except AmbiguousNameError:
+                raise
+            except KeyError as err:
+                errors.append(err)
+        if not paths:
+            raise errors[0]
+        if len(paths) > 1:
+            raise ambiguous(name, sorted(paths))
+        return paths.pop()
 
     def run(self, progress: Progress) -> None:
         """Compare all records, window by window."""

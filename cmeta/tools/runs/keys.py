@@ -27,7 +27,7 @@ from cmeta.records.chunk import Column
 from cmeta.records.config import differing_keys, value_json
 from cmeta.schema.load import shipped_format
 from cmeta.tools.runs.run_info import RunInfo, SeriesNames, State
-from cmeta.vocabulary import did_you_mean, phase_named
+from cmeta.vocabulary import AmbiguousNameError, did_you_mean, phase_named
 
 PROPERTIES = (
     "file", "state", "status", "problem", "num_records", "first_timestamp", "last_timestamp",
@@ -93,7 +93,7 @@ class Keys:
         self._fields = dict.fromkeys(name for run in runs for name in run.fields)
         self._configs = dict.fromkeys(key for run in runs for key in run.config)
         self._phases = dict.fromkeys(name for run in runs for name in run.phases)
-        self._names = SeriesNames(self._fields, self._phases)
+        self._names = SeriesNames(runs)
 
     def key(self, name: str) -> Key:
         """Return the property of a name.
@@ -144,6 +144,8 @@ class Keys:
     def _column_or_hint(self, text: str, name: str) -> Column:
         try:
             return self.column(name)
+        except AmbiguousNameError:
+            raise
         except KeyError as err:
             known = [*self._fields, *(f"{_CONFIG}{key}" for key in self._configs)]
             texts = {*self._phases, *(text for texts in TEXTS.values() for text in texts)}
@@ -164,6 +166,8 @@ class Keys:
         """Return whether a name is that of a property."""
         try:
             self.key(name)
+        except AmbiguousNameError:
+            return True
         except KeyError:
             return False
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -132,7 +132,7 @@ class RunInfo(Struct, frozen=True, array_like=True, gc=False):
             The run has no such field in this phase; names similar ones.
         """
         try:
-            phase, path = SeriesNames(self.fields, self.phases).resolve(name)
+            phase, path = SeriesNames([self]).resolve(name)
             return self.by_phase[phase][path] if phase else self.fields[path]
         except KeyError as err:
             reason = str(err.args[0])
@@ -147,16 +147,18 @@ class SeriesNames:
     A field whose own name has a slash means itself.
     """
 
-    def __init__(self, paths: Iterable[str], phases: Iterable[str]) -> None:
+    def __init__(self, runs: Sequence[RunInfo]) -> None:
+        paths = dict.fromkeys(path for run in runs for path in run.fields)
         self.names = {path: path.partition(".")[2] or path for path in paths}
-        self._phases = tuple(phases)
+        self._runs = runs
+        self._phases = tuple(dict.fromkeys(phase for run in runs for phase in run.phases))
 
     def find(self, name: str) -> tuple[str, str] | None:
         """Return the phase, or "", and the field; None if there is none.
 
         Raises
         ------
-        KeyError
+        AmbiguousNameError
             There is more than one.
         """
         path = find(name, self.names)
@@ -164,8 +166,13 @@ class SeriesNames:
             return "", path
         word, slash, inner = name.partition("/")
         phase = phase_named(word, self._phases) if slash else None
-        path = None if phase is None else find(inner, self.names)
-        return None if path is None else (str(phase), path)
+        if phase is None:
+            return None
+        path = find(inner, self.names, partial(self._occurs, phase))
+        return None if path is None else (phase, path)
+
+    def _occurs(self, phase: str, path: str) -> bool:
+        return any(path in run.by_phase.get(phase, ()) for run in self._runs)
 
     def resolve(self, name: str) -> tuple[str, str]:
         """Return the phase, or "", and the field.
