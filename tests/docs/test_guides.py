@@ -3,10 +3,13 @@
 On a page, blocks of Python share one namespace and one folder. A ``text`` block after a block of
 Python is its output; in a ``console`` block, the lines after a line with ``$`` are the output of
 that command, on stdout and stderr. ``...`` matches anything. A command must end with exit code 0,
-unless ``echo $?`` follows.
+unless ``echo $?`` follows. A section about a framework that is not installed is left out; `make
+nightly` installs them all.
 """
 
+import ast
 import doctest
+import importlib.util
 import io
 import os
 import re
@@ -23,6 +26,7 @@ DOCS = ROOT / "docs"
 GUIDES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 RUNNABLE = {"python", "console", "text"}
+FRAMEWORKS = {"keras", "lightning", "optuna", "transformers", "xgboost"}  # may be missing
 DATA = {"json", "toml", "csv", ""}  # shown, not run
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -32,12 +36,32 @@ class Block:
     kind: str
     text: str
     line: int
+    section: int
 
 
 def blocks_of(page):
     text = page.read_text("utf-8")
     fences = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Block(m[1], m[2], text.count("\n", 0, m.start()) + 2) for m in fences]
+    return [
+        Block(
+            m[1], m[2], text.count("\n", 0, m.start()) + 2, text.count("\n## ", 0, m.start())
+        ) for m in fences
+    ]  # fmt: skip
+
+
+def imported_by(block):
+    """Return the libraries that a block of Python imports."""
+    nodes = list(ast.walk(ast.parse(block.text))) if block.kind == "python" else []
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def runnable(blocks, is_installed=lambda name: importlib.util.find_spec(name) is not None):
+    """Return the blocks, without the sections that need a framework which is not installed."""
+    missing = {name for name in FRAMEWORKS if not is_installed(name)}
+    left_out = {block.section for block in blocks if imported_by(block) & missing}
+    return [block for block in blocks if block.section not in left_out]
 
 
 def require_same(expected, output, where):
@@ -83,7 +107,7 @@ def test_the_blocks_of_a_guide_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CMETA_CACHE_DIR", str(tmp_path / "cache"))
     names, printed = {"__name__": "guide"}, ""
-    for block in blocks_of(page):
+    for block in runnable(blocks_of(page)):
         where = f"{page.name}:{block.line}"
         if block.kind == "python":
             code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
@@ -94,6 +118,17 @@ def test_the_blocks_of_a_guide_run(page, tmp_path, monkeypatch):
             require_same(block.text, printed, where)
         elif block.kind == "console":
             run_console(block, page)
+
+
+def test_only_the_sections_of_missing_frameworks_are_left_out():
+    blocks = blocks_of(DOCS / "frameworks.md")
+    without = runnable(blocks, lambda name: name != "optuna")
+    assert {block.section for block in blocks} - {block.section for block in without} == {7}
+    assert all("optuna" not in block.text for block in without)
+    assert runnable(blocks, lambda name: True) == blocks
+    assert {"torch", "sklearn"} <= set().union(
+        *map(imported_by, runnable(blocks, lambda name: False))
+    )
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
