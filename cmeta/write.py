@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from cmeta.aliases import PathLike
 from cmeta.errors import EncodeError
 from cmeta.format.encoder import Encoder
+from cmeta.reader.reader import Reader
 from cmeta.records.chunk import Chunk
 from cmeta.records.columns import Columns
 from cmeta.records.convert import Converter
@@ -45,7 +46,8 @@ def write(
         group, as in ``log``. A table is one of pyarrow, pandas or polars. Vectors as
         ``(n, k)``. Absent values: masked arrays, None in a list, nulls, or `present`; NaN is a
         value. Enumerations as names or codes; the phase ``val`` is validate. Without ``timestamp``
-        the next ones are assigned, from 0. The result of `Reader.read` is written as it was read.
+        the next ones are assigned, from 0. A `Reader`, or the result of its `read`, is written as
+        it was read.
     schema : Schema, optional
         Default: that of `columns`, if they were read, else `default_schema()`.
     config : mapping, or list of mappings, optional
@@ -82,8 +84,9 @@ def write(
     if _is_table(columns):
         columns = Columns.from_arrow(columns, schema or _schema_of(columns))
     if isinstance(columns, Columns):
-        schema = schema or columns.schema
         config = (columns.configs or None) if config is None else config
+    if isinstance(columns, Columns | Reader):
+        schema = schema or columns.schema
         status = cast("Any", columns.status) if status is None else status
     encoder = Encoder(schema or default_schema())
     code = encoder.schema.format.status_code(status)

@@ -125,7 +125,7 @@ def write_preamble(reader: Reader, num_records: int | None, write: Write = print
         How many records follow; None: not known yet.
     """
     with reading(Path(reader.name)):
-        preamble = preamble_of(reader.schema, reader.configs, num_records)
+        preamble = preamble_of(reader.schema, reader.configs, num_records, reader.status)
     write(json_line(preamble))
 
 

@@ -34,7 +34,7 @@ def arrow_stream(
     only_declared = all(field.declared for field in chosen)
     order = file.schema.fields if only_declared else file.fields
     columns = [field for field in order if field in chosen]
-    form = ArrowForm.of([field.path for field in columns], file.schema, configs)
+    form = ArrowForm.of([field.path for field in columns], file.schema, configs, file.status)
     parts = (
         read_columns(
             file, selection, [info], columns, codes=True, threads=1, max_bytes=max_bytes,

@@ -44,6 +44,7 @@ else:
     kinds = require("pyarrow.types", "arrow")
 
 VERSION_KEY, SCHEMA_KEY, CONFIGS_KEY = b"cmeta.version", b"cmeta.schema", b"cmeta.configs"
+STATUS_KEY = b"cmeta.status"
 UNIT_KEY, DOC_KEY, QUANTA_KEY = b"unit", b"doc", b"quanta_per_unit"
 _INT8_LABELS = 128  # signed, as pandas takes no unsigned codes of a dictionary
 
@@ -53,9 +54,10 @@ def table_of(
     present: Mapping[str, Mask],
     schema: Schema,
     configs: Sequence[Mapping[str, Any]],
+    status: str | None = None,
 ) -> pa.Table:
     """Return columns as a table, one chunk each; the parameters are those of `Columns`."""
-    form = ArrowForm.of(columns, schema, configs)
+    form = ArrowForm.of(columns, schema, configs, status)
     return pa.Table.from_arrays(form.arrays(columns, present), schema=form.schema)
 
 
@@ -80,7 +82,11 @@ class ArrowForm:
 
     @classmethod
     def of(
-        cls, paths: Iterable[str], schema: Schema, configs: Sequence[Mapping[str, Any]]
+        cls,
+        paths: Iterable[str],
+        schema: Schema,
+        configs: Sequence[Mapping[str, Any]],
+        status: str | None = None,
     ) -> ArrowForm:
         """Return the form of some fields, by dotted name."""
         fields = tuple(schema.field(path) for path in paths)
@@ -93,7 +99,7 @@ class ArrowForm:
             if field.labels or field.type == "config"
         }
         places = np.array([distinct[text] for text in texts] or [0], np.int32)
-        arrow = pa.schema(map(_field, fields), _metadata(schema, texts))
+        arrow = pa.schema(map(_field, fields), _metadata(schema, texts, status))
         return cls(fields, arrow, dictionaries, places)
 
     def batch(self, columns: Mapping[str, Array], present: Mapping[str, Mask]) -> pa.RecordBatch:
@@ -166,13 +172,15 @@ def _doc(field: Field) -> str:
     return same.doc if alike == (same.type_name, same.enumeration, same.unit) else ""
 
 
-def _metadata(schema: Schema, configs: Sequence[str]) -> dict[bytes, bytes]:
+def _metadata(schema: Schema, configs: Sequence[str], status: str | None) -> dict[bytes, bytes]:
     facts = schema.format.format
     metadata = {
         VERSION_KEY: f"{facts.major}.{facts.minor}".encode(),
         SCHEMA_KEY: schema.embedded,
     }
-    return metadata | ({CONFIGS_KEY: f"[{','.join(configs)}]".encode()} if configs else {})
+    if configs:
+        metadata[CONFIGS_KEY] = f"[{','.join(configs)}]".encode()
+    return metadata | ({STATUS_KEY: status.encode()} if status else {})
 
 
 def is_table(data: Any) -> bool:
@@ -233,6 +241,23 @@ def schema_of(data: pa.Table | pa.RecordBatch | pa.Schema) -> Schema:
         return Schema.from_embedded(metadata[SCHEMA_KEY], shipped_format())
     except DecodeError as err:
         raise EncodeError(f"{SCHEMA_KEY.decode()} in the table's metadata: {err}") from err
+
+
+def status_of(data: pa.Table | pa.RecordBatch) -> str | None:
+    """Return the status in the metadata, if there is one.
+
+    Raises
+    ------
+    EncodeError
+        There is no such status.
+    """
+    stated = (data.schema.metadata or {}).get(STATUS_KEY)
+    status = None if stated is None else stated.decode(errors="replace")
+    try:
+        shipped_format().status_code(status)
+    except EncodeError as err:
+        raise EncodeError(f"{STATUS_KEY.decode()} in the table's metadata: {err}") from err
+    return status
 
 
 def arrays_of(

@@ -110,8 +110,8 @@ class Columns(Mapping[str, Array]):
             fixed_size_list, an undeclared metric always double; an enumeration a dictionary of all
             its names, a configuration one of canonical JSON. The metadata of a column are its
             ``unit``, ``doc`` and ``quanta_per_unit`` (``doc`` is that of an equal field of the
-            shipped schema); those of the table ``cmeta.version``, ``cmeta.schema`` and
-            ``cmeta.configs``. Numbers share the memory of the arrays.
+            shipped schema); those of the table ``cmeta.version``, ``cmeta.schema``,
+            ``cmeta.configs`` and ``cmeta.status``. Numbers share the memory of the arrays.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Columns(Mapping[str, Array]):
         """
         from cmeta.records.arrow import table_of
 
-        return table_of(self, self.present, self.schema, self.configs)
+        return table_of(self, self.present, self.schema, self.configs, self.status)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the records as a pandas data frame with the Arrow types of `to_arrow`.
@@ -191,12 +191,12 @@ class Columns(Mapping[str, Array]):
         >>> columns["phase"].tolist(), columns.present["step"].tolist()
         (['train', 'validate'], [True, False])
         """
-        from cmeta.records.arrow import arrays_of, as_table, schema_of
+        from cmeta.records.arrow import arrays_of, as_table, schema_of, status_of
 
         table = as_table(data)
         schema = schema or schema_of(table)
         arrays, present, configs = arrays_of(table, schema, codes=codes)
-        return cls(arrays, present, schema, configs)
+        return cls(arrays, present, schema, configs, status_of(table))
 
     def __repr__(self) -> str:
         return f"<Columns of {self.num_records} records: {', '.join(self._arrays)}>"

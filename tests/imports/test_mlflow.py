@@ -44,6 +44,8 @@ def test_a_run_by_its_name(store, imported, name):
         "start_time": START, "end_time": START + 9, "tags": {"note": "a note"},
     }  # fmt: skip
     assert expected.items() <= about.items()
+    with cmeta.open(found.report.out) as run:
+        assert run.status == "finished"
 
 
 def test_an_infinity_of_the_database_is_noted(store, imported):

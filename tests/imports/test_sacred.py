@@ -33,6 +33,8 @@ def test_a_run_by_its_id(store, imported):
     about = config["imported"]
     assert (about["source"], about["id"], about["status"]) == ("sacred", "1", "COMPLETED")
     assert (about["result"], about["info"]) == (0.5, {"best": 0.25})
+    with cmeta.open(found.report.out) as run:
+        assert run.status == "finished"
     assert found.values("metrics.wall_time")[0] > 1.7e9
 
 

@@ -50,6 +50,7 @@ def test_rows_come_back_as_records(folder, tmp_path):
     assert cmeta.validate(tmp_path / "run.cmeta").ok
     with cmeta.open(tmp_path / "run.cmeta") as run:
         found = run.query_range(0, 100)
+        assert run.status == "finished"  # exit code 0
     assert [(r.phase, r.step) for r in found] == [
         ("train", 0), ("validate", 0), ("train", 1), ("validate", 2), ("train", 10), ("train", 11),
     ]  # fmt: skip

@@ -45,9 +45,9 @@ Examples:
 
 \b
 Formats:
-  jsonl    a whole chronicle: schema and configurations in the first line
-  parquet  exact types, null where absent; schema and configurations in the
-           metadata; needs pyarrow (the extra 'arrow')
+  jsonl    a whole chronicle: schema, configurations and status in the first line
+  parquet  exact types, null where absent; schema, configurations and status in
+           the metadata; needs pyarrow (the extra 'arrow')
   csv      exact values; configurations only as numbers
 
 `cmeta import` makes an identical file from JSON lines and from Parquet, if all records and fields

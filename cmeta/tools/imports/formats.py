@@ -112,6 +112,8 @@ class Imported:
         Where the source is cut off or corrupt, so that records may be missing, one sentence each.
     is_schema_stated : bool
         The schema came from the source or the user and stays as it is.
+    status : str or None
+        How the run ended, in the words of `cmeta.write`; None: not stated.
     """
 
     columns: Mapping[str, Any]
@@ -121,6 +123,7 @@ class Imported:
     notes: Sequence[str] = ()
     damage: Sequence[str] = ()
     is_schema_stated: bool = False
+    status: str | None = None
 
 
 class BadLines:

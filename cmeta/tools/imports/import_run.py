@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -239,7 +239,9 @@ def _write(
     present = {f.path: c.present for f, c in columns.items() if c.present is not None}
     with warnings.catch_warnings():  # rounded values are in the report
         warnings.simplefilter("ignore", PrecisionWarning)
-        num_records = write(out, arrays, exact.schema, configs, present=present)
+        num_records = write(
+            out, arrays, exact.schema, configs, present=present, status=cast("Any", imported.status)
+        )
     return ImportReport(
         source=str(source),
         out=str(out),

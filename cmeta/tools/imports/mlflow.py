@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from cmeta.errors import EncodeError, counted
 from cmeta.tools.imports.formats import Imported, ImportOptions, choose_run
-from cmeta.tools.imports.scalar_log import ScalarLog
+from cmeta.tools.imports.scalar_log import ScalarLog, status_named
 
 TOOL = "mlflow"
 _META, _METRICS, _DATABASE = "meta.yaml", "metrics", "mlflow.db"
@@ -137,7 +137,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
     facts = {name: value for name, value in run.facts.items() if value not in (None, "")}
     about = {"source": TOOL, **facts, **({"tags": dict(run.tags)} if run.tags else {})}
     params = {name: _plain(text) for name, text in sorted(run.params.items())}
-    return log.imported(about, [params], run.damage)
+    return log.imported(about, [params], run.damage, status_named(run.facts.get("status")))
 
 
 def _plain(text: str) -> Any:

@@ -39,17 +39,23 @@ class Preamble:
         By number.
     num_records : int or None
         The number of records that must follow; None: not known when it was written.
+    status : str or None
+        How the run ended; None: not stated.
     notes : tuple of str
     """
 
     schema: Schema
     configs: tuple[Mapping[str, Any], ...]
     num_records: int | None
+    status: str | None = None
     notes: tuple[str, ...] = ()
 
 
 def preamble_of(
-    schema: Schema, configs: Sequence[Mapping[str, Any]], num_records: int | None
+    schema: Schema,
+    configs: Sequence[Mapping[str, Any]],
+    num_records: int | None,
+    status: str | None = None,
 ) -> dict[str, Any]:
     """Return a preamble as JSON values.
 
@@ -59,11 +65,11 @@ def preamble_of(
     >>> list(preamble_of(default_schema(), [{"lr": 0.1}], 3)["cmeta"])
     ['version', 'num_records', 'schema', 'configs']
     """
-    count = {} if num_records is None else {"num_records": num_records}
+    stated = {"num_records": num_records, "status": status}
     return {
         KEY: {
             "version": _version(),
-            **count,
+            **{key: value for key, value in stated.items() if value is not None},
             "schema": canonical_json.loads(schema.embedded, schema.format.limits),
             "configs": [dict(config) for config in configs],
         }
@@ -87,7 +93,7 @@ def parse_preamble(value: Mapping[str, Any], where: str) -> Preamble:
     Raises
     ------
     EncodeError
-        The schema or a configuration is invalid.
+        The schema, a configuration or the status is invalid.
     """
     inner = value[KEY]
     configs, num_records = inner["configs"], inner.get("num_records")
@@ -96,10 +102,16 @@ def parse_preamble(value: Mapping[str, Any], where: str) -> Preamble:
             raise EncodeError(f"{where}, {KEY}.configs[{i}]: expected an object for each of a list")
     if num_records is not None and (type(num_records) is not int or num_records < 0):
         raise EncodeError(f"{where}, {KEY}.num_records: found {num_records!r}, expected a count")
+    status = inner.get("status")
+    try:
+        shipped_format().status_code(status)
+    except EncodeError as err:
+        raise EncodeError(f"{where}, {KEY}.{err}") from err
     version, own = inner["version"], _version()
     note = f"the file was written as format {version}; it is written again as {own}"
     schema = _parse_schema(inner["schema"], where)
-    return Preamble(schema, tuple(configs), num_records, () if version == own else (note,))
+    notes = () if version == own else (note,)
+    return Preamble(schema, tuple(configs), num_records, status, notes)
 
 
 def _parse_schema(value: Any, where: str) -> Schema:
@@ -143,7 +155,9 @@ def import_native(table: SourceTable, preamble: Preamble, options: ImportOptions
     if not table.num_records:
         columns = {"phase": np.zeros(0, np.uint8)}
     notes = (*table.notes, *preamble.notes)
-    return Imported(columns, schema, preamble.configs, tuple(table.lost), notes, damage, True)
+    return Imported(
+        columns, schema, preamble.configs, tuple(table.lost), notes, damage, True, preamble.status
+    )
 
 
 def _values(table: SourceTable, column: Column, field: Field, num_configs: int) -> Column:

@@ -1,7 +1,7 @@
 """Parquet of any tool.
 
 `cmeta.tools.imports.arrow_table` says what becomes of the columns. In the files of `cmeta convert`,
-schema and configurations are in the metadata, and the chronicle comes back as it was.
+schema, configurations and status are in the metadata, and the chronicle comes back as it was.
 
 The checksums of pages are verified. They are optional: `cmeta convert` writes them, most other
 tools do not unless they are asked to, so that a file without them is not remarked upon.
@@ -77,4 +77,6 @@ def _read_native(table: Any, source: Path, options: ImportOptions) -> Imported:
     except EncodeError as err:
         raise EncodeError(f"{source}: {err}") from err
     masked = {name: columns.masked(name) for name in columns}
-    return Imported(masked, columns.schema, columns.configs, is_schema_stated=True)
+    return Imported(
+        masked, columns.schema, columns.configs, is_schema_stated=True, status=columns.status
+    )

@@ -18,7 +18,7 @@ from typing import Any
 
 from cmeta.errors import EncodeError
 from cmeta.tools.imports.formats import NON_FINITE, Imported, ImportOptions, choose_run
-from cmeta.tools.imports.scalar_log import ScalarLog
+from cmeta.tools.imports.scalar_log import ScalarLog, status_named
 
 TOOL = "sacred"
 _RUN, _CONFIG, _METRICS, _INFO = "run.json", "config.json", "metrics.json", "info.json"
@@ -65,7 +65,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
     about = {"source": TOOL, "id": folder.name, **facts}
     if info := _load(folder / _INFO):
         about["info"] = info
-    return log.imported(about, [config])
+    return log.imported(about, [config], status=status_named(run.get("status")))
 
 
 def is_run(folder: Path) -> bool:

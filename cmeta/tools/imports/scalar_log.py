@@ -38,6 +38,10 @@ LOSS, EPOCH, WALL_TIME, ABOUT = "loss_value", "epoch", "wall_time", "imported"
 _BYTES_MAX = 1 << 33  # of all columns: metrics logged in turn make a table of mostly absent values
 _STEP_MAX = 2**63 - 1
 _NAMES_SHOWN = 8
+_STATUSES = {
+    "FINISHED": "finished", "COMPLETED": "finished", "FAILED": "failed", "KILLED": "interrupted",
+    "INTERRUPTED": "interrupted",
+}  # fmt: skip
 
 
 class ReasonCounts:
@@ -78,6 +82,17 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     num_more = len(every) - _NAMES_SHOWN
     return ", ".join(every[:_NAMES_SHOWN]) + (f" and {num_more:,} more" if num_more > 0 else "")
+
+
+def status_named(word: object) -> str | None:
+    """Return how a run ended, of a tool's word for it; None: it had not ended, or nobody knows.
+
+    Examples
+    --------
+    >>> status_named("KILLED"), status_named("RUNNING")
+    ('interrupted', None)
+    """
+    return _STATUSES.get(word) if isinstance(word, str) else None
 
 
 def free_name(name: str, *taken: Container[str]) -> str:
@@ -194,6 +209,7 @@ class ScalarLog:
         about: Mapping[str, Any],
         configs: Sequence[Mapping[str, Any]] = ({},),
         damage: Sequence[str] = (),
+        status: str | None = None,
     ) -> Imported:
         """Return the records that the scalars make up.
 
@@ -205,6 +221,8 @@ class ScalarLog:
             The configurations that `config` refers to, or a single one.
         damage : sequence of str
             Where the source was damaged.
+        status : str or None
+            How the run ended; see `status_named`.
 
         Raises
         ------
@@ -221,6 +239,7 @@ class ScalarLog:
             lost=(*self.lost.sentences(), *records.lost),
             notes=(*self.notes.sentences(), *self._appended, *records.notes),
             damage=tuple(damage), is_schema_stated=self.is_schema_stated,
+            status=status,
         )  # fmt: skip
 
 

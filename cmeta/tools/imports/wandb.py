@@ -37,7 +37,7 @@ from cmeta.tools.imports.scalar_log import ScalarLog, listed
 EXTRA = "wandb"
 _STEP, _TIME, _OWN = "_step", "_timestamp", "_wandb"
 _RUN_FACTS = ("run_id", "entity", "project", "display_name", "run_group", "job_type", "notes")
-_BOOKKEEPING = {"header", "footer", "final", "exit", "telemetry", "request", "use_artifact", None}
+_BOOKKEEPING = {"header", "footer", "final", "telemetry", "request", "use_artifact", None}
 _KINDS = {str: "text", list: "lists", type(None): "null"}
 _Path = tuple[str, ...]
 
@@ -73,7 +73,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
         raise EncodeError(f"{path}: not a W&B log: bad file header")
     _read_file(path, run)
     about = {"source": "wandb"} | run.about | run.new_in_summary()
-    return run.log.imported(about, run.configs or [run.config], run.damage)
+    return run.log.imported(about, run.configs or [run.config], run.damage, run.status)
 
 
 def _find(source: Path, run: str | None) -> Path:
@@ -196,6 +196,7 @@ class _Run:
     summary: dict[str, Any] = field(default_factory=dict)  # by joined key
     last: dict[str, Any] = field(default_factory=dict)  # value of each key of the history
     step: int = -1
+    status: str | None = None
     damage: list[str] = field(default_factory=list)
 
     def index_of_config(self) -> int:
@@ -233,6 +234,8 @@ def _read_file(path: Path, run: _Run) -> None:
             _read_config(record.config, run)
         elif kind == "summary":
             _read_summary(record.summary, run)
+        elif kind == "exit":
+            run.status = "failed" if record.exit.exit_code else "finished"
         elif kind not in _BOOKKEEPING:
             run.log.notes.add("records without a step, or of no metric, are not kept", kind)
 
