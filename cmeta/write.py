@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -41,13 +40,16 @@ def write(
     ----------
     path : path
         An existing file is replaced.
-    columns : mapping of str to array, table, or an iterable of such chunks, or of `CycleRecord`
-        By dotted name, such as ``metrics.accuracy``; ``loss`` is loss_value, and a metric needs no
-        group, as in ``log``. A table is one of pyarrow, pandas or polars. Vectors as
-        ``(n, k)``. Absent values: masked arrays, None in a list, nulls, or `present`; NaN is a
-        value. Enumerations as names or codes; the phase ``val`` is validate. Without ``timestamp``
-        the next ones are assigned, from 0. A `Reader`, or the result of its `read`, is written as
-        it was read.
+    columns : mapping, table, or an iterable of such chunks or of records
+        Arrays by dotted name, such as ``metrics.accuracy``; ``loss`` is loss_value, and a metric
+        needs no group, as in ``log``. A single phase is that of all records, as are other single
+        values beside it. A table is one of pyarrow, pandas or polars. A record is a `CycleRecord`,
+        or a mapping of single values by the same names: ``{"phase": "val", "acc": 0.9}``;
+        ``metrics={}``, ``config`` and ``step`` are as in ``log``. Vectors as ``(n, k)``.
+        Absent values: masked arrays, None in a list, nulls, or `present`; NaN is a value.
+        Enumerations as names or codes; the phase ``val`` is validate. Without ``timestamp`` the
+        next ones are assigned, from 0. A `Reader`, or the result of its `read`, is written as it
+        was read.
     schema : Schema, optional
         Default: that of `columns`, if they were read, else `default_schema()`.
     config : mapping, or list of mappings, optional
@@ -110,28 +112,40 @@ def _chunks(
 ) -> Iterator[Chunk]:
     """Yield what is to be written, each chunk converted when the one before has been encoded."""
     if isinstance(columns, Mapping):
-        yield converter.convert(columns, present, encoder.next_timestamp)
+        made, is_record = converter.prepare(columns)
+        made = {path: [value] for path, value in made.items()} if is_record else made
+        yield converter.convert(made, present, encoder.next_timestamp)
         return
     if present is not None:
         raise EncodeError("present requires a single mapping of columns; mask the arrays of chunks")
-    if isinstance(columns, CycleRecord) or not hasattr(columns, "__iter__"):
+    if isinstance(columns, CycleRecord):
+        columns = [columns]
+    if not hasattr(columns, "__iter__"):
         kind = type(columns).__name__
         raise EncodeError(f"columns: found a {kind}, expected a mapping or an iterable")
-    items = iter(columns)
-    for item in items:
-        if _is_table(item):
-            item = Columns.from_arrow(item, encoder.schema)
-        if isinstance(item, Mapping):
-            yield converter.convert(item, None, encoder.next_timestamp)
-        elif isinstance(item, CycleRecord):
-            records = _records(itertools.chain([item], items))
-            while group := list(itertools.islice(records, _RECORDS_AT_ONCE)):
-                yield converter.convert_records(group, encoder.next_timestamp)
-        else:
-            raise EncodeError(
-                f"columns: found a {type(item).__name__} among the chunks, expected a mapping of "
-                "columns or a CycleRecord"
-            )
+    records: list[Any] = []
+    for item in columns:
+        made, is_record = converter.prepare(_chunk_or_record(item, encoder.schema))
+        if is_record:
+            records.append(made)
+        if records and (not is_record or len(records) == _RECORDS_AT_ONCE):
+            yield converter.convert_records(records, encoder.next_timestamp)
+            records.clear()
+        if not is_record:
+            yield converter.convert(made, None, encoder.next_timestamp)
+    if records:
+        yield converter.convert_records(records, encoder.next_timestamp)
+
+
+def _chunk_or_record(item: Any, schema: Schema) -> Mapping[str, Any] | CycleRecord:
+    if _is_table(item):
+        return Columns.from_arrow(item, schema)
+    if isinstance(item, Mapping | CycleRecord):
+        return item
+    raise EncodeError(
+        f"columns: found a {type(item).__name__} among the chunks, expected a mapping of columns, "
+        "or a record as a mapping or a CycleRecord"
+    )
 
 
 def _is_table(data: Any) -> bool:
@@ -146,10 +160,3 @@ def _schema_of(table: Any) -> Schema:
 
     arrow = as_table(table)
     return schema_of(arrow) if SCHEMA_KEY in (arrow.schema.metadata or {}) else default_schema()
-
-
-def _records(items: Iterable[Any]) -> Iterator[CycleRecord]:
-    for item in items:
-        if not isinstance(item, CycleRecord):
-            raise EncodeError(f"columns: found a {type(item).__name__} among the records")
-        yield item

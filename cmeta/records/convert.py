@@ -6,7 +6,7 @@ converts each column. What declared floats lose is counted in its `precision`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from cmeta.records.values import is_missing, plain
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.vocabulary import misspelt
 
 CONFIG_KEY = "config"
 _NONE_LEFT = f"timestamp: none is left to assign after {U64_MAX}"
@@ -76,7 +75,7 @@ class Converter:
         Parameters
         ----------
         columns : mapping of str to array
-            By dotted name, or as `Schema.path_named` takes it: ``loss`` is loss_value.
+            By name, as `Schema.given_field` takes it: ``loss`` is loss_value.
         present : mapping of str to bool array, (n_records,), or None
             Which records have a field.
         next_timestamp : int
@@ -92,7 +91,7 @@ class Converter:
         made: dict[Field, Column] = {}
         configs: tuple[bytes, ...] = ()
         for name, value in columns.items():
-            field = self._field(name)
+            field = self._schema.given_field(name)
             if field in made:
                 raise EncodeError(f"{field.path}: given under two names")
             if field.type == "config":
@@ -113,27 +112,32 @@ class Converter:
         kept = {f: c for f, c in made.items() if c.present is None or c.present.any()}
         return Chunk(num_records, kept, configs)
 
-    def _field(self, name: str) -> Field:
-        """Return the field of a column: a declared one, or a metric by its plain or dotted name.
+    def prepare(self, given: CycleRecord | Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+        """Return columns by name, or the values of one record; and whether it is a record.
+
+        A mapping whose phase is a single value is a record, unless a field has a column of values:
+        then every single value is that of each record.
 
         Raises
         ------
         EncodeError
-            Neither, or a name that is nearly that of a field.
+            As `flatten`.
         """
-        schema = self._schema
-        path = schema.path_named(name)
-        is_plain = path not in schema and isinstance(name, str) and "." not in name
-        if not is_plain or schema.open_group is None or name in (*schema.groups, CONFIG_KEY):
-            return schema.field(path)
-        known = [word for f in schema.fields for word in (f.path, f.name)] + ["loss"]
-        if misspelt(name, known) or name.lower() in map(str.lower, known):
-            raise schema.unknown_field(name)
-        return schema.metric(name)
+        if not isinstance(given, CycleRecord) and not _is_single(given.get(PHASE)):
+            return given, False
+        flat = flatten(given, self._schema)
+        columns = {path: value for path, value in flat.items() if self._is_column(path, value)}
+        if not columns or isinstance(given, CycleRecord):
+            return flat, True
+        num_records = len(next(iter(columns.values())))
+        singles = {path: [value] * num_records for path, value in flat.items()}
+        return singles | columns, False
 
-    def convert_records(self, records: Sequence[CycleRecord], next_timestamp: int) -> Chunk:
-        """Return records as a chunk."""
-        flat = [flatten(record, self._schema) for record in records]
+    def _is_column(self, path: str, value: Any) -> bool:
+        return _num_axes(value) > (1 if self._schema.field(path).num_components else 0)
+
+    def convert_records(self, flat: list[dict[str, Any]], next_timestamp: int) -> Chunk:
+        """Return records, by dotted names, as a chunk."""
         paths = {path: None for row in flat for path in row}
         if any(plain(row.get(TIMESTAMP), TIMESTAMP) is None for row in flat):
             _assign_timestamps(flat, next_timestamp)
@@ -200,6 +204,20 @@ class Converter:
         for field in (timestamp, phase):
             if made[field].present is not None:
                 raise EncodeError(f"{field.path}: absent in a record, expected in every one")
+
+
+def _is_single(phase: Any) -> bool:
+    return phase is not None and not _num_axes(phase)
+
+
+def _num_axes(value: Any) -> int:
+    """Return the number of axes that an array of a value would have."""
+    if isinstance(value, str | bytes | Mapping):
+        return 0
+    if isinstance(value, list | tuple):
+        return 1 + (_num_axes(value[0]) if value else 0)
+    shape = getattr(value, "shape", None)
+    return len(shape) if isinstance(shape, tuple) else int(hasattr(value, "__len__"))
 
 
 def _assign_timestamps(flat: list[dict[str, Any]], next_timestamp: int) -> None:

@@ -137,8 +137,12 @@ class CycleRecord:
 NAMED_FIELDS = tuple(f.name for f in fields(CycleRecord) if f.name != "extra")
 
 
-def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
-    """Return a record's values by dotted name; None is left out.
+def flatten(
+    record: CycleRecord | Mapping[str, Any], schema: Schema, *, keep_none: bool = False
+) -> dict[str, Any]:
+    """Return a record's values by dotted name, whose names are those of `Schema.given_field`.
+
+    None is left out, unless `keep_none`. A group is given as a mapping.
 
     Raises
     ------
@@ -146,19 +150,28 @@ def flatten(record: CycleRecord, schema: Schema) -> dict[str, Any]:
         A field is not in the schema, or given under two names.
     """
     flat: dict[str, Any] = {}
-    for name, value in record.as_dict().items():
-        if name in schema.groups:
-            if not isinstance(value, Mapping):
-                raise EncodeError(f"{name}: found a {type(value).__name__}, expected a mapping")
-            flat.update({f"{name}.{k}": v for k, v in value.items() if v is not None})
+    given = record.as_dict() if isinstance(record, CycleRecord) else record
+    for name, value in given.items():
+        if value is None and not (keep_none and name not in schema.groups):
             continue
-        path = schema.path_named(name)
-        if path not in schema:
-            raise schema.unknown_field(name)
-        if path in flat:
-            raise EncodeError(f"{path}: given under two names")
-        flat[path] = value
+        if name not in schema.groups:
+            _put(flat, schema.given_field(name).path, value)
+            continue
+        if not isinstance(value, Mapping):
+            raise EncodeError(f"{name}: found a {type(value).__name__}, expected a mapping")
+        for member, inner in value.items():
+            if not isinstance(member, str):
+                kind = type(member).__name__
+                raise EncodeError(f"{name}: found the key {member!r}, a {kind}, expected a string")
+            if inner is not None or keep_none:
+                _put(flat, f"{name}.{member}", inner)
     return flat
+
+
+def _put(flat: dict[str, Any], path: str, value: Any) -> None:
+    if path in flat:
+        raise EncodeError(f"{path}: given under two names")
+    flat[path] = value
 
 
 def records_of(chunk: Chunk, configs: Sequence[Mapping[str, Any]]) -> Iterator[CycleRecord]:

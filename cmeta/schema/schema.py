@@ -26,7 +26,7 @@ from cmeta.schema.load import (
 )
 from cmeta.schema.types import Field
 from cmeta.source import expanded
-from cmeta.vocabulary import did_you_mean, resolve
+from cmeta.vocabulary import did_you_mean, misspelt, resolve
 
 _WALL_TIME = RecordField(
     name="wall_time", type="u64", volatile=True, unit="ms",
@@ -225,6 +225,42 @@ class Schema:
         group, _, name = path.partition(".")
         if not name or group != self.open_group:
             raise self.unknown_field(path)
+        return self.metric(name)
+
+    def given_field(self, name: str) -> Field:
+        """Return the field of a name in a record or a column that is given to be written.
+
+        A metric may be named without its group, as in `Recorder.log`.
+
+        Raises
+        ------
+        EncodeError
+            The schema takes no such field, or the name is nearly that of another.
+
+        Examples
+        --------
+        >>> schema = default_schema()
+        >>> [schema.given_field(name).path for name in ("loss", "entropy", "acc")]
+        ['loss_value', 'metrics.entropy', 'metrics.acc']
+        """
+        field = self._given.get(name)
+        if field is None:
+            field = self._given[name] = self._given_field(name)
+        return field
+
+    @cached_property
+    def _given(self) -> dict[str, Field]:
+        """The fields of names that have been given."""
+        return {}
+
+    def _given_field(self, name: str) -> Field:
+        path = self.path_named(name)
+        is_plain = path not in self and isinstance(name, str) and "." not in name
+        if not is_plain or self.open_group is None or name in (*self.groups, "config"):
+            return self.field(path)
+        known = [word for f in self.fields for word in (f.path, f.name)] + ["loss"]
+        if misspelt(name, known) or name.lower() in map(str.lower, known):
+            raise self.unknown_field(name)
         return self.metric(name)
 
     def metric(self, name: str) -> Field:

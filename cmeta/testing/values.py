@@ -23,7 +23,7 @@ from cmeta.errors import PrecisionWarning
 from cmeta.format.encoder import Encoder
 from cmeta.records.columns import Columns
 from cmeta.records.convert import Converter
-from cmeta.records.record import NAMED_FIELDS, CycleRecord
+from cmeta.records.record import NAMED_FIELDS, CycleRecord, flatten
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.testing.oracle import threshold
@@ -94,7 +94,7 @@ def to_bytes(
             chunk = (
                 converter.convert(part, present, start)
                 if isinstance(part, Mapping)
-                else converter.convert_records(part, start)
+                else converter.convert_records([flatten(row, schema) for row in part], start)
             )
             payload += encoder.feed(chunk)
     payload += encoder.finish()

@@ -226,7 +226,8 @@ def test_two_columns_of_one_name():
 
 def test_a_column_that_the_schema_does_not_know_is_a_metric_or_refused_when_written():
     table = pa.table({"phase": ["train"], "weight": [1.0]})
-    assert rewritten(Columns.from_arrow(table, DEFAULT))["metrics.weight"].tolist() == [1.0]
+    with cmeta.open(rewritten(Columns.from_arrow(table, DEFAULT))) as run:
+        assert run.read()["metrics.weight"].tolist() == [1.0]
     found = Columns.from_arrow(table.rename_columns(["phase", "other.weight"]), DEFAULT)
     with pytest.raises(EncodeError, match=r"field 'other\.weight' is not in the schema"):
         rewritten(found)

@@ -182,16 +182,11 @@ def test_present(refuse, present, words):
 WHOLES = {
     "None": (None, ["columns: found a NoneType", "expected a mapping or an iterable"]),
     "a number": (5, ["columns: found a int", "expected a mapping or an iterable"]),
-    "one record": (cmeta.CycleRecord(phase="train"), ["columns: found a CycleRecord", "iterable"]),
     "a string": ("run", ["columns: found a str among the chunks", "CycleRecord"]),
     "numbers": ([1, 2], ["columns: found a int among the chunks", "CycleRecord"]),
-    "a chunk among records": (
-        [cmeta.CycleRecord(phase="train"), {"phase": ["train"]}],
-        ["columns: found a dict among the records"],
-    ),
-    "a record among chunks": (
+    "a number after records": (
         [{"phase": ["train"]}, cmeta.CycleRecord(phase="train"), 5],
-        ["columns: found a int among the records"],
+        ["columns: found a int among the chunks"],
     ),
 }
 

@@ -30,7 +30,7 @@ from cmeta.records.record import CycleRecord, flatten
 from cmeta.schema.rules import PHASE
 from cmeta.schema.schema import Schema
 from cmeta.tools.evidence import environment
-from cmeta.vocabulary import field_named, phase_named
+from cmeta.vocabulary import phase_named
 
 _HALF = 2**32
 
@@ -256,19 +256,10 @@ def _flattened(returned: Any, schema: Schema) -> dict[str, Any]:
     """Return the callable's result by dotted name; names and phases as `log` takes them."""
     if returned is None:
         return {}
-    if isinstance(returned, CycleRecord):
-        values = flatten(returned, schema)
-        flat = {path: value for path, value in values.items() if value is not None}
-    elif isinstance(returned, Mapping):
-        flat = {}
-        for name, value in returned.items():
-            if name in schema.groups and isinstance(value, Mapping):
-                flat.update({f"{name}.{key}": inner for key, inner in value.items()})
-            else:
-                flat[field_named(str(name), schema)] = value
-    else:
+    if not isinstance(returned, CycleRecord | Mapping):
         name = type(returned).__name__
         raise EncodeError(f"cycle: returned a {name}, expected a mapping or a CycleRecord")
+    flat = flatten(returned, schema, keep_none=isinstance(returned, Mapping))
     if isinstance(phase := flat.get(PHASE), str):
         flat[PHASE] = phase_named(phase, schema.phases) or phase
     return flat
