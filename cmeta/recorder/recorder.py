@@ -362,10 +362,11 @@ class Recorder:
             config = seeds.with_origin(config, self._origin)
         body, bit = None, 0
         slot = self._session.row_builder.config_slot
-        if config is not None and (slot is not None or given is not None):
+        # The origin alone needs no field for it.
+        origin = seeds.with_origin({}, self._origin) if self._origin.is_stated else None
+        if config is not None and (slot is not None or config != origin):
             body = self._session.row_builder.config_body(config)
             bit = slot.bit if slot else 0
-        # The origin alone needs no field for it.
         in_force = b"" if config is None else body or config_json(config)
         self._session.set_config_in_force(in_force)
         self._config, self._config_body, self._config_bit = config, body, bit

@@ -1,5 +1,7 @@
 """The configuration in force survives a crash, whatever configuration the last record has."""
 
+import warnings
+
 import pytest
 
 import cmeta
@@ -106,7 +108,9 @@ def test_a_root_that_was_drawn_but_not_used(path):
         assert c.seed == seed
 
 
-def test_a_root_without_a_field_for_it(path, tmp_path):
+@pytest.fixture
+def without_config(tmp_path):
+    """Return a schema without a field for the configuration."""
     own = tmp_path / "own.toml"
     own.write_text(
         """\
@@ -122,7 +126,11 @@ fields = [
 """,
         "utf-8",
     )
-    rec = cmeta.Recorder(path, cmeta.Schema.load(own))
+    return cmeta.Schema.load(own)
+
+
+def test_a_root_without_a_field_for_it(path, without_config):
+    rec = cmeta.Recorder(path, without_config)
     with rec.cycle("train") as first:
         pass
     die(rec)
@@ -244,3 +252,24 @@ def test_a_closed_recorder_takes_none(path):
     with pytest.raises(cmeta.RecorderError, match="closed"):
         rec.config = B
     assert rec.config == A
+
+
+@pytest.mark.parametrize("mode", ["new", "verify"])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_config_returns_can_be_set(path, without_config, mode, rank):
+    with cmeta.Recorder(path, without_config, seed=7) as rec:
+        rec.log("train")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CmetaWarning)  # rank 1 does not record
+        target = path if mode == "verify" else path.with_name("new.cmeta")
+        rec = cmeta.Recorder(target, without_config, mode, seed=7, rank=rank)
+    before = rec.config
+    assert before["cmeta"]["seed_root"] == 7
+    rec.config = before
+    rec.config = {}
+    assert rec.config == before
+    with pytest.raises(EncodeError, match="the schema has no field of type config"):
+        rec.config = before | {"lr": 0.1}
+    assert rec.config == before
+    rec.log("train")
+    rec.close()
