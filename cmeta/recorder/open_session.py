@@ -52,7 +52,7 @@ def open_session(
     """
     rank = options.place.rank
     if rank and not target.has_rank:
-        return IdleSession(target, options)
+        return _idle(target, options)
     if options.mode == "verify" or os.environ.get(PLAN_VARIABLE):
         return _comparing(target, options, ignore)
     return _recording(target, options, disk)
@@ -76,6 +76,16 @@ def _comparing(
         return VerifySession(path, recorded, options, plan)
     if plan.folder is not None:
         write_report(plan.folder, report_name(), {"state": "other", "path": str(path)})
+    return _idle(target, options)
+
+
+def _idle(target: RunPath, options: Options) -> IdleSession:
+    """Return a session that takes the same steps as one that records or verifies.
+
+    Under a command that verifies, a run begins again: the file that it left is not resumed.
+    """
+    if os.environ.get(PLAN_VARIABLE) and options.resume_at is None:
+        options = dataclasses.replace(options, mode="new")
     return IdleSession(target, options)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import cmeta
 from cmeta import CmetaWarning, EncodeError, RecorderError
+from cmeta.recorder.verify_plan import VerifyPlan
 from cmeta.records import seeds
 
 VARIABLES = (
@@ -314,3 +315,22 @@ def test_a_seed_of_another_rank_contradicts(tmp_path):
         columns = {"phase": ["train"], "seed_state": [seeds.seed_of(7, 0, rank)]}
         cmeta.write(path, columns, config={**own, "environment": {}})
         assert cmeta.audit(path)[0].verdict == verdict
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ranks_of_a_replay_all_begin_where_the_run_began(tmp_path, monkeypatch, idle, rank):
+    """A run that a training resumes, if it is there, is complete when it is replayed."""
+    for name in ("run.cmeta", "other.cmeta"):
+        with cmeta.Recorder(tmp_path / name, seed=7) as rec:
+            for _ in range(3):
+                rec.log("train", loss=1.0)
+    VerifyPlan((str(tmp_path / "run.cmeta"),), folder=str(tmp_path)).save()
+    monkeypatch.setenv("CMETA_VERIFY", str(tmp_path))
+    options = {"mode": "resume", "seed": 7, "rank": rank}
+    with idle("run.cmeta", **options) as rec, idle("other.cmeta", **options) as other:
+        assert (len(rec), len(other)) == (0, 0)
+        for _ in range(3):
+            rec.log("train", loss=1.0)
+            other.log("train", loss=2.0)
+    with cmeta.open(tmp_path / "other.cmeta") as run:
+        assert [record.loss_value for record in run] == [1.0] * 3
