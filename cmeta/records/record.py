@@ -15,6 +15,7 @@ from cmeta.errors import EncodeError
 from cmeta.records.chunk import Chunk, Column
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.vocabulary import did_you_mean, field_named
 
 
 class DiagnosticsSnapshot(Mapping[str, Any]):
@@ -93,8 +94,9 @@ class CycleRecord:
 
     Examples
     --------
-    >>> CycleRecord(phase="train", timestamp=3, loss_value=0.5).loss_value
-    0.5
+    >>> record = CycleRecord(phase="train", timestamp=3, loss_value=0.5, metrics={"lr": 0.1})
+    >>> record.loss_value, record.loss, record.lr
+    (0.5, 0.5, 0.1)
     """
 
     phase: str
@@ -116,9 +118,17 @@ class CycleRecord:
             object.__setattr__(self, "metrics", DiagnosticsSnapshot(self.metrics))
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name != "extra" and name in self.extra:
+        """Return a field of another schema, the field that a word means, or a metric."""
+        if name.startswith("_") or name in NAMED_FIELDS or name == "extra":  # while it is made
+            raise AttributeError(name)
+        if name in self.extra:
             return self.extra[name]
-        raise AttributeError(f"this record has no field {name!r}")
+        if (path := field_named(name, NAMED_FIELDS)) != name:
+            return getattr(self, path)
+        if name in self.metrics:
+            return self.metrics[name]
+        known = (*NAMED_FIELDS, *self.extra, *self.metrics)
+        raise AttributeError(f"this record has no field {name!r}{did_you_mean(name, known)}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CycleRecord) and _key(self.as_dict()) == _key(other.as_dict())

@@ -155,3 +155,13 @@ def test_a_column_that_is_not_there(columns):
 def test_no_columns():
     nothing = Columns({}, {}, cmeta.default_schema())
     assert (len(nothing), nothing.num_records, nothing.configs) == (0, 0, ())
+
+
+def test_what_is_logged_is_an_attribute_by_the_same_name():
+    record = CycleRecord(phase="train", loss_value=0.5, metrics={"lr": 0.1})
+    assert (record.loss, record.lr, CycleRecord(phase="train").loss) == (0.5, 0.1, None)
+    own = CycleRecord(phase="train", loss_value=0.5, metrics={"loss": 2.0}, extra={"load": 3})
+    assert (own.loss, own.load) == (0.5, 3)
+    assert copy.deepcopy(own) == pickle.loads(pickle.dumps(own)) == own
+    with pytest.raises(AttributeError, match="no field 'los'; did you mean loss_value"):
+        _ = record.los
