@@ -13,7 +13,14 @@ from pathlib import Path
 import click
 
 from cmeta.cli.console import file_name, print_error, printable
-from cmeta.errors import CmetaError, DecodeError, QueryError, UnsupportedVersionError, counted
+from cmeta.errors import (
+    CmetaError,
+    DecodeError,
+    QueryError,
+    TruncatedError,
+    UnsupportedVersionError,
+    counted,
+)
 from cmeta.validate import Finding
 
 _PROBLEMS_MAX = 10  # printed for one file
@@ -93,7 +100,11 @@ def describe(finding: Finding) -> str:
     """Return a finding as a sentence: its position, what was found, and what that means."""
     text = printable(str(finding))
     if finding.path == "header.signature":
-        return f"{text} (this is not a .cmeta file, or its first bytes are damaged)"
+        is_cut = finding.kind == TruncatedError.__name__
+        hint = (
+            "this is not a .cmeta file, or it was cut off" if is_cut else "or it is damaged there"
+        )
+        return f"{text} ({hint})"
     if finding.kind == UnsupportedVersionError.__name__:
         return f"{text} (a newer cmeta may read it)"
     return text

@@ -45,7 +45,7 @@ class Difference:
 
     def __str__(self) -> str:
         quanta = self.quanta
-        apart = "" if quanta is None else f", {counted(quanta, 'quantum', 'quanta')} apart"
+        apart = "" if quanta is None else f", {quanta_apart(quanta)}"
         step = "" if self.step in (None, self.timestamp) else f"step {self.step}, "
         where = f"timestamp {self.timestamp}, {step}{self.phase}"
         return (
@@ -211,6 +211,24 @@ def _lines_by_field(fields: Mapping[str, int]) -> list[str]:
     if len(ordered) > _FIELDS_SHOWN_MAX:
         lines.append(f"    and {counted(len(ordered) - _FIELDS_SHOWN_MAX, 'more field')}")
     return lines
+
+
+def quanta_apart(quanta: int) -> str:
+    """Return a distance in words.
+
+    Examples
+    --------
+    >>> quanta_apart(1), quanta_apart(124_187), quanta_apart(4_216_944_383_229_952)
+    ('1 quantum apart', '124,187 quanta apart', '4.2e+15 quanta apart')
+    """
+    return f"{short_quanta(quanta)} {'quantum' if quanta == 1 else 'quanta'} apart"
+
+
+def short_quanta(quanta: int | None) -> str:
+    """Return a number of quanta; a large one, as of floats without a quantum, by its magnitude."""
+    if quanta is None:
+        return ""
+    return f"{quanta:,}" if quanta < 10**9 else f"{quanta:.1e}"
 
 
 def text_of(value: Any) -> str:

@@ -33,7 +33,7 @@ from cmeta.records.values import as_finite, expected_of, is_missing, not_one_ele
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.vocabulary import field_synonyms, misspelt, phase_named, phase_synonyms
+from cmeta.vocabulary import did_you_mean, field_synonyms, misspelt, phase_named, phase_synonyms
 
 _EXPECTED_OF_METRIC = "a number (f64)"
 _QUICK_VECTORS = (np.dtype(np.float64), np.dtype(np.float32))
@@ -324,6 +324,8 @@ class RowBuilder:
 
     def _timestamp(self, given: Any) -> int | None:
         slot = self._slots[TIMESTAMP]
+        if isinstance(given, Mapping):
+            raise _values_by_position(given, TIMESTAMP, slot)
         number = plain(given, TIMESTAMP, slot.expected)
         return None if number is None else int(typed(number, slot.field))
 
@@ -332,6 +334,8 @@ class RowBuilder:
         schema = self.schema
         if isinstance(phase, str) and (label := phase_named(phase, schema.phases)) is not None:
             return self._phases.setdefault(str(phase), self._phases[label])
+        if isinstance(phase, Mapping):
+            raise _values_by_position(phase, PHASE, self._slots[PHASE])
         given = plain(phase, PHASE, self._slots[PHASE].expected)
         if given is None:
             raise EncodeError("phase: found None; every record has a phase")
@@ -358,18 +362,25 @@ class RowBuilder:
         """Refuse a keyword that is no field, unless it has a number; warn if it is misspelt."""
         if self.schema.open_group is None:
             raise self.schema.unknown_field(name)
-        try:
-            is_number = not isinstance(plain(value, name), str)
-        except EncodeError:
-            is_number = False
-        if not is_number:
-            raise self.schema.unknown_field(name)
+        self._require_number(name, value)
         self._unknown.add(name)
         if (meant := misspelt(name, self._spellings)) is not None:
             warn(
                 f"{name!r} is not in the schema and is recorded as a metric; did you mean {meant}? "
                 f"If not, metrics={{{name!r}: ...}} says so"
             )
+
+    def _require_number(self, name: str, value: Any) -> None:
+        """Refuse what no metric is: as an unknown field, if the name is similar to that of one."""
+        try:
+            if not isinstance(plain(value, name), str):
+                return
+            reason = f"found {value!r}, expected a number; keep text in the configuration"
+        except EncodeError as err:
+            reason = str(err).removeprefix(f"{name}: ")
+        if did_you_mean(name, self._spellings):
+            raise self.schema.unknown_field(name)
+        raise EncodeError(f"field {name!r} is not in the schema, and as a metric: {reason}")
 
     def _take_undeclared(self, row: Row, name: Any, value: Any) -> None:
         """Take a metric that the schema does not declare."""
@@ -467,6 +478,14 @@ def value_positions(schema: Schema) -> dict[str, int]:
 def _require_mapping(metrics: Any, group: str | None) -> None:
     if type(metrics) is not dict and not isinstance(metrics, Mapping):
         raise EncodeError(f"{group}: found {type(metrics).__name__}, expected a mapping")
+
+
+def _values_by_position(given: Any, path: str, slot: Slot) -> EncodeError:
+    """Return the error for a mapping of values that is given without a name."""
+    return EncodeError(
+        f"{path}: found a {type(given).__name__}, expected {slot.expected}; the phase comes "
+        'first, and values have names: log("train", **values), or log("train", metrics=values)'
+    )
 
 
 def _twice(path: str) -> EncodeError:

@@ -121,7 +121,10 @@ def _raw_array(value: Any, field: Field) -> tuple[Array, Mask | None]:
         return _of_numpy(value)
     if isinstance(value, str | bytes | Mapping | Set) or not hasattr(value, "__len__"):
         kind = type(value).__name__
-        raise EncodeError(f"{field.path}: found a {kind}, expected an array or a sequence")
+        raise EncodeError(
+            f"{field.path}: found a {kind}, expected an array or a sequence, with a value for each "
+            "record"
+        )
     return _from_sequence(value, field)
 
 

@@ -252,7 +252,8 @@ def typed(number: Any, field: Field) -> Any:
         kind = "float64" if isinstance(number, float) else type(number).__name__
         raise EncodeError(
             f"{field.path}: found {kind} {number}, expected integers ({field.type_name}); "
-            "convert it, such as int(value)"
+            "convert it, such as int(value); a metric keeps a fraction: "
+            f"metrics={{{field.name!r}: ...}}"
         )
     least, greatest = field.limits
     if least <= number <= greatest:

@@ -163,7 +163,7 @@ def test_a_file_that_is_not_a_chronicle(cm, not_a_chronicle, command):
     output = result.stderr + result.stdout
     assert f"{not_a_chronicle}: " in output
     assert "offset 0, header.signature: CorruptError: " in output
-    assert "this is not a .cmeta file" in output
+    assert "not a .cmeta file: begins with" in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)

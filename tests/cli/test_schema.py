@@ -99,4 +99,4 @@ def test_a_corrupt_chronicle(cm, not_a_chronicle):
     for command in ("show", "json"):
         result = cm("schema", command, not_a_chronicle)
         assert (result.exit_code, result.stdout) == (3, "")
-        assert "this is not a .cmeta file" in result.stderr
+        assert "not a .cmeta file: begins with" in result.stderr

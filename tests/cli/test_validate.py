@@ -120,7 +120,7 @@ def test_validate_an_incomplete_file(cm, request, make):
 
 
 def test_validate_identifies_a_foreign_file(cm, not_a_chronicle):
-    assert "this is not a .cmeta file" in cm("validate", not_a_chronicle).stdout
+    assert "not a .cmeta file: begins with" in cm("validate", not_a_chronicle).stdout
 
 
 def test_validate_reports_a_newer_version(cm, damaged):

@@ -44,6 +44,12 @@ def test_files_of_no_known_format(tmp_path, content):
     assert not (tmp_path / "out.cmeta").exists()
 
 
+def test_a_chronicle_needs_no_import(tmp_path):
+    cmeta.write(tmp_path / "run.cmeta", {"phase": ["train"]})
+    with pytest.raises(EncodeError, match=r"run\.cmeta: is a chronicle, which needs no import"):
+        detect(tmp_path / "run.cmeta")
+
+
 def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(EncodeError, match="found a folder without"):

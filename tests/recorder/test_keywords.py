@@ -86,6 +86,41 @@ def test_a_keyword_without_a_number_is_refused(path, value):
 
 
 @pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("hello", "as a metric: found 'hello', expected a number; keep text in the configuration"),
+        (np.ones(3), r"as a metric: found shape \(3,\), expected a value of one element"),
+    ],
+)
+def test_a_keyword_like_no_field_says_what_a_metric_is(path, value, words):
+    with cmeta.Recorder(path) as rec:
+        with pytest.raises(
+            EncodeError, match=f"^field 'picture' is not in the schema, and {words}"
+        ):
+            rec.log("train", picture=value)
+        assert len(rec) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "field"), [(({"loss": 1.0},), "phase"), (("train", {"loss": 1.0}), "timestamp")]
+)
+def test_values_without_names_are_refused_with_the_call_that_was_meant(path, given, field):
+    with cmeta.Recorder(path) as rec:
+        with pytest.raises(EncodeError, match=rf'^{field}: found a dict.*log\("train", \*\*values'):
+            rec.log(*given)
+        assert len(rec) == 0
+
+
+def test_a_fraction_in_a_counter_is_refused_with_the_metric_that_keeps_it(path):
+    with cmeta.Recorder(path) as rec:
+        with pytest.raises(EncodeError, match=r"metrics=\{'epoch': \.\.\.\}"):
+            rec.log("train", epoch=0.25)
+        rec.log("train", metrics={"epoch": 0.25})
+        assert rec.last.epoch is None
+        assert rec.last.metrics["epoch"] == 0.25
+
+
+@pytest.mark.parametrize(
     ("fields", "path_"),
     [
         ({"lr": 1.0, "metrics": {"lr": 1.0}}, "metrics.lr"),

@@ -234,6 +234,12 @@ def test_a_report_as_text_and_json(path):
     assert again["counts"] == report.counts
 
 
+def test_a_distance_in_floats_is_an_order_of_magnitude(tmp_path):
+    cmeta.write(tmp_path / "run.cmeta", {"phase": ["train"], "metrics.acc": [0.1]})
+    report = replay(tmp_path / "run.cmeta", lambda s: {"metrics": {"acc": 0.2}})
+    assert "recorded 0.1, replayed 0.2, 4.5e+15 quanta apart" in str(report)
+
+
 def test_the_run_of_a_live_recorder_can_be_replayed(tmp_path):
     with cmeta.Recorder(tmp_path / "run.cmeta", seed=1) as recorder:
         with recorder.cycle("train") as cycle:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cmeta.compare.replay_report import text_of
+from cmeta.compare.replay_report import quanta_apart, short_quanta, text_of
 from cmeta.errors import counted
 
 Verdict = Literal["identical", "equal", "differs"]
@@ -237,7 +237,7 @@ class DiffReport:
         rows: list[Sequence[str]] = []
         for path, one in self.fields.items():
             worst = one.worst
-            distance = "" if worst is None else _short(worst.quanta)
+            distance = "" if worst is None else short_quanta(worst.quanta)
             at = "" if worst is None else f"at record {worst.ordinal:,}"
             mark = " (worst)" if worst is not None and worst is self.worst else ""
             rows.append(
@@ -278,16 +278,7 @@ def _sides(a: Any, b: Any) -> tuple[str, str]:
 
 
 def _apart(quanta: int | None) -> str:
-    if quanta is None:
-        return ""
-    return f"{_short(quanta)} {'quantum' if quanta == 1 else 'quanta'} apart"
-
-
-def _short(quanta: int | None) -> str:
-    """Return a number of quanta; a large one by its order of magnitude."""
-    if quanta is None:
-        return ""
-    return f"{quanta:,}" if quanta < 10**9 else f"{quanta:.1e}"
+    return "" if quanta is None else quanta_apart(quanta)
 
 
 def _text(value: Any) -> str:

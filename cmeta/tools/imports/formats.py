@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from cmeta.aliases import Progress
 from cmeta.errors import EncodeError, counted
+from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 
 # In the order in which they are tried: those with a signature first.
@@ -34,6 +35,7 @@ NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float(
 _LEN_SHOWN = 16  # bytes of an unknown file in an error
 _LEN_HEAD = 1 << 16
 _T = TypeVar("_T")
+_CHRONICLE = shipped_format().format.magic.to_bytes(4, "little")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -207,6 +209,10 @@ def detect(path: Path) -> str:
     for format_ in FORMATS:
         if load_importer(format_).looks_like(path):
             return format_
+    if text_head(path)[0].startswith(_CHRONICLE):
+        raise EncodeError(
+            f"{path}: is a chronicle, which needs no import; `cmeta convert` writes other formats"
+        )
     known = ", ".join(FORMATS)
     raise EncodeError(
         f"{path}: found {_described(path)}, expected a file of one of: {known}; state the format "
