@@ -19,6 +19,7 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_OPTIMIZED
 from pathlib import Path
 from types import FrameType
@@ -39,8 +40,11 @@ class LiveSession(Protocol):
     is_closed: bool
     successor: str
 
-    def abandon(self) -> None:
-        """Close it without waiting, and without a lock; called by a finaliser."""
+    def abandon(self) -> bool:
+        """Close it without waiting, and without a lock; return whether this call did.
+
+        A finaliser calls this.
+        """
 
     def wait(self) -> None:
         """Wait for the end of a close."""
@@ -54,11 +58,16 @@ _RECORDERS: dict[LiveSession, weakref.ref[Any]] = {}
 _THREADS: weakref.WeakKeyDictionary[LiveSession, int] = weakref.WeakKeyDictionary()
 
 
-def hold(session: LiveSession, recorder: Any) -> None:
-    """Close the session when its recorder is collected."""
+def hold(session: LiveSession, recorder: Any, at_end: Callable[[], None]) -> None:
+    """Close the session when its recorder is collected; `at_end` says what its `close` would."""
     _RECORDERS[session] = weakref.ref(recorder)
     _THREADS[session] = threading.get_ident()
-    weakref.finalize(recorder, session.abandon).atexit = False  # `close_all` is for that
+    weakref.finalize(recorder, _abandon, session, at_end).atexit = False  # `close_all` is for that
+
+
+def _abandon(session: LiveSession, at_end: Callable[[], None]) -> None:
+    if session.abandon():
+        at_end()
 
 
 def let_go(session: LiveSession) -> None:

@@ -110,6 +110,8 @@ class PendingRecords:
         Why the session has ended, or "".
     is_torn : bool
         A write has failed: a new journal must be written.
+    left_out : list of EncodeError
+        Records that were taken but could not be written, which have not been reported.
     needs_check : bool
         Recording must look for a reason to wait or to refuse before it continues.
     """
@@ -146,6 +148,7 @@ class PendingRecords:
         self.config_in_force = config_in_force
         self.journal: JournalFile | None = None
         self.failure = ""
+        self.left_out: list[EncodeError] = []
         self._is_flushing = False  # still true when the next flush begins: it was interrupted
         self.is_torn = self._has_ended = self.needs_check = False
 
@@ -225,6 +228,8 @@ class PendingRecords:
     def flush(self) -> None:
         """Write the group to the journal; the caller holds the lock.
 
+        A record whose tensors cannot be fetched is left out, and does not keep the others.
+
         Raises
         ------
         OSError
@@ -246,7 +251,10 @@ class PendingRecords:
             entries = [self._pack(group[0], num, journal, undefined)]
             data = journal.framer.seal(entries[0])
         else:
-            fetch_tensors(group)
+            self._fetch(group)
+            if not group:
+                self._is_flushing = False
+                return
             entries = [self._pack(row, o, journal, undefined) for o, row in enumerate(group, num)]
             data = b"".join(map(journal.framer.seal, entries))
         if undefined:
@@ -270,6 +278,20 @@ class PendingRecords:
             journal.defined[kind].add(number)
         journal.config_in_force = self.config_in_force
         self._is_flushing = False
+
+    def _fetch(self, group: list[Row]) -> None:
+        """Fetch the tensors of a group, and drop the rows of which one cannot be fetched."""
+        failed = fetch_tensors(group) if any(row.on_device for row in group) else {}
+        for row, err in failed.items():
+            phase = self._layout.schema.phases[row.phase]
+            self.left_out.append(
+                EncodeError(
+                    f"{err}; the record of timestamp {row.timestamp}, {phase}, was logged before "
+                    "and is left out; the others of its group are recorded"
+                )
+            )
+        if failed:
+            group[:] = [row for row in group if row not in failed]
 
     def set_config_in_force(self, body: bytes) -> None:
         """Note the configuration in force from the next record on; the caller holds the lock.

@@ -7,11 +7,20 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never
 
-from cmeta.errors import CmetaWarning, DivergedError, EncodeError, RecorderError, counted, held_file
+from cmeta.errors import (
+    CmetaWarning,
+    DivergedError,
+    EncodeError,
+    RecorderError,
+    counted,
+    held_file,
+    warn,
+)
 from cmeta.recorder import live_sessions
 from cmeta.recorder import wall_time as wall_times
 from cmeta.recorder.cycle import Cycle
@@ -156,7 +165,7 @@ class Recorder:
             if session.notice:
                 warnings.warn(session.notice, CmetaWarning, stacklevel=2)
         else:
-            live_sessions.hold(session, self)
+            live_sessions.hold(session, self, partial(_warn_of_refusals, self.path, self._refusals))
         self.schema, self._steps = session.schema, session.steps
         self.num_dropped, self.dropped_to = session.num_dropped, session.dropped_to
         self._wall_time = session.row_builder.wall_time_slot
@@ -248,6 +257,20 @@ class Recorder:
             if self._steps.is_done:
                 self._steps = None
         session.record(row)
+        if session.pending.left_out:
+            self._report_left_out()
+
+    def _report_left_out(self) -> None:
+        """Count the records that could not be written after they were taken, or raise the error."""
+        left_out = self._session.pending.left_out
+        while left_out:
+            error = left_out.pop(0)
+            if not self._warns:
+                for another in left_out:
+                    error.add_note(str(another))
+                left_out.clear()
+                raise error
+            self._refuse(error)
 
     def _refuse(self, error: Exception) -> None:
         """Count a record that was not taken, or raise its error."""
@@ -306,9 +329,12 @@ class Recorder:
         Raises
         ------
         OSError, RecorderError
+        EncodeError
+            A tensor cannot be fetched from its device; the other records are written.
         """
         try:
             self._session.flush()
+            self._report_left_out()
         except OSError as err:
             if not self._warns:
                 raise
@@ -460,12 +486,12 @@ class Recorder:
         if not isinstance(self._session, IdleSession):
             live_sessions.let_go(self._session)
         self._session.row_builder.precision.warn()
-        if has_closed and self.num_refused:
-            warnings.warn(
-                f"{self.path}: {self._refusals}",
-                CmetaWarning,
-                stacklevel=3,
-            )
+        try:
+            self._report_left_out()
+        finally:
+            if has_closed and self.num_refused:
+                message = f"{self.path}: {self._refusals}"
+                warnings.warn(message, CmetaWarning, stacklevel=3)
 
     def __enter__(self) -> Recorder:
         return self
@@ -495,6 +521,11 @@ def _short(path: Path | None) -> Path | None:
     """Return a path as seen from the working folder, if it is below that."""
     here = Path.cwd()
     return path.relative_to(here) if path and path.is_relative_to(here) else path
+
+
+def _warn_of_refusals(path: Path | None, refusals: Refusals) -> None:
+    if refusals.counts:
+        warn(f"{path}: {refusals}")
 
 
 def _status_of(error: BaseException | None) -> str | None:

@@ -50,6 +50,8 @@ class DeviceTensor(NamedTuple):
         A copy of one element, on its device.
     name : str
         Of the undeclared metric.
+    path : str
+        Of the field.
     typed : callable
         Makes the field's value of a number.
     """
@@ -57,6 +59,7 @@ class DeviceTensor(NamedTuple):
     position: int
     tensor: Any
     name: str
+    path: str
     typed: Callable[[Any], Any]
 
 
@@ -421,29 +424,58 @@ class RowBuilder:
         """Leave a tensor on its device; a copy of it, because training may change it in place."""
         if math.prod(tensor.shape) != 1:
             raise not_one_element(tensor.shape, path)
-        item = DeviceTensor(position, tensor.detach().clone(), name, typed)
+        item = DeviceTensor(position, tensor.detach().clone(), name, path, typed)
         row.on_device = [*(row.on_device or ()), item]
 
 
-def fetch_tensors(rows: list[Row]) -> None:
-    """Fetch the tensors of a group, with one synchronisation for each device and dtype."""
-    if all(row.on_device is None for row in rows):
-        return
+def fetch_tensors(rows: list[Row]) -> dict[Row, EncodeError]:
+    """Fetch the tensors of a group, with one synchronisation for each device and dtype.
+
+    Returns the rows of which a tensor cannot be fetched or has no value that fits, with the reason.
+    """
     by_kind: dict[Any, list[tuple[Row, DeviceTensor]]] = {}
     for row in rows:
         for item in row.on_device or ():
             kind = str(item.tensor.device), str(item.tensor.dtype)
             by_kind.setdefault(kind, []).append((row, item))
+    failed: dict[Row, EncodeError] = {}
     for pairs in by_kind.values():
-        numbers = _fetch([item.tensor for _, item in pairs])
-        for (row, item), number in zip(pairs, numbers, strict=True):
-            value = item.typed(number)
+        for (row, item), fetch in zip(pairs, _fetchers(pairs), strict=True):
+            try:
+                value = item.typed(fetch())
+            except Exception as err:  # whatever a device raises
+                failed.setdefault(row, _unfetched(item, err))
+                continue
             if item.position < 0:
                 row.undeclared = {**row.undeclared, item.name: value}
             else:
                 row.values[item.position] = value
     for row in rows:
         row.on_device = None
+    return failed
+
+
+def _fetchers(pairs: list[tuple[Row, DeviceTensor]]) -> list[Callable[[], Any]]:
+    """Return for each tensor what gives its number: all at once or, if that fails, one by one."""
+    tensors = [item.tensor for _, item in pairs]
+    try:
+        numbers = _fetch(tensors)
+    except Exception:
+        return [partial(_only, tensor) for tensor in tensors]
+    return [partial(_same, number) for number in numbers]
+
+
+def _only(tensor: Any) -> Any:
+    return _fetch([tensor])[0]
+
+
+def _same(number: Any) -> Any:
+    return number
+
+
+def _unfetched(item: DeviceTensor, error: Exception) -> EncodeError:
+    reason = str(error) if isinstance(error, EncodeError) else f"{type(error).__name__}: {error}"
+    return EncodeError(f"{item.path}: the tensor cannot be fetched from its device ({reason})")
 
 
 def _fetch(tensors: list[Any]) -> list[Any]:

@@ -6,9 +6,10 @@ It connects the pending records, the committer and the sealer; `Recorder` is its
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from cmeta.errors import RecorderError
+from cmeta.errors import CmetaWarning, RecorderError, warn
 from cmeta.format.journal import RowLayout
 from cmeta.recorder.commit import Committer
 from cmeta.recorder.live_sessions import let_go, lock_of
@@ -42,7 +43,7 @@ class Session:
     def __init__(self, path: Path, options: Options, disk: Disk) -> None:
         self.path = path
         self._pid = os.getpid()
-        self._is_forked = self.is_closed = False
+        self._is_forked = self.is_closed = self._is_abandoned = False
         self.successor = ""  # where its file was opened again, by which it was closed
         made = make_folders(path.parent)
         try:
@@ -269,15 +270,27 @@ class Session:
         finally:
             self._lock.release()
             let_go(self)
+            if self._is_abandoned:
+                self._say_the_rest()
 
-    def abandon(self) -> None:
+    def _say_the_rest(self) -> None:
+        """Warn, in the sealer's thread, of what a recorder says when it is closed."""
+        with suppress(CmetaWarning):  # where warnings are errors, nobody is there to get this one
+            self.precision.warn()
+            for error in self.pending.left_out:
+                warn(f"{self.path}: {error}")
+
+    def abandon(self) -> bool:
         """Close the chronicle without waiting, because nobody holds its recorder any more.
 
         A finaliser calls this, in any thread, which may be the sealer's own: it takes no lock.
         """
-        if not (self.is_closed or self._is_forked):
-            self._end()
-            self._sealer.abandon()
+        if self.is_closed or self._is_forked:
+            return False
+        self._is_abandoned = True
+        self._end()
+        self._sealer.abandon()
+        return True
 
     def wait(self) -> None:
         """Wait for the end of a close; the chronicle is then closed, or can be resumed."""

@@ -240,10 +240,11 @@ class VerifySession:
         elif sys.exc_info()[0] is None and not self._is_stopped:
             raise self._divergence(report)
 
-    def abandon(self) -> None:
+    def abandon(self) -> bool:
         """End the comparison, because nobody holds its recorder any more."""
         with suppress(Exception):
-            self.close()
+            return self.close()
+        return False
 
     def wait(self) -> None:
         """Return at once; nothing is closed in the background."""

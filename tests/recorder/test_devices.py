@@ -1,6 +1,7 @@
 """Tensors on another device: copied at the call, fetched once for each group."""
 
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,3 +134,78 @@ def test_several_elements_are_refused_at_the_call(tmp_path, torch, where):
         ):
             recorder.log("train", **given)
         assert len(recorder) == 0
+
+
+class Broken(Tensor):
+    """A tensor of which every copy fails, as after an error in a kernel."""
+
+    def detach(self):
+        return self
+
+    def clone(self):
+        return self
+
+    def tolist(self):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    __float__ = numpy = cpu = tolist
+
+    @property
+    def values(self):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    @values.setter
+    def values(self, value):
+        pass
+
+    shape = ()
+
+
+def steps_in(path):
+    with cmeta.open(path) as found:
+        assert found.state == "closed"
+        return found.read(["step"])["step"].tolist()
+
+
+@pytest.mark.parametrize("bad", [{"loss": Broken(1)}, {"metrics": {"free": Broken(1)}}])
+def test_a_tensor_that_cannot_be_fetched_does_not_stay(tmp_path, torch, bad):
+    recorder = cmeta.Recorder(tmp_path / "run.cmeta", flush_every=4)
+    recorder.log("train", step=0, **bad)
+    words = r"(loss_value|metrics\.free): the tensor cannot be fetched .*RuntimeError: CUDA"
+    with pytest.raises(cmeta.EncodeError, match=words):
+        recorder.flush()
+    recorder.flush()
+    recorder.log("train", step=1)
+    recorder.close()
+    assert steps_in(tmp_path / "run.cmeta") == [1]
+
+
+@pytest.mark.parametrize("end", ["log", "flush", "close"])
+def test_the_bad_record_of_a_group_is_refused_alone(tmp_path, torch, end):
+    path = tmp_path / "run.cmeta"
+    recorder = cmeta.Recorder(path, flush_every=4)
+    recorder.log("train", step=0, loss=Tensor(0.5))
+    recorder.log("val", step=1, loss=Broken(1))
+    recorder.log("val", step=2, loss=Tensor(0.25))
+    words = r"timestamp 1, validate, was logged before and is left out"
+    with pytest.raises(cmeta.EncodeError, match=words):
+        recorder.log("val", step=3) if end == "log" else getattr(recorder, end)()
+    if end != "close":
+        recorder.log("train", step=4)
+    recorder.close()
+    expected = {"log": [0, 2, 3, 4], "flush": [0, 2, 4], "close": [0, 2]}[end]
+    assert steps_in(path) == expected
+    assert cmeta.validate(path).ok
+
+
+def test_it_is_counted_where_errors_are_warnings(tmp_path, torch):
+    path = tmp_path / "run.cmeta"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with cmeta.Recorder(path, flush_every=3, on_error="warn") as recorder:
+            for step in range(7):
+                loss = Broken(1) if step in (1, 6) else Tensor(1)
+                recorder.log("train", step=step, loss=loss)
+    assert recorder.num_refused == 2
+    assert "2 records not taken, because 2 of bad values" in str(caught[-1].message)
+    assert steps_in(path) == [0, 2, 3, 4, 5]

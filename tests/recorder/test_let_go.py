@@ -268,3 +268,29 @@ def test_a_notebook_does_not_take_over_from_another_thread(path, monkeypatch):
     with pytest.raises(cmeta.LockedError, match="this process, opened at"):
         cmeta.Recorder(path, mode="resume")
     opened[0].close()
+
+
+def test_a_collected_recorder_says_what_a_closed_one_does(path):
+    rec = cmeta.Recorder(path, on_error="warn", flush_every=5)
+    with pytest.warns(cmeta.CmetaWarning, match="a record was not taken"):
+        rec.log("train", loss="much")
+    rec.log("train", loss=1e-9)
+    session = rec._session
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del rec
+        session.wait()
+    texts = " ".join(str(warning.message) for warning in caught)
+    assert "1 record not taken, because 1 of bad values" in texts
+    assert "loss_value: 1 value is stored as 0" in texts
+
+
+def test_a_closed_recorder_says_it_once(path):
+    rec = cmeta.Recorder(path, on_error="warn")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rec.log("train", loss="much")
+        rec.close()
+        del rec
+        gc.collect()
+    assert len(caught) == 2
