@@ -76,8 +76,8 @@ def test_an_export_of_a_damaged_file_is_marked_incomplete(cm, flipped, tmp_path)
     lines = tmp_path / "damaged.jsonl"
     lines.write_text(result.stdout, encoding="utf-8")
     again = cm("import", lines, tmp_path / "out.cmeta")
-    assert again.exit_code == 2
-    assert "found 84 records, but its first line says 100" in again.stderr
+    assert again.exit_code == 4
+    assert "16 records of the 100 that the first line states: missing" in again.stdout
 
 
 @pytest.mark.parametrize("options", [[], ["--format", "csv"], ["--format", "table"]])

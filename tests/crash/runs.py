@@ -61,6 +61,15 @@ def whole(folder, num_records, start=0, schema=SCHEMA):
     return path.read_bytes()
 
 
+def state_after(folder, num_records):
+    """Return the state that a checkpoint after that many records of the run holds."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"state-{num_records}.cmeta"
+    with cmeta.Recorder(path, SCHEMA, mode="replace", disk=QuietDisk()) as recorder:
+        record(recorder, 0, num_records)
+        return recorder.state_dict()
+
+
 def num_readable(folder):
     """Return the number of readable records, after checking that each is the one logged."""
     path = folder / NAME

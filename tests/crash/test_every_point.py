@@ -8,7 +8,17 @@ import pytest
 
 import cmeta
 from cmeta.recorder import sealer
-from tests.crash.runs import NAME, SCHEMA, Check, die, num_readable, record, trusted_part, whole
+from tests.crash.runs import (
+    NAME,
+    SCHEMA,
+    Check,
+    die,
+    num_readable,
+    record,
+    state_after,
+    trusted_part,
+    whole,
+)
 from tests.crash.world import BusyDisk, RecordingDisk, after_death, after_power_loss, put
 
 NUM = 69
@@ -127,7 +137,7 @@ def test_a_run_goes_back_to_an_earlier_record(folder, tmp_path, wholes, loss, cl
     """Until records are dropped all are there; from then on those are in a file of their own."""
     num = 53
     recorded(folder, 0, num, durability="fsync", close=closed)
-    state = {"num_records": keep, "timestamp": max(0, keep - 1)}
+    state = state_after(tmp_path / "whole", keep)
     disk = RecordingDisk(folder)
     rec = cmeta.Recorder(folder / NAME, mode="resume", resume_at=state, disk=disk)
     die(rec)

@@ -47,7 +47,7 @@ def test_demo_replays_and_finds_the_first_divergence(demo):
     exact, diverged = demo[0].stdout.split("$ cmeta replay")[1:]
     assert "exact: 1,200 cycles" in exact
     assert "diverged: 1,200 cycles" in diverged
-    assert re.search(r"first difference: record 1 \(timestamp 1, train\)", diverged)
+    assert re.search(r"first difference: record 1 \(timestamp 1, step 2, train\)", diverged)
     assert "(exit code 1)" in diverged
 
 

@@ -71,7 +71,7 @@ def test_kinds_and_flags():
 
 
 def test_the_journal_is_described_too():
-    assert set(GRAMMAR.journal_bodies) == {"ROW", "CONFIG", "NAME"}
+    assert set(GRAMMAR.journal_bodies) == {"ROW", "CONFIG", "NAME", "CONFIG_IN_FORCE"}
     row = {
         "present": np.uint8([3]),
         "values": b"\1\2",

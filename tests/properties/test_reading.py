@@ -18,9 +18,12 @@ def questions(draw, reader, full):
     bound = st.none() | st.sampled_from(stamps) | st.integers(-1, 2**64 + 1)
     near = st.sampled_from(stamps).flatmap(lambda t: st.integers(t - 1, t + 1))
     phases = st.sampled_from(reader.schema.phases)
+    start, end = draw(bound | near), draw(bound | near)
+    if start is not None and end is not None:
+        start, end = min(start, end), max(start, end)
     return {
-        "start": draw(bound | near),
-        "end": draw(bound | near),
+        "start": start,
+        "end": end,
         "phase": draw(st.none() | phases | st.lists(phases, max_size=3)),
     }
 

@@ -76,7 +76,7 @@ def test_a_configuration_of_any_number_is_read_again(tmp_path, number):
 
 
 @pytest.mark.parametrize(
-    "config", [{"\ud800": 1}, {"a": "\ud800"}, {1: 1}, {"a": {1, 2}}, {"a": object()}]
+    "config", [{"\ud800": 1}, {"a": "\ud800"}, {1: 1, "1": 2}, {"a": b"1"}, {"a": object()}]
 )
 def test_a_configuration_that_is_not_json_is_an_encode_error(tmp_path, config):
     with pytest.raises(cmeta.EncodeError):
