@@ -98,7 +98,7 @@ def test_info_json_of_timestamps_beyond_safe_integers(cm, tmp_path):
 def test_info_states_the_quantum_of_a_field(cm, tmp_path, quanta, step):
     path = tmp_path / "steps.cmeta"
     schema = cmeta.default_schema().with_metrics(x={"quanta_per_unit": quanta})
-    cmeta.write(path, {"phase": ["train"]}, schema)
+    cmeta.write(path, {"phase": ["train"], "metrics.x": [1.0]}, schema)
     (line,) = [s for s in cm("info", path).stdout.splitlines() if s.startswith("  metrics.x ")]
     assert line.endswith(f"in steps of {step}")
 
@@ -113,3 +113,19 @@ def test_info_escapes_control_characters_of_the_file(cm, tmp_path):
     line = cm("info", path, "--json").stdout
     assert line[:-1].isprintable()
     assert json.loads(line)["configs"] == [{"\x1b\x7f": "\x9b1m"}]
+
+
+def test_the_table_has_the_fields_that_were_recorded(cm, tmp_path):
+    with cmeta.Recorder(tmp_path / "run.cmeta") as rec:
+        rec.log("train", loss=0.5, lr=0.1)
+    before, _, after = cm("info", tmp_path / "run.cmeta").stdout.partition(
+        "Declared, never recorded"
+    )
+    assert [line.split()[0] for line in before.partition("Fields")[2].splitlines()[2:5]] == [
+        "timestamp", "phase", "loss_value",
+    ]  # fmt: skip
+    assert "metrics.entropy" not in before
+    assert {"metrics.entropy,", "step,", "epoch"} <= {*after.split()}
+    assert "metrics.entropy" in cm("info", "--quick", tmp_path / "run.cmeta").stdout
+    cmeta.write(tmp_path / "empty.cmeta", {"phase": []})
+    assert "never recorded" not in cm("info", tmp_path / "empty.cmeta").stdout

@@ -185,3 +185,14 @@ def test_the_same_words_select(call, chronicle, tmp_path, name):
         assert message in messages(result)
         assert result.stdout == ""
         assert outputs(tmp_path) == set()
+
+
+OF_SCHEMA = ("show", "check", "json")
+HELPS = [(), *((name,) for name in COMMANDS), *(("schema", name) for name in OF_SCHEMA)]
+
+
+@pytest.mark.parametrize("command", HELPS, ids=" ".join)
+def test_a_help_fits_a_terminal_of_80_columns(cm, command):
+    result = cm(*command, "--help")
+    assert result.exit_code == 0
+    assert [line for line in result.stdout.splitlines() if len(line) > 80] == []

@@ -52,7 +52,7 @@ Verdicts and exit codes (the highest, if there are several findings or files):
   seeds contradict  1  the seeds do not derive from the recorded root
   differs           1  from the file of --against
   diverged          1  from the result of --replay
-  unreadable        2  missing, or not a file; also if --replay raises an exception
+  unreadable        2  missing, or not a file; or --replay raises an exception
   corrupt           3  the bytes violate the format
   inconclusive      5  --replay differs, and so does the environment"""
 )

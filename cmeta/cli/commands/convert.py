@@ -45,8 +45,8 @@ Examples:
 
 \b
 Formats:
-  jsonl    a whole chronicle: schema, configurations and status in the first line
-  parquet  exact types, null where absent; schema, configurations and status in
+  jsonl    a whole chronicle: schema, configurations, status in the first line
+  parquet  exact types, null where absent; schema, configurations, status in
            the metadata; needs pyarrow (the extra 'arrow')
   csv      exact values; configurations only as numbers
 

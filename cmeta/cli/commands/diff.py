@@ -40,8 +40,8 @@ Examples:
 \b
 Verdicts and exit codes:
   identical  0  byte for byte
-  equal      0  the same records in different bytes, such as another batch size
-  differs    1  in a value, in the unit of a field, or in the number of records
+  equal      0  the same records in other bytes, such as another batch size
+  differs    1  in a value, the unit of a field, or the number of records
 A file that cannot be read: 2; a corrupt one: 3."""
 )
 @click.argument("a", type=FILE)

@@ -49,10 +49,10 @@ Examples:
   cmeta import --json log.jsonl.gz run.cmeta --config config.json | jq .lost
 
 \b
-Formats (detected from the source itself; gzip, bzip2, xz and Zstandard are decompressed):
+Formats (detected from the source; gzip, bzip2, xz, Zstandard are unpacked):
   jsonl          an object per line; a whole chronicle, if from `cat --full`
-  json           lists by name, as `history.history` of Keras, or a list of objects
-  csv            comma, tab or semicolon; names in the first line, or by --names
+  json           lists by name, as `history.history` of Keras, or of objects
+  csv            comma, tab or semicolon; names in line 1, or by --names
   log            text: 'step 10: loss 2.5', '| epoch 001 | loss 2.5'
   parquet        needs pyarrow (the extra 'arrow')
   tensorboard    an event file, or a log folder
@@ -69,12 +69,12 @@ the timestamp. What no chronicle can hold, such as text or images, is noted; val
 have held are reported as lost. The intact part of a damaged source is imported.
 
 \b
---json prints one object for each source: source, out, format, num_records, fields,
-lost, notes, damage; with -o also source, out, error of one that failed.
+--json prints one object for each source: source, out, format, num_records,
+fields, lost, notes, damage; with -o also source, out, error of a failed one.
 
 \b
 Exit codes:
-  0 everything imported    2 a source cannot be read or understood, or OUT exists
+  0 everything imported    2 a source cannot be read, or OUT exists
   4 imported with loss: values could not be kept, or a source was damaged""",
 )
 @click.argument("paths", type=FILE, nargs=-1, required=True, metavar="SOURCE... [OUT]")
@@ -83,7 +83,7 @@ Exit codes:
     help="Import every SOURCE (files, folders, patterns) into FOLDER, a chronicle for each run.",
 )  # fmt: skip
 @click.option(
-    "--format", "format_", type=click.Choice(FORMATS),
+    "--format", "format_", type=click.Choice(FORMATS), metavar="F",
     help="The format of SOURCE; default: detected.",
 )  # fmt: skip
 @click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -21,6 +22,7 @@ from cmeta.cli.console import (
     print_lines,
     printable,
     progress,
+    terminal_width,
 )
 from cmeta.cli.errors import Exit, reading
 from cmeta.cli.files import open_chronicle, open_state, readable
@@ -36,13 +38,14 @@ from cmeta.validate import Finding
 T = TypeVar("T")
 
 _LEN_CHUNK = 1 << 20
+_PIPE_WIDTH = 80  # columns, where stdout is no terminal
 
 
 @click.command(
     epilog="""\b
 Examples:
   cmeta info run.cmeta
-  cmeta info --quick huge.cmeta                 immediate, however large the file is
+  cmeta info --quick huge.cmeta           immediate, however large the file is
   xz -dc run.cmeta.xz | cmeta info -
   cmeta info --json run.cmeta | jq .sha256
 
@@ -51,7 +54,8 @@ every machine.
 
 \b
 Exit codes:
-  0 success, or open    2 usage or I/O error    3 damaged: the intact part is shown"""
+  0 success, or open    2 usage or I/O error
+  3 damaged: the intact part is shown"""
 )
 @file_argument
 @click.option("--quick", is_flag=True, help="Do not read the batches: no counts and no sha256.")
@@ -241,15 +245,27 @@ def _field(field: Field, contents: FileInfo) -> dict[str, Any]:
 
 def _print(contents: FileInfo) -> None:
     write_pairs([(name, printable(value)) for name, value in _summary(contents)])
+    unused = _unused(contents)
     print_lines(["", "Fields"])
-    write_fields(contents.fields, contents.occurrences)
+    write_fields([f for f in contents.fields if f not in unused], contents.occurrences)
     if contents.undeclared:
         print_lines(["", "Undeclared metrics"])
         write_fields(contents.undeclared, contents.occurrences)
+    if unused:
+        names = printable(", ".join(field.path for field in unused))
+        lines = textwrap.wrap(names, (terminal_width() or _PIPE_WIDTH) - 2)
+        print_lines(["", "Declared, never recorded", *(f"  {line}" for line in lines)])
     if contents.configs:
         texts = (json.dumps(config, ensure_ascii=False) for config in contents.configs)
         configs = (printable(f"  {number}  {text}") for number, text in enumerate(texts))
         print_lines(["", "Configurations", *configs])
+
+
+def _unused(contents: FileInfo) -> list[Field]:
+    """Return the declared fields that no record has, if any record has a field at all."""
+    if not contents.occurrences:
+        return []
+    return [field for field in contents.fields if not contents.occurrences.get(field.path)]
 
 
 def _summary(contents: FileInfo) -> list[tuple[str, str]]:

@@ -46,7 +46,7 @@ class _Query:
 Examples:
   cmeta query run.cmeta "loss < 0.1 and phase == 'validate'"
   cmeta query run.cmeta "isnan(loss)" --fields timestamp,loss --limit 1
-  cmeta query run.cmeta "metrics['train/lr'] > config.lr / 2 or step % 100 == 0"
+  cmeta query run.cmeta "metrics['train/lr'] > config.lr / 2 or step > 99"
   cmeta query runs/ "not isfinite(loss)" --count
 
 \b
@@ -58,8 +58,8 @@ The expression:
   arithmetic  + - * / % **   abs(x)
   functions   isnan(x) isinf(x) isfinite(x) present(x)
 An absent value is neither less nor greater than anything: neither `x < 1` nor
-`not x < 1` selects it; `x is None` does. NaN is not less than anything: `x < 1`
-does not select it, `not x < 1` does.
+`not x < 1` selects it; `x is None` does. NaN is not less than anything:
+`x < 1` does not select it, `not x < 1` does.
 
 \b
 Exit codes (the highest, if there are several files):

@@ -71,18 +71,19 @@ Examples:
   cmeta replay run.cmeta --ignore 'time/*' -- python train.py
   cmeta replay 'r*.cmeta' -- torchrun train.py          a file for each rank
   cmeta replay run.cmeta train.py:cycle          a function of one cycle
-  cmeta replay run.cmeta train:Training          a class: created once, called for each cycle
+  cmeta replay run.cmeta train:Training          a class, called each time
   cmeta replay run.cmeta train:Training --end 99
   cmeta replay run.cmeta train.py:cycle --phase train -- --data digits
 
 \b
-The command runs as it did when it recorded, except that nothing is written: each
-recorder in it compares with FILE, whatever its path and mode. At the first
-divergence, log raises an exception. What the command prints goes to stderr.
+The command runs as it did when it recorded, except that nothing is written:
+each recorder in it compares with FILE, whatever its path and mode. At the
+first divergence, log raises an exception. What the command prints goes to
+stderr.
 
 \b
-CYCLE gets a cmeta.ReplayState (record, config, rng, seed_everything(), ...) and
-returns the fields that it has recomputed, as Recorder.log takes them:
+CYCLE gets a cmeta.ReplayState (record, config, rng, seed_everything(), ...)
+and returns the fields that it has recomputed, as Recorder.log takes them:
   def cycle(state):
       return {"loss": model(state.rng, state.config["lr"])}
 
@@ -90,7 +91,7 @@ returns the fields that it has recomputed, as Recorder.log takes them:
 Verdicts and exit codes:
   exact, within one quantum  0
   diverged                   1  the report names the first value that differs
-  inconclusive               5  it differs, and so does the environment recorded in
+  inconclusive               5  it differs, and so does the environment in
                                 the configuration; or nothing was compared
 A command that cannot be started, or fails before it has logged everything: 2.""",
 )

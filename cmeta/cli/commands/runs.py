@@ -65,29 +65,31 @@ def _check_best(ctx: click.Context, option: click.Parameter, texts: Sequence[str
 Examples:
   cmeta runs runs/
   cmeta runs runs/ --best max:val_accuracy --limit 10
-  cmeta runs runs/ --best min:validate/loss --columns config.lr,config.net.width
-  cmeta runs runs/ --where "val_accuracy.max > 0.9 and config.lr < 0.1 and state == 'closed'"
-  cmeta runs runs/ --fields loss,loss_value.min,val_accuracy,config.lr --sort config.lr
+  cmeta runs runs/ --best min:validate/loss --columns config.lr,config.width
+  cmeta runs runs/ --where "val_accuracy.max > 0.9 and config.lr < 0.1"
+  cmeta runs runs/ --fields loss,loss_value.min,config.lr --sort config.lr
   cmeta runs 'runs/**/seed-*.cmeta' --json | jq -r .file
 
 \b
 Names for --where, --sort and --fields:
-  file state status problem num_records first_timestamp last_timestamp len_file num_configs
+  file state status problem num_records first_timestamp last_timestamp
+  len_file num_configs
   phases.PHASE     number of records of a phase
-  config.KEY       from the configuration of the last record; nested: config.net.width
+  config.KEY       of the last record's configuration; nested: config.net.lr
   FIELD            its last value; the group of a metric may be omitted
   PHASE/FIELD      its last value in a phase: validate/loss, train/entropy
-  FIELD.min .max   its smallest and largest value, without NaN. Also .min_timestamp,
-                   .max_timestamp, .num_values, .num_nan. min:FIELD and max:FIELD mean the same
-  loss             with --fields its course, as a sparkline; otherwise its last value
-Without a phase, a metric is that of validation if the run has it there, else that
-of training; the table and the notes say so. A step, a seed and other integers are
-over all records.
+  FIELD.min .max   its smallest and largest value, without NaN. Also
+                   .min_timestamp, .max_timestamp, .num_values, .num_nan.
+                   min:FIELD and max:FIELD mean the same
+  loss             with --fields its course, a sparkline; else its last value
+Without a phase, a metric is that of validation if the run has it there, else
+that of training; the table and the notes say so. A step, a seed and other
+integers are over all records.
 
 \b
 States and exit codes (the highest of the runs that are shown):
   closed      0
-  open        0  still being written, or its writer died; its journal is read too
+  open        0  being written, or its writer died; its journal is read too
   unreadable  2  missing, or not a file
   damaged     3  the row covers the intact records; `cmeta validate` says more
 

@@ -32,7 +32,7 @@ _optional_file = click.argument("file", type=FILE, required=False)
     epilog="""\b
 Examples:
   cmeta schema check mine.toml          is it valid?
-  cmeta schema show run.cmeta           which fields do the records of a chronicle have?
+  cmeta schema show run.cmeta           which fields do its records have?
   cmeta schema show                     the schema that cmeta ships
   cmeta schema json > cmeta_schema.schema.json
 
@@ -40,7 +40,7 @@ A FILE that ends in .toml is a schema file; any other is a chronicle.
 
 \b
 Exit codes:
-  0 success    2 usage or I/O error    3 an invalid schema, or a corrupt chronicle"""
+  0 success    2 usage or I/O error    3 invalid schema, or corrupt chronicle"""
 )
 def schema() -> None:
     """Check and show schemas, in files and in chronicles."""
@@ -77,7 +77,7 @@ Examples:
 
 \b
 Exit codes:
-  0 success    2 usage or I/O error, or an invalid schema file    3 a corrupt chronicle"""
+  0 success    2 usage or I/O error, or invalid schema    3 corrupt chronicle"""
 )
 @_optional_file
 @json_option
@@ -94,13 +94,13 @@ def show(file: Path | None, as_json: bool) -> None:
     "json",
     epilog="""\b
 Examples:
-  cmeta schema json > cmeta_schema.schema.json     for editors: the rules for schema files
-  cmeta schema json run.cmeta | jq .record         the schema embedded in a chronicle
-  cmeta schema json mine.toml                      the schema that would be embedded
+  cmeta schema json > cmeta_schema.schema.json   for editors
+  cmeta schema json run.cmeta | jq .record       the schema in a chronicle
+  cmeta schema json mine.toml                    the schema to be embedded
 
 \b
 Exit codes:
-  0 success    2 usage or I/O error, or an invalid schema file    3 a corrupt chronicle""",
+  0 success    2 usage or I/O error, or invalid schema    3 corrupt chronicle""",
 )
 @_optional_file
 def json_(file: Path | None) -> None:

@@ -35,7 +35,7 @@ _INTERVAL = 0.2  # seconds between checks of the file
     epilog="""\b
 Examples:
   cmeta tail run.cmeta                     the last 10 records
-  cmeta tail -f run.cmeta                  and new ones, until the run is closed
+  cmeta tail -f run.cmeta                  new ones, until it is closed
   cmeta tail -f run.cmeta --json | jq .loss_value
 
 \b

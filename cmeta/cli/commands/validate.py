@@ -31,8 +31,8 @@ _EXITS = {"valid": Exit.SUCCESS, "open": Exit.DIFFERS, "corrupt": Exit.CORRUPT}
     epilog="""\b
 Examples:
   cmeta validate run.cmeta
-  cmeta validate --no-canonical runs/*.cmeta      faster: only check that they can be read
-  cmeta validate runs/                            every .cmeta file below a folder
+  cmeta validate --no-canonical runs/*.cmeta   faster: only readable?
+  cmeta validate runs/                         every .cmeta file below it
   zstd -dc run.cmeta.zst | cmeta validate -
   cmeta validate --json run.cmeta | jq .findings
 
