@@ -37,7 +37,7 @@ def test_info_json_lists_fields_and_configurations_in_file_order(cm, chronicle):
     fields = {f.pop("name"): f for f in found["fields"]}
     assert fields["loss_value"] == {
         "type": "f32", "declared": True, "exact": False, "quanta_per_unit": 1000000,
-        "values": None, "unit": None, "num_batches": 7,
+        "values": None, "unit": None, "volatile": False, "num_batches": 7,
     }  # fmt: skip
     assert fields["phase"]["values"] == list(run.schema.phases)
     assert fields["phase"]["exact"] is None
@@ -47,7 +47,7 @@ def test_info_json_lists_fields_and_configurations_in_file_order(cm, chronicle):
     (late,) = [f for f in fields.values() if not f["declared"]]
     assert late == {
         "type": "f64", "declared": False, "exact": True, "quanta_per_unit": None,
-        "values": None, "unit": None, "num_batches": 4,
+        "values": None, "unit": None, "volatile": False, "num_batches": 4,
     }  # fmt: skip
 
 
