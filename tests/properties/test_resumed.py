@@ -77,3 +77,43 @@ def test_kills_and_pauses_change_no_byte(recording):
         found = record(recording, Path(folder, "run.cmeta"), recording["ends"])
         assert found == expected
         assert cmeta.validate(found).ok
+
+
+STEPS = st.sampled_from(
+    [("log", None)] * 3  # with the configuration in force
+    + [("log", config) for config in CONFIGS if config is not None]  # for this record alone
+    + [("set", None), ("set", CONFIGS[1]), ("kill", None), ("kill", None), ("close", None)]
+)
+
+
+def follow(steps, path, seed, *, ends):
+    """Record by steps; a closed file says what is in force if seeds show which records had it."""
+
+    def opened():
+        return cmeta.Recorder(path, SMALL, "resume", seed=seed, flush_every=2, disk=QuietDisk())
+
+    rec, is_shown = opened(), False
+    for kind, config in steps:
+        if kind == "log":
+            rec.log("train", config=config)
+            is_shown |= seed is not None and config is None
+        elif kind == "set":
+            rec.config, is_shown = config, False
+        elif ends:
+            rec.flush()
+            before = rec.config
+            die(rec) if kind == "kill" else rec.close()
+            rec = opened()
+            if kind == "close" and not is_shown:
+                rec.config = before
+    rec.close()
+    return path.read_bytes()
+
+
+@more(4)
+@given(st.lists(STEPS, min_size=10, max_size=40), st.sampled_from([None, 7]))
+def test_the_configuration_in_force_outlives_the_process(steps, seed):
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", CmetaWarning)  # the guess at a closed file
+        whole = follow(steps, Path(folder, "whole.cmeta"), seed, ends=False)
+        assert follow(steps, Path(folder, "run.cmeta"), seed, ends=True) == whole
