@@ -116,6 +116,14 @@ def expanded(path: PathLike) -> str:
     return os.path.expanduser(os.fsdecode(path))
 
 
+def linked(path: str) -> str:
+    """Return the file that a link means, or the path itself.
+
+    The journal and the lock of a file are beside that file, and not beside a link to it.
+    """
+    return os.path.realpath(path) if os.path.islink(path) else path
+
+
 def open_source(source: PathLike | Buffer) -> Source:
     """Return a path, or bytes in memory, as a source."""
     if isinstance(source, Buffer):

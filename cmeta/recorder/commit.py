@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from cmeta.errors import RecorderError
@@ -55,13 +55,25 @@ class Committer:
     # ------------------------------------------------------------------------------- beginning
 
     def create(self, data: bytes) -> None:
-        """Create a chronicle: the journal first, then the main file with its first bytes."""
-        self._publish_journal()
-        with self._temporary(self.path) as main:
-            main.write(data, 0)
-            main.sync()
-            self._disk.rename(main, self.path)
-        self._disk.sync_folder(self.path.parent)
+        """Create a chronicle: the journal first, then the main file with its first bytes.
+
+        Where that fails, both are removed again, so that they bar no later attempt.
+        """
+        main = None
+        try:
+            self._publish_journal()
+            with self._temporary(self.path) as main:
+                main.write(data, 0)
+                main.sync()
+                self._disk.rename(main, self.path)
+            self._disk.sync_folder(self.path.parent)
+        except (OSError, RecorderError):
+            with suppress(OSError):
+                if main is not None and main.path == self.path:
+                    main.close()
+                    self._disk.unlink(self.path)
+                self._disk.unlink(journal_path(self.path))
+            raise
         self._open_main = main
 
     def reopen(self) -> None:

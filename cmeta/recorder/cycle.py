@@ -37,6 +37,7 @@ class Cycle:
         self._seed_globals, self._commit, self._cancel = seed_globals, commit, cancel
         self._fields: dict[str, Any] = {"seed_state": seed, **fields}
         self._metrics: dict[str, Any] = {}
+        self._no_mapping: Any = None  # given as metrics, and refused with the record
         self._rng: np.random.Generator | None = None
 
     @property
@@ -70,8 +71,11 @@ class Cycle:
             raise RecorderError(
                 "this cycle has ended, with its record: log inside its block, or in another cycle"
             )
-        if metrics is not None:
-            self._metrics.update(metrics)
+        given: Any = metrics
+        if isinstance(given, Mapping):
+            self._metrics.update(given)
+        elif given is not None:
+            self._no_mapping = given
         self._fields.update(fields)
 
     def __enter__(self) -> Cycle:
@@ -94,7 +98,7 @@ class Cycle:
         if kind is not None:
             cancel()
         else:
-            commit(self._metrics, self._fields)
+            commit(self._no_mapping or self._metrics, self._fields)
 
     def __del__(self) -> None:
         if len(self._fields) > 1 and not self._has_begun:  # more than the seed

@@ -8,7 +8,7 @@ from typing import Any
 from cmeta.errors import EncodeError, SchemaError
 from cmeta.recorder import wall_time
 from cmeta.recorder.ranks import Place
-from cmeta.recorder.state import State
+from cmeta.recorder.state import State, count_of, is_integer
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping, config_json
 from cmeta.schema.schema import Schema, default_schema
@@ -93,14 +93,14 @@ class Options:
         """The number of records to keep when resuming, or the last timestamp to keep."""
         if self.state is not None:
             return self.state.num_records, None
-        return None, self.resume_at
+        at = self.resume_at
+        return None, None if at is None else count_of(at, "a timestamp")
 
     @property
     def state(self) -> State | None:
         """The state to resume at, if `resume_at` is one."""
         at = self.resume_at
-        is_timestamp = isinstance(at, int) and not isinstance(at, bool)
-        return None if at is None or is_timestamp else State.of(at)
+        return None if at is None or is_integer(at) else State.of(at)
 
 
 def _timed(schema: Schema) -> Schema:

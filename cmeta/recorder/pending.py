@@ -160,6 +160,11 @@ class PendingRecords:
         state = self.state
         return state.num_records + len(state.group)
 
+    @property
+    def num_waiting(self) -> int:
+        """Records of the group that is not yet written."""
+        return len(self.state.group)
+
     def append(self, row: Row) -> int:
         """Take a record, and return its ordinal; the caller holds the lock.
 

@@ -6,7 +6,7 @@ import atexit
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -86,7 +86,7 @@ class Recorder:
         raise the error; or leave the record out, count it (`num_refused`, `refused`), and warn at
         the first of each kind and at the end. With ``mode="verify"``: raise `DivergedError` at the
         first divergence, or go on and warn at the end.
-    ignore : sequence of str
+    ignore : str or sequence of str
         Fields that ``mode="verify"`` does not compare, by name or pattern: ``"time/*"``.
     wall_time : bool, optional
         Give a new file the field ``wall_time``: when each record was taken, in milliseconds since
@@ -136,7 +136,7 @@ class Recorder:
         *,
         resume_at: int | Mapping[str, Any] | None = None,
         on_error: Literal["raise", "warn"] = "raise",
-        ignore: Sequence[str] = (),
+        ignore: str | Sequence[str] = (),
         wall_time: bool | None = None,
         disk: Disk | None = None,
     ) -> None:
@@ -159,6 +159,7 @@ class Recorder:
         self._refusals = Refusals()
         if ignore and mode != "verify":
             raise EncodeError('ignore requires mode="verify"')
+        ignore = _names(ignore)
         self._session = session = open_session(target, options, disk or Disk(), ignore)
         self.path = session.path
         if isinstance(session, IdleSession):
@@ -274,9 +275,18 @@ class Recorder:
 
     def _refuse(self, error: Exception) -> None:
         """Count a record that was not taken, or raise its error."""
-        has_ended = bool(self._session.pending.failure) and not self._session.is_closed
-        if not (self._warns and self._refusals.add(error, has_ended=has_ended)):
+        if not (self._warns and self._refusals.add(error, has_ended=self._has_session_ended)):
             raise error
+
+    @property
+    def _has_session_ended(self) -> bool:
+        """Whether the session can take no more records, though nobody has closed it."""
+        return bool(self._session.pending.failure) and not self._session.is_closed
+
+    @property
+    def _name(self) -> str:
+        """The file, for a message: that of rank 0, if this process does not record."""
+        return self._session.name if isinstance(self._session, IdleSession) else str(self.path)
 
     @property
     def num_refused(self) -> int:
@@ -285,7 +295,7 @@ class Recorder:
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """The same by reason: "order", "value" or "disk"."""
+        """The same by reason: "order", "value", "disk", or "session" after its end."""
         return dict(self._refusals.counts)
 
     def cycle(self, phase: str, *, seed_globals: bool = True, **fields: Any) -> Cycle:
@@ -301,10 +311,7 @@ class Recorder:
             As for `log`: fields that are known in advance, such as `step`.
         """
         if self._origin.root is None:
-            drawn = self._session.drawn_root()
-            root = int.from_bytes(os.urandom(8), "little") if drawn is None else drawn
-            self._origin = dataclasses.replace(self._origin, root=root)
-            self._set_config(self._config)
+            self._draw_root()
         index = max(len(self), self._next_index)
         self._next_index = index + 1
 
@@ -317,6 +324,17 @@ class Recorder:
 
         seed = seeds.seed_of(self._origin.root or 0, index, self._rank)
         return Cycle(seed, fields, seed_globals=seed_globals, commit=commit, cancel=cancel)
+
+    def _draw_root(self) -> None:
+        """Draw the root of the seeds; there is none until the configuration states it."""
+        drawn, before = self._session.drawn_root(), self._origin
+        root = int.from_bytes(os.urandom(8), "little") if drawn is None else drawn
+        self._origin = dataclasses.replace(before, root=root)
+        try:
+            self._set_config(self._config)
+        except BaseException:
+            self._origin = before
+            raise
 
     @property
     def is_recording(self) -> bool:
@@ -394,7 +412,13 @@ class Recorder:
             body = self._session.row_builder.config_body(config)
             bit = slot.bit if slot else 0
         in_force = b"" if config is None else body or config_json(config)
-        self._session.set_config_in_force(in_force)
+        try:
+            self._session.set_config_in_force(in_force)
+        except (OSError, RecorderError) as err:
+            if not (self._warns and (isinstance(err, OSError) or self._has_session_ended)):
+                raise
+            warn(f"{self._name}: the configuration waits to be written with a record: {err}")
+            self._session.pending.config_in_force = in_force
         self._config, self._config_body, self._config_bit = config, body, bit
 
     def _warn_of_guess(self) -> None:
@@ -446,7 +470,8 @@ class Recorder:
         """Close the chronicle, and state how the run ended, which `cmeta runs` shows.
 
         A plain `close` states nothing. Leaving a ``with`` block by an exception states "failed", or
-        "interrupted" for Ctrl-C and `sys.exit`. Resuming takes the status away.
+        "interrupted" for Ctrl-C and `sys.exit`, or "pruned" for Optuna's `TrialPruned`. Resuming
+        takes the status away.
 
         Parameters
         ----------
@@ -483,6 +508,8 @@ class Recorder:
             has_closed = True
             message = f'{self.path}: could not be closed: {err}. mode="resume" continues it'
             warnings.warn(message, CmetaWarning, stacklevel=3)
+            if waiting := self._session.pending.num_waiting:
+                self._refusals.counts["disk" if isinstance(err, OSError) else "session"] += waiting
         if not isinstance(self._session, IdleSession):
             live_sessions.let_go(self._session)
         self._session.row_builder.precision.warn()
@@ -490,7 +517,7 @@ class Recorder:
             self._report_left_out()
         finally:
             if has_closed and self.num_refused:
-                message = f"{self.path}: {self._refusals}"
+                message = f"{self._name}: {self._refusals}"
                 warnings.warn(message, CmetaWarning, stacklevel=3)
 
     def __enter__(self) -> Recorder:
@@ -519,7 +546,10 @@ class Recorder:
 
 def _short(path: Path | None) -> Path | None:
     """Return a path as seen from the working folder, if it is below that."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was removed
+        return path
     return path.relative_to(here) if path and path.is_relative_to(here) else path
 
 
@@ -528,10 +558,20 @@ def _warn_of_refusals(path: Path | None, refusals: Refusals) -> None:
         warn(f"{path}: {refusals}")
 
 
+def _names(given: Any) -> tuple[str, ...]:
+    """Return names; one may be given alone."""
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise EncodeError(f"ignore: found {given!r}, expected names or patterns of fields")
+    return tuple(names)
+
+
 def _status_of(error: BaseException | None) -> str | None:
     """Return how a run ended that an exception has left."""
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         return None
+    if any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__):  # of Optuna
+        return "pruned"
     return "failed" if isinstance(error, Exception) else "interrupted"
 
 

@@ -6,12 +6,16 @@ finds the disk full. The first of each kind is warned of with its reason, all of
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 
-from cmeta.errors import CmetaWarning, EncodeError, OrderError, RecorderError, counted
+from cmeta.errors import EncodeError, OrderError, RecorderError, counted, warn
 
-_REASONS = {"order": "going back in (timestamp, phase)", "value": "bad values", "disk": "the disk"}
+_REASONS = {
+    "order": "going back in (timestamp, phase)",
+    "value": "bad values",
+    "disk": "the disk",
+    "session": "the end of the session",
+}
 
 
 class Refusals:
@@ -20,7 +24,7 @@ class Refusals:
     Attributes
     ----------
     counts : Counter of str
-        By reason: "order", "value" or "disk".
+        By reason: "order", "value", "disk" or "session".
     """
 
     def __init__(self) -> None:
@@ -33,22 +37,24 @@ class Refusals:
         ----------
         error : Exception
         has_ended : bool
-            The session has ended because of the disk, so its refusals are of that kind.
+            The session has ended by a failure, and refuses every record since.
         """
         if isinstance(error, OrderError):
             reason = "order"
         elif isinstance(error, EncodeError):
             reason = "value"
-        elif isinstance(error, OSError) or (has_ended and type(error) is RecorderError):
+        elif isinstance(error, OSError):
             reason = "disk"
+        elif has_ended and type(error) is RecorderError:
+            reason = "session"
         else:
             return False
         self.counts[reason] += 1
         if self.counts[reason] == 1:
             message = f"a record was not taken: {error}. More of this kind are only counted"
-            warnings.warn(message, CmetaWarning, stacklevel=4)
+            warn(message)
         return True
 
     def __str__(self) -> str:
-        of_each = [f"{count:,} of {_REASONS[reason]}" for reason, count in self.counts.items()]
+        of_each = [f"{num:,} of {_REASONS[reason]}" for reason, num in self.counts.items() if num]
         return f"{counted(self.counts.total(), 'record')} not taken, because {', '.join(of_each)}"

@@ -312,14 +312,16 @@ class RowBuilder:
         ):
             return number
         value = typed(number, field)
-        if not field.is_float or slot.least <= abs(value) <= slot.most or number == 0:
+        if not field.is_float or slot.least <= abs(value) <= slot.most:
+            return value
+        if math.isnan(value) or number == 0:  # in this order: a signalling NaN does not compare
             return value
         self._note_loss(field, number, value)
         return value
 
     def _note_loss(self, field: Field, number: Any, value: float) -> None:
         """Note a number that the type does not hold; what a quantum loses is counted later."""
-        if math.isnan(value) or number in (math.inf, -math.inf):
+        if number in (math.inf, -math.inf):
             return
         kept = float(field.dtype.type(value))
         if kept == 0 or math.isinf(kept) or field.exact:

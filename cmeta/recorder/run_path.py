@@ -14,19 +14,21 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
 from cmeta.schema.load import shipped_format
+from cmeta.source import linked
 from cmeta.storage.find import SUFFIX
+from cmeta.storage.lock import SUFFIX as LOCK
 from cmeta.storage.new_path import given_path, require_name
 
 NAME, RANK, TIME = "{name}", "{rank}", "{time}"
 _PLACEHOLDERS = (NAME, RANK, TIME)
-_PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
+_PLACEHOLDER = re.compile(r"\{\w*(?:[:!][^{}]*)?\}")  # what `str.format` would fill in, too
 _OF_A_FILE = ("resume", "verify")  # modes for a file that exists
 _FORMAT_OF_TIME = "%Y%m%d-%H%M%S"
 _INTERACTIVE = "run"  # the name of a script where there is none
@@ -92,9 +94,21 @@ class RunPath:
         now = time.strftime(_FORMAT_OF_TIME)
         for number in range(1, _SAME_SECOND_MAX if self.is_new else 2):
             name = text.replace(TIME, now if number == 1 else f"{now}-{number}")
-            path = Path(os.path.abspath(name))
-            require_name(path, shipped_format().journal.suffix)
+            path = Path(linked(os.path.abspath(name)))
+            journal = shipped_format().journal.suffix
+            require_name(path, journal)
+            _require_own_name(path, {journal: "journal", LOCK: "lock"})
             yield path
+
+
+def _require_own_name(path: Path, beside: Mapping[str, str]) -> None:
+    """Refuse the name of a file that belongs to another chronicle."""
+    for suffix, what in beside.items():
+        if path.name.endswith(suffix):
+            owner = path.name.removesuffix(suffix)
+            raise EncodeError(
+                f"path: {path.name!r} is the name of the {what} of {owner!r}; choose another name"
+            )
 
 
 def _script_name() -> str:

@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from cmeta.errors import CmetaWarning, RecorderError, warn
+from cmeta.errors import CmetaWarning, RecorderError, counted, warn
 from cmeta.format.journal import RowLayout
 from cmeta.recorder.commit import Committer
 from cmeta.recorder.live_sessions import let_go, lock_of
@@ -24,7 +24,7 @@ from cmeta.records import seeds
 from cmeta.records.chunk import Chunk
 from cmeta.records.config import config_json
 from cmeta.records.record import CycleRecord
-from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_pattern
+from cmeta.storage.atomic import RECORDER_TEMPORARY, require_replaceable, temporary_pattern
 from cmeta.storage.disk import Disk, make_folders, remove_folders
 from cmeta.storage.open import journal_path
 
@@ -45,6 +45,7 @@ class Session:
         self._pid = os.getpid()
         self._is_forked = self.is_closed = self._is_abandoned = False
         self.successor = ""  # where its file was opened again, by which it was closed
+        require_replaceable(path)
         made = make_folders(path.parent)
         try:
             self._lock = lock_of(path, options.mode)
@@ -173,6 +174,8 @@ class Session:
             return
         if self.pending.failure:
             raise RecorderError(self.pending.failure)
+        if not self.pending.num_waiting:  # a torn journal may wait for the next record, too
+            return
         if self.pending.is_torn:
             self._sealer.rotate()
         with self.pending.lock:
@@ -239,9 +242,11 @@ class Session:
         try:
             self._close()
         except OSError as err:
+            waiting = counted(self.pending.num_waiting, "record")
+            lost = f"; {waiting} of the last group may be lost" if self.pending.num_waiting else ""
             err.add_note(
                 f"{self.path} could not be closed. Every acknowledged record is in the file and "
-                'its journal; mode="resume" continues it'
+                f'its journal; mode="resume" continues it{lost}'
             )
             raise
         return True

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cmeta.aliases import U64_MAX
 from cmeta.errors import EncodeError
 from cmeta.format.encoder import Encoder
@@ -16,6 +18,10 @@ from cmeta.records.chunk import Chunk
 from cmeta.records.config import as_mapping, config_json
 
 _HEX_DIGITS = 16  # of a u64
+_PROOFS = {
+    "digest": "that it is of this run",
+    "config": "which configuration was in force",
+}
 
 
 class State(NamedTuple):
@@ -51,24 +57,25 @@ class State(NamedTuple):
             It is none.
         """
         if not isinstance(given, Mapping) or not {"num_records", "timestamp"} <= given.keys():
-            keys = f" with {', '.join(map(repr, given))}" if isinstance(given, Mapping) else ""
+            keys = ", ".join(map(repr, given)) if isinstance(given, Mapping) else ""
+            kind = type(given).__name__ + (f" with {keys}" if keys else "")
             raise EncodeError(
-                f"resume_at: found {type(given).__name__}{keys}, expected a timestamp or the "
-                "result of state_dict()"
+                f"resume_at: found {kind}, expected a timestamp or the result of state_dict()"
             )
-        num_records, timestamp = (_count(given, key) for key in ("num_records", "timestamp"))
-        if "digest" not in given:
-            raise EncodeError(
-                "resume_at: the state has no digest, so nothing shows that it is of this run; it "
-                f"was taken by an earlier version. resume_at={timestamp} keeps the records up to "
-                "that timestamp"
-            )
+        num_records, timestamp = (count_of(given[key], key) for key in ("num_records", "timestamp"))
+        for key, meaning in _PROOFS.items():
+            if key not in given:
+                raise EncodeError(
+                    f"resume_at: the state has no {key}, so nothing shows {meaning}; it was taken "
+                    f"by an earlier version. resume_at={timestamp} keeps the records up to that "
+                    "timestamp"
+                )
         digest = given["digest"]
         if digest is not None and not isinstance(digest, str):
             raise EncodeError(
                 f"resume_at: digest: found {type(digest).__name__}, expected a string"
             )
-        config = given.get("config")
+        config = given["config"]
         if config is not None:
             config_json(config, path="resume_at: config")
             config = as_mapping(config)
@@ -89,8 +96,19 @@ def final_digest(encoder: Encoder) -> str:
     return f"{encoder.progress.crc or 0:0{_HEX_DIGITS}x}"
 
 
-def _count(given: Mapping[str, Any], key: str) -> int:
-    value = given[key]
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= U64_MAX:
-        raise EncodeError(f"resume_at: {key}: found {value!r}, expected an integer of at least 0")
-    return value
+def is_integer(value: Any) -> bool:
+    """Return whether a value is an integer, also one of numpy, and no boolean."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def count_of(value: Any, name: str) -> int:
+    """Return a member of a state, or a timestamp.
+
+    Raises
+    ------
+    EncodeError
+        It is not a u64.
+    """
+    if not is_integer(value) or not 0 <= value <= U64_MAX:
+        raise EncodeError(f"resume_at: {name}: found {value!r}, expected an integer from 0 (u64)")
+    return int(value)

@@ -10,7 +10,6 @@ import dataclasses
 import os
 import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.compare.replay_report import ReplayReport
-from cmeta.errors import CmetaWarning, DivergedError, RecorderError, counted
+from cmeta.errors import DivergedError, RecorderError, counted, warn
 from cmeta.format.batch import RowBatch
 from cmeta.format.grammar import grammar_of
 from cmeta.format.journal import Framer, RowLayout, Tables
@@ -168,7 +167,10 @@ class VerifySession:
         return self.verification.has_diverged and not self._plan.goes_on
 
     def _divergence(self, report: ReplayReport) -> DivergedError:
-        return DivergedError(f"{self._recorded}: {report.headline}", report)
+        return DivergedError(self._headline(report), report)
+
+    def _headline(self, report: ReplayReport) -> str:
+        return f"{self._recorded}: {report.headline or 'nothing was compared'}"
 
     # -------------------------------------------------------------------------- newest records
 
@@ -231,14 +233,19 @@ class VerifySession:
             self._run.close()
             _CLOSED[str(self._recorded)] = self
         if self._plan.folder is None and not report.ok and report.num_cycles + report.num_missing:
-            self._announce(report)
+            self._announce(report, is_left=status != 0)
         return True
 
-    def _announce(self, report: ReplayReport) -> None:
+    def _announce(self, report: ReplayReport, *, is_left: bool) -> None:
+        """Report a divergence, unless an exception that leaves the block is the better report."""
         if self._plan.goes_on:
-            warnings.warn(f"{self._recorded}: {report.headline}", CmetaWarning, stacklevel=5)
-        elif sys.exc_info()[0] is None and not self._is_stopped:
+            warn(self._headline(report))
+        elif self._is_stopped:
+            return
+        elif sys.exc_info()[0] is None:
             raise self._divergence(report)
+        elif not is_left:  # one is under way, or has been caught around this
+            warn(self._headline(report))
 
     def abandon(self) -> bool:
         """End the comparison, because nobody holds its recorder any more."""

@@ -280,9 +280,7 @@ def _vector_like(row: Any, field: Field) -> Any:
             return row.tolist() if is_plain else list(row)
         if shape is not None and hasattr(row, "tolist"):
             return row.tolist()
-        if hasattr(row, "as_py"):
-            return row.as_py()
-        row = listed(from_tensor(row))
+        row = row.as_py() if hasattr(row, "as_py") else listed(from_tensor(row))
         if not isinstance(row, str | bytes | Mapping | Set) and hasattr(row, "__len__"):
             return list(row)
     except EncodeError:

@@ -74,7 +74,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
     OSError
         `target` is something else than a file, or cannot be written; names it.
     """
-    _require_replaceable(target)
+    require_replaceable(target)
     disk = Disk()
     with temporary_file(target, disk) as file:
         with file.stream() as stream:
@@ -85,7 +85,14 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
     disk.sync_folder(target.parent)
 
 
-def _require_replaceable(target: Path) -> None:
+def require_replaceable(target: Path) -> None:
+    """Require that a path is free, or that of a regular file or a link.
+
+    Raises
+    ------
+    OSError
+        It is something else, such as a folder or a device.
+    """
     try:
         mode = target.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):  # the folder is made, or refused, later

@@ -108,7 +108,8 @@ def make_folders(folder: Path) -> list[Path]:
     Returns those that it made, the innermost first.
     """
     missing = [f for f in (folder, *folder.parents) if not f.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    for made in (*reversed(missing), folder):  # the last one is refused where it is a file
+        made.mkdir(exist_ok=True)
     for made in missing:
         sync_folder(made.parent)
     return missing

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cmeta.errors import LockedError
+from cmeta.source import linked
 
 SUFFIX = "-lock"
 _HOLDER = re.compile(r"host (.*), pid (\d+)")
@@ -39,7 +40,7 @@ class Lock:
 
     def __init__(self, path: Path, place: str = "") -> None:
         self._place = place
-        self._path = path.with_name(path.name + SUFFIX)
+        self._path = _lock_path(path)
         self._descriptor = -1
         while self._descriptor < 0:
             self._try(path)
@@ -128,7 +129,7 @@ def has_live_holder(path: Path) -> bool:
     The lock itself is not tried: a writer that begins at that moment would be refused.
     """
     try:
-        text = path.with_name(path.name + SUFFIX).read_text("utf-8", "replace")
+        text = _lock_path(path).read_text("utf-8", "replace")
     except FileNotFoundError:
         return False
     except OSError:
@@ -143,6 +144,10 @@ def has_live_holder(path: Path) -> bool:
     except (OSError, OverflowError):  # of another user
         return True
     return True
+
+
+def _lock_path(path: Path) -> Path:
+    return Path(linked(os.fspath(path)) + SUFFIX)
 
 
 def _host() -> str:

@@ -40,7 +40,7 @@ from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.source import BytesSource, FileSource, Source, expanded
+from cmeta.source import BytesSource, FileSource, Source, expanded, linked
 from cmeta.vocabulary import resolve
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal
@@ -87,7 +87,7 @@ class Stats:
 
 def journal_path(path: PathLike) -> Path:
     """Return the path of a file's journal."""
-    return Path(f"{expanded(path)}{shipped_format().journal.suffix}")
+    return Path(f"{linked(expanded(path))}{shipped_format().journal.suffix}")
 
 
 def is_input(out: PathLike, path: PathLike) -> bool:

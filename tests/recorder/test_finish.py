@@ -60,6 +60,7 @@ def test_another_word_is_refused_and_closes_nothing(path, status):
         (ValueError, "failed"), (MemoryError, "failed"), (KeyboardInterrupt, "interrupted"),
         (SystemExit(3), "interrupted"), (SystemExit("no GPU"), "interrupted"),
         (SystemExit(), None), (SystemExit(0), None),
+        (type("TrialPruned", (Exception,), {}), "pruned"),
     ],
 )  # fmt: skip
 def test_leaving_the_block_by_an_exception(path, error, status):

@@ -111,6 +111,11 @@ def test_the_name_of_the_script(home, monkeypatch, main, name):
     ("given", "options", "message"),
     [
         ("{tiem}.cmeta", {}, r"path: no placeholder \{tiem\}; there are: \{name\}, \{rank\}"),
+        ("{rank:03d}.cmeta", {}, r"path: no placeholder \{rank:03d\}"),
+        ("{Time}.cmeta", {}, r"path: no placeholder \{Time\}"),
+        ("{}.cmeta", {}, r"path: no placeholder \{\}"),
+        ("run.cmeta-journal", {"mode": "replace"}, "is the name of the journal of 'run.cmeta'"),
+        ("run.cmeta-lock", {}, "is the name of the lock of 'run.cmeta'"),
         ("{time}.cmeta", {"mode": "resume"}, r"\{time\} means a new file every time"),
         (".", {"mode": "resume"}, "'.' is a folder; mode=\"resume\" requires the path"),
         ("", {}, "path: found '', expected the path of a file"),
@@ -126,12 +131,47 @@ def test_paths_that_are_refused_leave_nothing(home, given, options, message):
     assert os.listdir(".") == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("mode", ["new", "resume", "replace"])
+def test_what_is_no_file_is_not_touched(home, mode):
+    os.mkfifo("pipe")
+    with pytest.raises(OSError, match=r"not a regular file.*pipe"):
+        cmeta.Recorder("pipe", mode=mode)
+    assert os.listdir() == ["pipe"]
+
+
+def test_a_link_means_its_file(home):
+    os.makedirs("runs")
+    os.symlink("runs/a.cmeta", "latest.cmeta")
+    rec = cmeta.Recorder("latest.cmeta")
+    rec.log("train", loss=0.5)
+    assert (rec.path, os.path.islink("latest.cmeta")) == (Path("runs/a.cmeta").resolve(), True)
+    with cmeta.open("latest.cmeta") as reader:  # while it is recorded: with its journal
+        assert (len(reader), reader.state) == (1, "open")
+    with pytest.raises(cmeta.LockedError):
+        cmeta.write("latest.cmeta", COLUMNS)
+    rec.close()
+    for mode, num in (("resume", 2), ("replace", 1)):
+        run("latest.cmeta", mode=mode)
+        assert cmeta.validate("runs/a.cmeta").num_records == num
+    assert sorted(os.listdir()) == ["latest.cmeta", "runs"]
+
+
+def test_a_folder_that_is_removed_is_no_obstacle(home):
+    os.mkdir("gone")
+    os.chdir("gone")
+    with cmeta.Recorder("../run.cmeta") as rec:
+        os.rmdir("../gone")
+        assert str(rec.path) in repr(rec)
+
+
 def test_names_up_to_the_limit_of_the_file_system(home):
     most = name_max(Path.cwd())
     for letter in "aü":  # one byte each, or two
         stem = letter * ((most - len("-journal.cmeta")) // len(letter.encode()))
         path = run(f"{stem}.cmeta")
-        with cmeta.Recorder(path, mode="resume", resume_at=-1) as rec:
+        run(path, mode="resume")
+        with cmeta.Recorder(path, mode="resume", resume_at=0) as rec:
             assert (rec.num_dropped, rec.dropped_to.is_file()) == (1, True)
         rec = cmeta.Recorder(rec.dropped_to, mode="resume")  # such a name has room for a journal
         rec.close()

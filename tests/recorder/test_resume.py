@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import cmeta
@@ -155,12 +156,16 @@ def test_a_state_depends_on_the_records_alone(path, keep):
 
 
 def test_a_state_that_is_none_is_refused_by_what_is_wrong(path):
-    state = {"num_records": 1, "timestamp": 0, "digest": "0" * 16}
+    state = {"num_records": 1, "timestamp": 0, "digest": "0" * 16, "config": None}
     for wrong, message in (
         ({"num_records": 1, "timestamp": 0}, "has no digest.* resume_at=0 keeps the records up to"),
         ({**state, "num_records": "one"}, "resume_at: num_records: found 'one', expected"),
         ({**state, "timestamp": -1}, "resume_at: timestamp: found -1"),
         ({**state, "digest": 3}, "resume_at: digest: found int"),
+        ({k: v for k, v in state.items() if k != "config"}, "the state has no config"),
+        ({}, "found dict, expected a timestamp"),
+        (-1, "resume_at: a timestamp: found -1, expected an integer from 0"),
+        (2**64, "resume_at: a timestamp: found 18446744073709551616"),
         ({"weights": 3}, "found dict with 'weights', expected a timestamp or the result of"),
     ):
         with pytest.raises(EncodeError, match=message):
@@ -285,6 +290,18 @@ def test_leftovers_of_dead_recorders_are_removed(path):
     with cmeta.Recorder(path) as rec:
         rec.log("train")
     assert sorted(os.listdir(path.parent)) == [other.name, "run.cmeta"]
+
+
+def test_numbers_of_a_state_may_be_those_of_numpy(path):
+    with cmeta.Recorder(path) as rec:
+        record(rec, 0, 3)
+        state = rec.state_dict()
+        record(rec, 3, 5)
+    for key in ("num_records", "timestamp"):
+        state[key] = np.int64(state[key])
+    for resume_at in (state, np.uint64(1)):
+        with cmeta.Recorder(path, mode="resume", resume_at=resume_at) as rec:
+            assert len(rec) == (3 if resume_at is state else 2)
 
 
 def test_resume_at_needs_a_state():

@@ -68,6 +68,8 @@ VECTORS = {
     "complex": (np.ones(3, complex), "found a complex128"),
     "names": (["a", "b", "c"], "found 'a', expected f32[3]"),
     "dates": (np.array(["2026"] * 3, "M8[ns]"), "found a datetime64"),
+    "an Arrow number": (pa.scalar(0.5), "found a float (0.5), expected (3,)"),
+    "an Arrow list": (pa.scalar([0.5]), "found shape (1,), expected (3,)"),
     "a generator": ((x for x in (1, 2, 3)), "found a generator"),
     "a mapping": ({1: 2}, "found a dict"),
     "absent in part": ([1.0, None, 2.0], "no value in part"),
@@ -146,6 +148,12 @@ def test_no_value_is_absent(rec, nothing):
 def test_no_signature_is_absent(rec, nothing):
     rec.log("train", tensor_signature=nothing)
     assert rec.last.tensor_signature is None
+
+
+def test_every_nan_of_decimal_is_one(rec):
+    for name in ("NaN", "sNaN"):
+        rec.log("train", loss=Decimal(name), metrics={"free": Decimal(name)})
+        assert np.isnan([rec.last.loss_value, rec.last.metrics["free"]]).all()
 
 
 def test_a_result_of_masked_arithmetic_is_absent(rec):

@@ -153,8 +153,26 @@ def test_values_are_compared_as_the_file_returns_them(tmp_path):
 
 @pytest.mark.parametrize("ignore", ["loss", "loss_value", "los*"])
 def test_fields_may_be_left_out(path, ignore):
+    for given in ([ignore], ignore):
+        assert train(path, "verify", off=3, ignore=given).verified.verdict == "exact"
     report = train(path, "verify", off=3, ignore=[ignore]).verified
     assert (report.verdict, report.not_replayed) == ("exact", ("loss_value",))
+
+
+def test_ignore_names_fields(path):
+    with pytest.raises(EncodeError, match="ignore: found 3, expected names"):
+        train(path, "verify", ignore=3)
+
+
+def test_a_divergence_at_the_end_says_so_everywhere(path):
+    with pytest.raises(cmeta.DivergedError, match="nothing was compared"):
+        train(path, "verify", ignore=["*"])
+    try:
+        raise MemoryError
+    except MemoryError:  # the training tries again, and ends early
+        recorder = cmeta.Recorder(path, mode="verify", config={"lr": 0.1})
+        with pytest.warns(cmeta.CmetaWarning, match="41 recorded ones were not logged again"):
+            recorder.close()
 
 
 def test_a_pattern_of_metrics_needs_no_group(path):
