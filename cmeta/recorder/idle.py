@@ -17,7 +17,7 @@ from cmeta.recorder.options import Options
 from cmeta.recorder.pending import JournalFile, PendingRecords
 from cmeta.recorder.resume import read_start
 from cmeta.recorder.row_builder import Row, RowBuilder
-from cmeta.recorder.run_path import RunPath
+from cmeta.recorder.run_path import RunPath, shown
 from cmeta.recorder.state import State
 from cmeta.records import seeds
 from cmeta.records.record import CycleRecord
@@ -39,13 +39,13 @@ class IdleSession:
         As `Recorder`.
     """
 
-    path = None
     is_recording = False
     num_dropped, dropped_to = 0, None  # rank 0 drops and moves
 
     def __init__(self, target: RunPath, options: Options) -> None:
         path = None if target.is_new else next(target.files(0))
-        self.name = target.text if path is None else str(path)
+        self.path = path  # of rank 0; None where only rank 0 knows the name
+        self.name = target.text if path is None else str(shown(path))
         self.place = options.place
         options = dataclasses.replace(options, place=self.place.of_recorder)
         start = read_start(path, options)

@@ -30,7 +30,7 @@ from cmeta.recorder.options import Options
 from cmeta.recorder.ranks import find_place
 from cmeta.recorder.refusals import Refusals
 from cmeta.recorder.row_builder import Row
-from cmeta.recorder.run_path import RunPath
+from cmeta.recorder.run_path import RunPath, shown
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping, config_json
 from cmeta.records.record import CycleRecord, flatten
@@ -54,7 +54,8 @@ class Recorder:
     Parameters
     ----------
     path : path
-        Of the chronicle; absolute from now on. ``~`` is expanded, missing folders are made.
+        Of the chronicle. ``~`` is expanded, missing folders are made. The attribute `path` is
+        absolute, and in every rank that of the file that is recorded; None where only rank 0 knows.
         ``{time}`` is the local time and ``{name}`` the name of the script; a folder means
         ``{name}-{time}.cmeta`` in it. With ``{rank}`` every process of a training records into a
         file of its own; without, only rank 0 records, and the others say so once.
@@ -541,16 +542,7 @@ class Recorder:
         if isinstance(session, IdleSession):
             return f"<Recorder {session.name}: {session.status}, {records}>"
         state = "closed" if session.is_closed else session.activity
-        return f"<Recorder {_short(self.path)}: {state}, {records}>"
-
-
-def _short(path: Path | None) -> Path | None:
-    """Return a path as seen from the working folder, if it is below that."""
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:  # it was removed
-        return path
-    return path.relative_to(here) if path and path.is_relative_to(here) else path
+        return f"<Recorder {shown(session.path)}: {state}, {records}>"
 
 
 def _warn_of_refusals(path: Path | None, refusals: Refusals) -> None:

@@ -164,6 +164,19 @@ def read_start(path: Path | None, options: Options) -> StartingPoint:
     return StartingPoint(encoder, last=last, config=state.config, digest=state.digest)
 
 
+def require_state(path: Path, state: State) -> None:
+    """Raise an error if a state is not of the run in a file; one without a digest may be.
+
+    Raises
+    ------
+    RecorderError
+        It is of another run, or of records that are missing; or the file is damaged.
+    """
+    file = open_file(path)
+    with closing(file.source):
+        _Resumption(path, file, None).require_state(state)
+
+
 def _damage_error(path: Path, error: DecodeError) -> RecorderError:
     return RecorderError(
         f"{path}: is damaged: {error}. `cmeta recover {path} OUT` saves the intact records"
@@ -252,8 +265,12 @@ class _Resumption:
                 f"{origin.rank}; {{rank}} in the path gives every rank its own file"
             )
 
-    def _require_state(self, state: State) -> None:
+    def require_state(self, state: State) -> None:
         """Raise an error if a state is of another run, or of records that are missing."""
+        with self._resumable():
+            self._require_state(state)
+
+    def _require_state(self, state: State) -> None:
         keep, num_records = state.num_records, self._file.num_records
         if keep > num_records:
             raise RecorderError(

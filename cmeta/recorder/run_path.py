@@ -111,6 +111,15 @@ def _require_own_name(path: Path, beside: Mapping[str, str]) -> None:
             )
 
 
+def shown(path: Path) -> Path:
+    """Return a path as seen from the working folder, if it is below that: for messages."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was removed
+        return path
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def _script_name() -> str:
     """Return the name of the script that runs, without its ending."""
     file = getattr(sys.modules.get("__main__"), "__file__", None)

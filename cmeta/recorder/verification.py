@@ -38,6 +38,8 @@ class Verification:
     plan : VerifyPlan
     first : int
         Ordinal of the first record that the training logs.
+    name : str
+        Of the recorded run, in the report.
 
     Attributes
     ----------
@@ -47,7 +49,7 @@ class Verification:
         Every record up to the plan's `end` has been logged.
     """
 
-    def __init__(self, run: Reader, plan: VerifyPlan, first: int) -> None:
+    def __init__(self, run: Reader, plan: VerifyPlan, first: int, name: str) -> None:
         self._run, self._plan, self._schema = run, plan, run.schema
         selection = Selection.of(run.schema, plan.start, plan.end, plan.phases or None)
         self._selection = replace(selection, first=first)
@@ -55,7 +57,7 @@ class Verification:
         self._recorded = numbered_records(run, self._selection)
         self._num_expected = _count(run, self._selection)
         self._phases = {run.schema.phases[code] for code in selection.phases or ()}
-        self._comparison = ReplayComparison(run.name, run.schema, volatile=plan.volatile)
+        self._comparison = ReplayComparison(name, run.schema, volatile=plan.volatile)
         self._is_ignored: dict[str, bool] = {}
         self._configs: tuple[Any, Any] = (None, None)
         self._num_logged = self._num_after = 0

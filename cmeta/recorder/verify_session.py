@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.compare.replay_report import ReplayReport
-from cmeta.errors import DivergedError, RecorderError, counted, warn
+from cmeta.errors import DivergedError, RecorderError, warn
 from cmeta.format.batch import RowBatch
 from cmeta.format.grammar import grammar_of
 from cmeta.format.journal import Framer, RowLayout, Tables
@@ -26,7 +26,9 @@ from cmeta.reader.reader import Reader, numbered_records
 from cmeta.reader.selection import Selection, take
 from cmeta.recorder.options import Options
 from cmeta.recorder.pending import JournalFile, PendingRecords
+from cmeta.recorder.resume import require_state
 from cmeta.recorder.row_builder import Row, RowBuilder
+from cmeta.recorder.run_path import shown
 from cmeta.recorder.state import State
 from cmeta.recorder.verification import Verification
 from cmeta.recorder.verify_plan import VerifyPlan, report_name, write_report
@@ -62,9 +64,18 @@ class VerifySession:
 
     def __init__(self, path: Path, recorded: Path, options: Options, plan: VerifyPlan) -> None:
         self.path, self._recorded, self._plan = path, recorded, plan
+        # A command that waits may run in another folder.
+        self._name_shown = str(shown(recorded) if plan.folder is None else recorded)
         self._pid = os.getpid()
         self._is_forked = self.is_closed = False
         self._run = _opened(recorded, options)
+        try:
+            self._begin(recorded, options, plan)
+        except BaseException:
+            self._run.close()
+            raise
+
+    def _begin(self, recorded: Path, options: Options, plan: VerifyPlan) -> None:
         self.schema = self._run.schema
         previous = _previous(recorded, options)
         self._first = previous.pending.num_records if previous else _first(self._run, options)
@@ -84,12 +95,12 @@ class VerifySession:
             flush_every=options.flush_every, is_durable=False,
             max_records=max(1, options.num_kept),
         )  # fmt: skip
-        self.pending.journal = JournalFile(_NoFile(path, -1), Framer(grammar, 0))
+        self.pending.journal = JournalFile(_NoFile(self.path, -1), Framer(grammar, 0))
         self._num_compared = self._first
         self._are_assigned: deque[bool] = deque()
         self._configs: dict[bytes, Any] = {}
         if previous is None:
-            self.verification = Verification(self._run, plan, self._first)
+            self.verification = Verification(self._run, plan, self._first, self._name_shown)
             self._name = report_name()
         else:
             self.verification, self._name = previous.verification, previous._name
@@ -170,7 +181,7 @@ class VerifySession:
         return DivergedError(self._headline(report), report)
 
     def _headline(self, report: ReplayReport) -> str:
-        return f"{self._recorded}: {report.headline or 'nothing was compared'}"
+        return f"{self._name_shown}: {report.headline or 'nothing was compared'}"
 
     # -------------------------------------------------------------------------- newest records
 
@@ -313,11 +324,8 @@ def _first(run: Reader, options: Options) -> int:
     keep, timestamp = options.resume_limit
     if timestamp is not None:
         return sum(1 for _ in numbered_records(run, Selection(end=timestamp)))
-    if keep is not None and keep > len(run):
-        raise RecorderError(
-            f"{run.name}: holds {counted(len(run), 'record')}, but the state to resume at was "
-            f"taken after {keep:,}; resume at an earlier checkpoint"
-        )
+    if options.state is not None:
+        require_state(Path(run.name), options.state)
     return keep or 0
 
 

@@ -144,7 +144,7 @@ def test_a_rank_that_does_not_record_counts_and_shows_it(tmp_path, idle):
         with rec.cycle("train") as c:
             assert c.seed == seeds.seed_of(7, 2, rank=1)
         rec.flush()
-        assert (len(rec), rec.path, rec.is_recording) == (3, None, False)
+        assert (len(rec), rec.path, rec.is_recording) == (3, tmp_path / "run.cmeta", False)
         assert [r.loss_value for r in rec.records] == [0.5, 0.25, None]
         assert (rec.last.seed_state, rec.seal(), rec.num_dropped) == (c.seed, 0, 0)
         assert rec.state_dict() == {

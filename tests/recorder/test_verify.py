@@ -256,3 +256,47 @@ def test_a_forked_child_is_not_compared(path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     with pytest.raises(DivergedError, match="41 recorded"):
         recorder.close()
+
+
+def test_a_state_of_another_run_is_refused(tmp_path):
+    states = {}
+    for name in ("run", "other"):
+        with cmeta.Recorder(tmp_path / f"{name}.cmeta") as recorder:
+            for step in range(3):
+                recorder.log("train", loss=step + (name == "other"))
+            states[name] = recorder.state_dict()
+    path = tmp_path / "run.cmeta"
+    with pytest.raises(RecorderError, match="it was taken in another run"):
+        cmeta.Recorder(path, mode="verify", resume_at=states["other"])
+    late = states["run"] | {"num_records": 9}
+    with pytest.raises(RecorderError, match=r"holds 3 records, but .* after 9"):
+        cmeta.Recorder(path, mode="verify", resume_at=late)
+    cmeta.Recorder(path, mode="verify", resume_at=states["run"]).close()
+    of_a_replay = states["run"] | {"digest": None}  # nothing was recorded, so it has none
+    cmeta.Recorder(path, mode="verify", resume_at=of_a_replay).close()
+
+
+def test_path_and_names_are_those_of_every_mode(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "run.cmeta"
+    with cmeta.Recorder("run.cmeta") as recorder:
+        recorder.log("train", loss=0.5)
+        assert (recorder.path, repr(recorder)) == (
+            path,
+            "<Recorder run.cmeta: recording, 1 record>",
+        )
+    recorder = cmeta.Recorder("run.cmeta", mode="verify")
+    with pytest.raises(DivergedError, match=r"\Arun\.cmeta: record 0"):
+        recorder.log("train", loss=1.5)
+    assert (recorder.path, recorder.verified.name) == (path, "run.cmeta")
+    assert repr(recorder) == "<Recorder run.cmeta: verifying, 1 record>"
+    recorder.close()
+    with pytest.warns(cmeta.CmetaWarning, match="not record"):
+        idle = cmeta.Recorder("run.cmeta", mode="resume", rank=1)
+    assert idle.path == path
+    assert repr(idle).startswith("<Recorder run.cmeta: not recording")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir("sub")
+    with cmeta.Recorder(path, mode="verify", on_error="warn") as recorder:
+        assert repr(recorder).startswith(f"<Recorder {path}: verifying")
+        recorder.log("train", loss=0.5)
