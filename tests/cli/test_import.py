@@ -143,7 +143,8 @@ def test_a_missing_or_unknown_source(cm, not_a_chronicle, out, tmp_path):
 def test_a_chronicle_is_not_a_source(cm, chronicle, out):
     result = cm("import", chronicle, out)
     assert result.exit_code == 2
-    assert "expected a file of one of: parquet" in result.stderr
+    assert "is a chronicle, which needs no import" in result.stderr
+    assert not out.exists()
 
 
 def test_control_characters_in_names_are_escaped(cm, out, tmp_path):
