@@ -7,11 +7,13 @@
 - `environment` is the hardware and software that may change a run's results. It names no host, user
   or folder. A library that is not installed is left out, and none is imported only to be listed.
   Imports are deferred to the call, so that a recorder starts without them.
+  `git_state` asks git.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
@@ -24,6 +26,7 @@ from cmeta.aliases import Array
 from cmeta.errors import EncodeError
 from cmeta.records.arrays import from_tensor
 from cmeta.schema.load import shipped_format
+from cmeta.tools.git_state import git_state
 
 _LEN_DIGEST = 8
 _NUM_COMPONENTS = 3
@@ -35,7 +38,10 @@ _FLAGS = (
     "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS", "NVIDIA_TF32_OVERRIDE", "TF_DETERMINISTIC_OPS", "XLA_FLAGS",
 )  # fmt: skip
-_GIT_SECONDS = 5
+_VERSION = re.compile(r"[\w.+!-]{1,100}", re.ASCII)
+_SETTINGS = re.compile(r"[\w.,:+-]{0,200}", re.ASCII)  # numbers, booleans, lists of names
+_NAMES_A_PLACE = re.compile(r"(?:_to|dir|directory|path|file|filename|prefix|cache)\Z")
+_OMITTED = "(omitted)"  # in place of a value that may name a person or a place
 _HALF_BITS = 32  # sums of 32-bit halves cannot overflow 64 bits in an array that fits into memory
 
 
@@ -160,7 +166,9 @@ def environment() -> dict[str, Any]:
     -------
     dict
         JSON values: Python, system, CPU, packages, BLAS with its threads, GPUs (if torch is
-        imported), the git commit and whether the working tree is dirty, determinism flags.
+        imported), the git commit and whether the working tree is dirty, determinism flags. What a
+        flag states beside numbers and plain names, such as a folder, is left out as
+        ``(omitted)``. Nothing that the configuration of the working tree names is run.
 
     Examples
     --------
@@ -177,8 +185,8 @@ def environment() -> dict[str, Any]:
         "cpu": _cpu(platform.processor()),
         "packages": _packages(),
         "blas": _blas(),
-        "git": _git(),
-        "flags": {name: os.environ[name] for name in _FLAGS if name in os.environ},
+        "git": git_state(),
+        "flags": {name: _flag(os.environ[name]) for name in _FLAGS if name in os.environ},
         **_torch(),
     }
     return {name: value for name, value in facts.items() if value not in (None, {}, [])}
@@ -200,9 +208,11 @@ def _packages() -> dict[str, str]:
     versions = {}
     for name in _PACKAGES:
         try:
-            versions[name] = metadata.version(name)
+            version = str(metadata.version(name))
         except metadata.PackageNotFoundError:
             continue
+        if _VERSION.fullmatch(version):  # a file beside the script may state anything
+            versions[name] = version
     return versions
 
 
@@ -223,23 +233,38 @@ def _numpy_blas() -> list[dict[str, Any]]:
     return [{k: blas[k] for k in ("name", "version") if k in blas}] if blas else []
 
 
-def _git() -> dict[str, Any] | None:
-    commit = _stdout_of("git", "rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return {"commit": commit, "dirty": bool(_stdout_of("git", "status", "--porcelain"))}
+def _flag(text: str) -> str:
+    """Return what a flag states, without what may name a person or a place.
+
+    Examples
+    --------
+    >>> _flag("--xla_gpu_autotune_level=4 --xla_dump_to=/home/ada/dump")
+    '--xla_gpu_autotune_level=4 --xla_dump_to=(omitted)'
+    """
+    persons = _persons()
+    words = []
+    for word in text.split():
+        name, equals, value = word.rpartition("=")
+        is_plain = _is_plain(value, persons) and not _NAMES_A_PLACE.search(name.lower())
+        if not _is_plain(name.removeprefix("--"), persons):
+            words.append(_OMITTED)
+        else:
+            words.append(word if is_plain else f"{name}{equals}{_OMITTED}")
+    return " ".join(words)
 
 
-def _stdout_of(*command: str) -> str | None:
-    import subprocess
+def _is_plain(text: str, persons: set[str]) -> bool:
+    parts = re.split(r"[^A-Za-z0-9]+", text.lower())
+    return bool(_SETTINGS.fullmatch(text)) and persons.isdisjoint(parts)
 
-    try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
+
+def _persons() -> set[str]:
+    """Return the names of the user and of the host, in lower case."""
+    import socket
+
+    names = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME")}
+    names |= {Path.home().name if "HOME" in os.environ else "", socket.gethostname().split(".")[0]}
+    return {name.lower() for name in names if name}
 
 
 def _torch() -> dict[str, Any]:
