@@ -1,7 +1,7 @@
 """The commit of the working tree, asked so that nothing of the folder is run.
 
-The configuration in a folder's ``.git/config`` may name programs, and git runs them for as little as
-``git status``. A folder may have come in an archive, so git is asked with all of these off:
+The configuration in a folder's ``.git/config`` may name programs, and git runs them for as little
+as ``git status``. A folder may have come in an archive, so git is asked with all of these off:
 
 - the file-system monitor, and hooks, by configuration on the command line, which comes last;
 - the filters (``filter.NAME.clean``, ``.process``): each that any configuration names is emptied;

@@ -6,9 +6,12 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from msgspec import structs
 
 import cmeta
 from cmeta.tools.runs import store
+from cmeta.tools.runs.run_info import decode as store_decode
+from cmeta.tools.runs.run_info import encode as store_encode
 from cmeta.tools.runs.store import Catalogue, catalogue_path, key_of, stamp_of
 
 
@@ -206,3 +209,169 @@ def test_many_files_take_several_statements(cache):
         assert len(catalogue.entries(keys)) == 1201
     catalogue.close()
     assert catalogue.entries(keys) == {}
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes")
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files to others"
+)
+OTHER = 12345  # a user who is not this one
+
+
+def lie(cache, path):
+    """Make the catalogue claim a loss that no file has."""
+    info = execute(cache, "SELECT info FROM runs")[0][0]
+    run = store_decode(info)
+    run = structs.replace(run, num_records=999)
+    info = store_encode(run)
+    execute(cache, "UPDATE runs SET info = ?, crc = ?", info, store.zlib.crc32(info))
+    assert cmeta.scan(path)[0].num_records == 999  # of this user's own catalogue, it is believed
+
+
+@pytest.mark.parametrize("column", ["path", "day", "stamp", "crc", "info", "producer"])
+@pytest.mark.parametrize("value", ["a text", 1.5, b"bytes", 2**62, "\udcff"])
+def test_a_row_of_a_wrong_type_is_replaced(write, was_read, cache, column, value):
+    path = write()
+    cmeta.scan(path)
+    raw = os.fsencode(value) if isinstance(value, str) else value
+    cast = "CAST(? AS TEXT)" if isinstance(value, str) else "?"
+    execute(cache, f"UPDATE runs SET {column} = {cast}", raw)
+    for _ in range(3):
+        assert cmeta.scan(path)[0].num_records == 2
+    assert len(was_read) <= 2 and str(path) in rows(cache)
+    kinds = execute(cache, "SELECT DISTINCT typeof(path), typeof(day), typeof(info) FROM runs")
+    assert kinds == [("blob", "integer", "blob")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM runs; END",
+        "CREATE TABLE another (x)",
+        "CREATE VIEW v AS SELECT * FROM runs",
+        "ALTER TABLE runs ADD COLUMN more",
+    ],
+)
+def test_tables_that_cmeta_did_not_make_are_replaced(write, was_read, cache, statement):
+    path = write()
+    cmeta.scan(path)
+    execute(cache, statement)
+    for _ in range(2):
+        assert cmeta.scan(path)[0].num_records == 2
+    assert len(was_read) == 2
+    assert execute(cache, "SELECT name FROM sqlite_master WHERE type != 'index'") == [("runs",)]
+
+
+@posix
+def test_the_catalogue_is_private(write, cache):
+    before = os.umask(0)
+    try:
+        cmeta.scan(write())
+        with closing(sqlite3.connect(cache / store.FILE_NAME)) as db:
+            db.execute("SELECT * FROM runs").fetchall()
+            modes = {path.name: path.stat().st_mode & 0o777 for path in cache.iterdir()}
+        assert set(modes.values()) == {0o600}
+        assert cache.stat().st_mode & 0o777 == 0o700
+        (cache / store.FILE_NAME).chmod(0o644)  # as an earlier version made it
+        cmeta.scan(write("b.cmeta"))
+        assert (cache / store.FILE_NAME).stat().st_mode & 0o777 == 0o600
+        assert len(rows(cache)) == 2
+    finally:
+        os.umask(before)
+
+
+@posix
+def test_a_catalogue_that_others_may_write_is_begun_anew(write, was_read, cache):
+    path = write()
+    cmeta.scan(path)
+    lie(cache, path)
+    (cache / store.FILE_NAME).chmod(0o666)
+    assert cmeta.scan(path)[0].num_records == 2
+    assert (cache / store.FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
+@as_root
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+def test_files_of_another_user_are_not_believed(write, was_read, cache, suffix):
+    path = write()
+    cmeta.scan(path)
+    lie(cache, path)
+    planted = cache / (store.FILE_NAME + suffix)
+    if suffix:
+        planted.write_bytes(b"planted")
+    os.chown(planted, OTHER, OTHER)
+    expected = 999 if suffix else 2
+    assert cmeta.scan(path)[0].num_records == expected
+    assert not planted.exists() or planted.stat().st_uid == 0
+
+
+@posix
+def test_a_catalogue_that_is_a_link_is_begun_anew_and_its_target_left_alone(
+    write, was_read, cache, tmp_path
+):
+    path = write()
+    cmeta.scan(path)
+    lie(cache, path)
+    target = tmp_path / "target"
+    os.rename(cache / store.FILE_NAME, target)
+    content = target.read_bytes()
+    for make in (os.symlink, os.link):
+        (cache / store.FILE_NAME).unlink(missing_ok=True)
+        make(target, cache / store.FILE_NAME)
+        assert cmeta.scan(path)[0].num_records == 2
+        assert not (cache / store.FILE_NAME).is_symlink()
+        assert target.read_bytes() == content
+    (cache / store.FILE_NAME).unlink()
+    (cache / store.FILE_NAME).symlink_to(tmp_path / "nowhere")
+    assert cmeta.scan(path)[0].num_records == 2
+    assert not (tmp_path / "nowhere").exists()
+
+
+@posix
+def test_a_folder_that_others_may_write_holds_a_folder_for_each_user(write, was_read, cache):
+    cache.mkdir()
+    cache.chmod(0o1777)
+    path = write()
+    for _ in range(2):
+        assert cmeta.scan(path)[0].num_records == 2
+    assert len(was_read) == 1
+    own = cache / f"user-{os.geteuid()}"
+    assert [p.name for p in cache.iterdir()] == [own.name] and own.stat().st_mode & 0o777 == 0o700
+    assert rows(own) == [str(path)]
+
+
+@as_root
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_a_users_folder_that_another_has_made_is_not_used(write, was_read, cache, tmp_path, kind):
+    cache.mkdir()
+    path = write()
+    cmeta.scan(path)
+    lie(cache, path)
+    planted = tmp_path / "planted"
+    os.rename(cache, planted)
+    cache.mkdir()
+    cache.chmod(0o1777)
+    if kind == "link":
+        (cache / "user-0").symlink_to(planted)
+    else:
+        os.rename(planted, cache / "user-0")
+        for each in (cache / "user-0", *(cache / "user-0").iterdir()):
+            os.chown(each, OTHER, OTHER)
+    assert cmeta.scan(path)[0].num_records == 2
+
+
+@posix
+def test_an_entry_is_of_the_file_that_it_describes(write, was_read, cache, tmp_path):
+    path = write(loss=(0.5, 0.25))
+    other = write("runs/b.cmeta", loss=(0.75, 0.125))
+    cmeta.scan(path)
+    before, data = path.stat(), path.read_bytes()
+    # Rewritten in place: length, inode, header, last bytes and time of change are as before.
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_ino == before.st_ino
+    assert cmeta.scan(path)[0].state == "damaged"
+    execute(cache, "UPDATE runs SET path = ?", key_of(str(other)))  # the row of another file
+    was_read.clear()
+    assert cmeta.scan(other)[0]["loss"].last == 0.125 and was_read == ["b.cmeta"]

@@ -1,9 +1,18 @@
 """The catalogue of runs: an SQLite file in the user's cache folder, which may always be deleted.
 
-An entry is valid as long as the file has the remembered stamp: length, time of change, inode, first
-bytes and last bytes, which are the header and the checksum of everything between. Two kinds of file
-are not remembered: one that is not closed and intact, and one that was changed just before it was
-read, since a second change may have left the same time.
+An entry is valid as long as the file has the remembered stamp: device, inode, length, times of change,
+first bytes and last bytes, which are the header and the checksum of everything between. Two kinds of
+file are not remembered: one that is not closed and intact, and one that was changed just before it
+was read, since a second change may have left the same time.
+
+Another user's entries are never believed:
+
+- The catalogue is a regular file of this user, under its own name, that nobody else may write; so are
+  the files that SQLite keeps beside it. Whatever else has its name is removed, where that is possible,
+  and begun anew. It is created with mode 0600, since it holds configurations.
+- Its folder belongs to this user alone. In one that others may write, such as a `CMETA_CACHE_DIR` of a
+  group, each user has a folder with the number of the user in it.
+- Its tables are those that are created here, nothing more, and rows of other types are not seen.
 
 Nothing that goes wrong here is an error: `scan` does without a catalogue that cannot be opened,
 read or written, or that is locked, and a damaged one is replaced by an empty one.
@@ -34,15 +43,26 @@ Entry = tuple[bytes, bytes]  # stamp, encoded description
 FOLDER_VARIABLE = "CMETA_CACHE_DIR"
 FILE_NAME = "catalogue.sqlite3"
 GRANULARITY = 2_000_000_000  # nanoseconds: the coarsest time of change in use, that of FAT
-_TABLE_VERSION = 1
-_TABLE = """CREATE TABLE IF NOT EXISTS runs (
+_TABLE_VERSION = 2
+_TABLE = """CREATE TABLE runs (
     path BLOB PRIMARY KEY, producer TEXT NOT NULL, day INTEGER NOT NULL,
     stamp BLOB NOT NULL, crc INTEGER NOT NULL, info BLOB NOT NULL)"""
+_SCHEMA = [("index", "sqlite_autoindex_runs_1", None), ("table", "runs", _TABLE)]
+# SQLite stores any type in any column.
+_TYPED = " AND ".join(
+    f"typeof({column}) = '{kind}'"
+    for column, kind in (
+        ("path", "blob"), ("producer", "text"), ("day", "integer"), ("stamp", "blob"),
+        ("crc", "integer"), ("info", "blob"),
+    )
+)  # fmt: skip
+_BESIDE = ("", "-wal", "-shm", "-journal")  # SQLite's files, by what follows the name
 _LOCK_TIMEOUT = 1.0  # seconds to wait for another process
 _PARAMETERS_MAX = 500  # of a statement; SQLite before 3.32 takes 999
 _FORGET_AFTER = 180  # days since an entry was last used
 _RENEW_AFTER = 30  # days; so that reading seldom writes
-_NUMBERS = struct.Struct("<QqQ")
+_NUMBERS = struct.Struct("<QqqQQ")
+_U64_MASK = 2**64 - 1
 
 
 def key_of(path: str) -> bytes:
@@ -65,8 +85,9 @@ def stamp_of(path: str) -> bytes | None:
             return None
         head = os.read(descriptor, grammar.header.size)
         os.lseek(descriptor, -len_tail, os.SEEK_END)
-        numbers = (status.st_size, status.st_mtime_ns, status.st_ino & (2**64 - 1))
-        return _NUMBERS.pack(*numbers) + head + os.read(descriptor, len_tail)
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        place = (status.st_dev & _U64_MASK, status.st_ino & _U64_MASK)
+        return _NUMBERS.pack(status.st_size, *times, *place) + head + os.read(descriptor, len_tail)
     except OSError:
         return None
     finally:
@@ -87,11 +108,29 @@ def is_settled(stamp: bytes, now: int) -> bool:
 
 def catalogue_path() -> Path:
     """Return the catalogue's path; ``CMETA_CACHE_DIR`` overrides the user's cache folder."""
-    if folder := os.environ.get(FOLDER_VARIABLE):
-        return Path(folder) / FILE_NAME
-    from platformdirs import user_cache_path
+    if given := os.environ.get(FOLDER_VARIABLE):
+        folder = Path(given)
+    else:
+        from platformdirs import user_cache_path
 
-    return user_cache_path("cmeta", appauthor=False) / FILE_NAME
+        folder = user_cache_path("cmeta", appauthor=False)
+    try:
+        status = folder.stat()
+    except OSError:  # it will be made, for this user alone
+        return folder / FILE_NAME
+    return (folder if _is_own(status) else folder / f"user-{_user()}") / FILE_NAME
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def _is_own(status: os.stat_result, *, or_of_root: bool = False) -> bool:
+    """Return whether a file or folder belongs to this user, and nobody else may write it."""
+    if not hasattr(os, "geteuid"):  # Windows, where folders of a user are private
+        return True
+    owners = {_user(), 0} if or_of_root else {_user()}
+    return status.st_uid in owners and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 class Catalogue:
@@ -145,8 +184,8 @@ class Catalogue:
         old = []
         for part in _parts(keys):
             rows = db.execute(
-                "SELECT path, day, stamp, crc, info FROM runs WHERE producer = ? AND path IN "
-                f"({_marks(part)})",
+                f"SELECT path, day, stamp, crc, info FROM runs WHERE {_TYPED} AND producer = ? "
+                f"AND path IN ({_marks(part)})",
                 (self._producer, *part),
             )
             for path, day, stamp, crc, info in rows:
@@ -166,6 +205,7 @@ class Catalogue:
 
     def _prune(self, db: sqlite3.Connection, folders: Sequence[str], known: set[bytes]) -> None:
         gone: list[bytes] = []
+        db.execute(f"DELETE FROM runs WHERE NOT ({_TYPED})")
         for folder in folders:
             begin = os.fsencode(os.path.join(folder, ""))
             end = begin[:-1] + bytes([begin[-1] + 1])
@@ -214,27 +254,66 @@ class Catalogue:
         return default
 
     def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)  # it holds configurations
+        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        self._require_own_files()
         db: sqlite3.Connection = _sqlite().connect(
             self._path, timeout=_LOCK_TIMEOUT, isolation_level=None
         )
         return db
 
+    def _require_own_files(self) -> None:
+        """Create the catalogue if it is missing; raise OSError if anything is not this user's."""
+        folder = self._path.parent
+        # A link is followed only where nobody else could have made it.
+        is_ours = _is_own(folder.absolute().parent.stat(), or_of_root=True)
+        status = folder.stat() if is_ours else folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or not _is_own(status):
+            raise PermissionError(f"{folder}: others may write there")
+        for suffix in _BESIDE:
+            path = self._path.with_name(self._path.name + suffix)
+            with contextlib.suppress(FileNotFoundError):
+                _require_own_file(path)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            if hasattr(os, "fchmod"):  # an earlier version left it to the umask
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute("PRAGMA synchronous = NORMAL")
-        if db.execute("PRAGMA user_version").fetchone()[0] == _TABLE_VERSION:
+        db.execute("PRAGMA trusted_schema = OFF")
+        if self._is_current(db):
             return
         db.execute("PRAGMA journal_mode = WAL")
         with _transaction(db):
-            if db.execute("PRAGMA user_version").fetchone()[0] != _TABLE_VERSION:
-                db.execute("DROP TABLE IF EXISTS runs")
-                db.execute(_TABLE)
-                db.execute(f"PRAGMA user_version = {_TABLE_VERSION}")
+            if self._is_current(db):
+                return
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise _sqlite().DatabaseError("not the tables of this version")
+            db.execute(_TABLE)
+            db.execute(f"PRAGMA user_version = {_TABLE_VERSION}")
+
+    def _is_current(self, db: sqlite3.Connection) -> bool:
+        if db.execute("PRAGMA user_version").fetchone()[0] != _TABLE_VERSION:
+            return False
+        found = db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type").fetchall()
+        if found != _SCHEMA:
+            raise _sqlite().DatabaseError("not the tables of this version")
+        return True
 
     def _delete(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in _BESIDE:
             with contextlib.suppress(OSError):
                 self._path.with_name(self._path.name + suffix).unlink()
+
+
+def _require_own_file(path: Path) -> None:
+    """Remove what is not this user's regular file of one name; OSError if it cannot be removed."""
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not _is_own(status):
+        os.unlink(path)
 
 
 @contextlib.contextmanager
