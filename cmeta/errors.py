@@ -9,7 +9,8 @@
 - `DecodeError`: a file is invalid. Has `offset` (bytes from the start of the file) and `path`
   (of the element: ``BATCH[3].metrics.entropy``).
 
-No other exception is raised because of a file's bytes (SPEC, P4).
+No other exception is raised because of a file's bytes (SPEC, P4). As text, an error or a warning
+has no control characters, whatever the names in it are; its attributes are exact.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ import sys
 import warnings
 from typing import Any
 
+from cmeta.safe_text import printable
+
 
 class CmetaError(Exception):
     """Base of all errors of cmeta."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class SchemaError(CmetaError):
@@ -40,7 +46,7 @@ class SchemaError(CmetaError):
 
     def __str__(self) -> str:
         where = f"{self.source}: {self.key}" if self.key else self.source
-        return f"{where}: {self.message}"
+        return printable(f"{where}: {self.message}")
 
 
 class EncodeError(CmetaError):
@@ -99,7 +105,8 @@ class QueryError(CmetaError):
         self.message, self.text, self.column = message, text, column
 
     def __str__(self) -> str:
-        return f"{self.message}\n  {self.text}\n  {' ' * self.column}^"
+        shown = len(printable(self.text[: self.column]))
+        return f"{printable(self.message)}\n  {printable(self.text)}\n  {' ' * shown}^"
 
 
 class MissingExtraError(CmetaError, ImportError):
@@ -129,7 +136,8 @@ class DecodeError(CmetaError):
 
     def __str__(self) -> str:
         where = f"{self.file}: offset {self.offset}" if self.file else f"offset {self.offset}"
-        return f"{where}, {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+        path = f", {self.path}" if self.path else ""
+        return printable(f"{where}{path}: {self.message}")
 
     def prefixed(self, base: int, path: str) -> DecodeError:
         """Return the error, its offset and path prefixed with those of an enclosing element."""
@@ -184,6 +192,9 @@ class CanonicalError(CorruptError):
 
 class CmetaWarning(UserWarning):
     """Base of all warnings of cmeta."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class PrecisionWarning(CmetaWarning):

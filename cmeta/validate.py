@@ -27,6 +27,7 @@ from cmeta.format.encoder import Encoder, order_message
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import FileMap
 from cmeta.records.chunk import Chunk, Column
+from cmeta.safe_text import printable
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
 from cmeta.source import Source, open_source
@@ -63,7 +64,7 @@ class Finding:
         return cls(error.offset, error.path, type(error).__name__, error.message)
 
     def __str__(self) -> str:
-        return f"offset {self.offset}, {self.path}: {self.kind}: {self.message}"
+        return printable(f"offset {self.offset}, {self.path}: {self.kind}: {self.message}")
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Report:
         batches = counted(self.num_batches, "batch", "batches")
         counts = f"{counted(self.num_records, 'record')} in {batches}"
         lines = [f"{self.name}: {self.state}, {counts}, {self.len_file:,} bytes: {verdict}"]
-        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
+        return "\n".join(map(printable, [*lines, *(f"  {finding}" for finding in self.findings)]))
 
 
 def validate(

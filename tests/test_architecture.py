@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up, room by room: a module may import from its own room and from those before it.
 ROOMS = (
-    "errors", "aliases", "source", "vocabulary", "extras", "schema", "records", "format", "storage", "query",
+    "safe_text", "errors", "aliases", "source", "vocabulary", "extras", "schema", "records", "format", "storage", "query",
     "reader", "write", "validate", "compare", "recorder", "tools", "chronicle", "cli", "__main__",
 )  # fmt: skip
 HEIGHT = {name: height for height, name in enumerate(ROOMS)}

@@ -8,8 +8,8 @@ These rules hold for every command:
   for never exits with 0.
 - ``--json`` prints one JSON object per line. An integer beyond 2^53 - 1 is a hex string; NaN and
   the infinities are strings, as in the file's own JSON (`values.json_safe`).
-- Text from a file (names, labels, configurations) reaches a terminal without control characters
-  (`console.printable`), so that a hostile file cannot move the cursor.
+- Text from a file (names, labels, configurations) and names of files reach a terminal without
+  control characters (`cmeta.safe_text`), so that a hostile file cannot move the cursor.
 
 `app` is the entry point and `commands/` holds one file per command. They share `options` and
 `run_set` (what was asked for), `files` (input and output), `rows` (the selected records),

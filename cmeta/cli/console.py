@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -13,11 +14,13 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cmeta.aliases import Progress
+from cmeta.safe_text import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 STDIN_NAME = "<stdin>"
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")  # as click writes it
 _LABEL_MAX = 40  # characters before a progress bar
 _PROGRESS_AFTER = 0.5  # seconds; shorter work needs no bar
 
@@ -38,19 +41,6 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
-def printable(text: str) -> str:
-    r"""Replace control characters, which a terminal would execute, by escapes.
-
-    Examples
-    --------
-    >>> printable("loss\x1b[2J\n")
-    'loss\\x1b[2J\\n'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def display_width(text: str) -> int:
     """Return the number of terminal columns that a text occupies."""
     if text.isascii():
@@ -69,7 +59,7 @@ def file_name(path: str | os.PathLike[str]) -> str:
 
 def print_text(text: str) -> None:
     """Write text for people to stdout; colour is removed unless the terminal takes it."""
-    click.echo(text, nl=False, color=has_colour(sys.stdout))
+    click.echo(_harmless(text), nl=False, color=has_colour(sys.stdout))
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -85,13 +75,32 @@ def print_data(text: str) -> None:
 def print_note(message: str) -> None:
     """Write a note, which is not an error, to stderr."""
     sys.stdout.flush()  # keep the two streams in order
-    click.echo(f"Note: {message}", err=True)
+    click.echo(_harmless(f"Note: {message}"), err=True)
 
 
 def print_error(message: str) -> None:
     """Write an error to stderr; the command goes on."""
     sys.stdout.flush()
-    click.echo(f"Error: {message}", err=True)
+    click.echo(_harmless(f"Error: {message}"), err=True)
+
+
+def print_to_stderr(text: str) -> None:
+    """Write text that is neither a note nor an error to stderr."""
+    sys.stdout.flush()
+    click.echo(_harmless(text), nl=False, err=True)
+
+
+def _harmless(text: str) -> str:
+    """Return a text without control characters but line breaks and colours.
+
+    Whoever makes a text makes its parts printable; this is for what was forgotten.
+    """
+    lines = text.split("\n")
+    if all(map(str.isprintable, lines)):
+        return text
+    parts = _COLOUR.split(text)  # texts and colours in turn
+    parts[::2] = map(printable_lines, parts[::2])
+    return "".join(parts)
 
 
 @contextmanager

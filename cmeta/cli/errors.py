@@ -12,15 +12,15 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.console import file_name, print_error, printable
+from cmeta.cli.console import file_name, print_error
 from cmeta.errors import (
     CmetaError,
     DecodeError,
-    QueryError,
     TruncatedError,
     UnsupportedVersionError,
     counted,
 )
+from cmeta.safe_text import printable_lines
 from cmeta.validate import Finding
 
 _PROBLEMS_MAX = 10  # printed for one file
@@ -70,6 +70,9 @@ def as_exit_codes() -> Iterator[None]:
         if err.filename is None:  # stdout: a full disk
             _discard_stdout()
         raise _os_failure(err, err.filename) from err
+    except click.ClickException as err:  # what click says of an argument repeats it
+        err.message = printable_lines(err.message)  # type: ignore[misc]  # click has it Final
+        raise
     except CmetaError as err:
         code = Exit.CORRUPT if isinstance(err, DecodeError) else Exit.USAGE
         raise Failure(message_of(err), code) from err
@@ -91,14 +94,12 @@ def reading(path: Path) -> Iterator[None]:
 
 def message_of(error: CmetaError) -> str:
     """Return an error as text; a query's spans lines, one of which points at the position."""
-    if isinstance(error, QueryError):
-        return "\n".join(map(printable, str(error).splitlines()))
-    return printable(str(error))
+    return str(error)
 
 
 def describe(finding: Finding) -> str:
     """Return a finding as a sentence: its position, what was found, and what that means."""
-    text = printable(str(finding))
+    text = str(finding)
     if finding.path == "header.signature":
         is_cut = finding.kind == TruncatedError.__name__
         hint = (

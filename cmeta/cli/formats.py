@@ -5,7 +5,9 @@ r"""The formats of records: table, JSON lines, CSV and Parquet.
   with the schema and the configurations makes it a whole chronicle.
 - CSV: a header of dotted names, then a line per record with exact values. A vector takes a column
   for each component, ``name[0]``; an absent value is an empty cell, which is not ``NaN``. Lines end
-  in ``\n``.
+  in ``\n``. Names and labels that a spreadsheet would take for formulas have an apostrophe before
+  them, which `cmeta import` takes away. In a file or a pipe they are exact otherwise, since CSV has
+  no escapes; a terminal gets them printable.
 - Parquet: exact types and nulls, by pyarrow.
 
 The columns of a table or of CSV are known before the first line: the fields that occur in the
@@ -25,7 +27,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from cmeta.cli.console import is_terminal, print_data, print_note, print_text, printable
+from cmeta.cli.console import is_terminal, print_data, print_note, print_text
 from cmeta.cli.errors import reading
 from cmeta.cli.rows import RowStream
 from cmeta.cli.table import Cells, Column, Table
@@ -33,6 +35,7 @@ from cmeta.cli.values import EXACT, JSON, ROUNDED, Style, json_line, json_string
 from cmeta.extras import require
 from cmeta.reader.reader import Reader
 from cmeta.records.chunk import Chunk
+from cmeta.safe_text import printable, spreadsheet_text
 from cmeta.schema.types import Field
 from cmeta.tools.imports.native import preamble_of
 
@@ -169,13 +172,19 @@ def _objects(columns: Sequence[Members], num_rows: int) -> list[str]:
 # ------------------------------------------------------------------------------------------ CSV
 
 _EMPTY_CELL = '""'
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+_NEEDS_QUOTES = re.compile(r'[",;\t\r\n]')  # a spreadsheet may split at semicolons and tabs
 
 
-def write_csv(stream: RowStream, write: Write = print_data) -> None:
-    """Write a stream of rows as CSV."""
-    text = printable if write is print_data and is_terminal(sys.stdout) else str
-    style = replace(EXACT, label=lambda label: quoted(text(label)))
+def write_csv(stream: RowStream, write: Write = print_data, *, is_stdout: bool = True) -> None:
+    """Write a stream of rows as CSV.
+
+    Parameters
+    ----------
+    is_stdout : bool
+        Whether `write` writes to standard output, which may be a terminal.
+    """
+    text = printable if is_stdout and is_terminal(sys.stdout) else str
+    style = replace(EXACT, label=lambda label: quoted(text(spreadsheet_text(label))))
     fields = stream.occurring
     _write_lines([[style.label(name) for field in fields for name in _csv_names(field)]], write)
     for block in stream:

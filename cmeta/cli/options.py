@@ -16,19 +16,20 @@ from typing import Any, TypeVar
 
 import click
 
-from cmeta.cli.console import printable
 from cmeta.cli.errors import message_of, reading
 from cmeta.cli.formats import FORMATS
 from cmeta.errors import CmetaError, QueryError
 from cmeta.query.parse import Expression, parse
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import Selection
+from cmeta.safe_text import printable
 from cmeta.schema.types import Field
 from cmeta.vocabulary import AmbiguousNameError, phase_named, similar
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _KNOWN_MAX = 40  # names in a message
+_SAFE_IN_SHELL = re.compile(r"[\w./:@%+-]+")
 _NAME = re.compile(r""" *(?:"((?:[^"]|"")*)"|([^",][^,]*|)) *(?=,|\Z)""", re.DOTALL)
 
 
@@ -119,7 +120,10 @@ def expression(text: str) -> Expression:
 def completed_fields(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the names that a shell can complete, from the files on the command line."""
+    """Return the names that a shell can complete, from the files on the command line.
+
+    What a shell would run or expand is not offered: it puts a name on the line as it is.
+    """
     # An option that still lacks its value leaves the arguments before it unparsed.
     params = (context.params.get("file"), *(context.params.get("files") or ()), *context.args)
     before, comma, prefix = incomplete.rpartition(",")
@@ -129,7 +133,8 @@ def completed_fields(
             if path is not None and Path(path).is_file():
                 with Reader(path) as reader:
                     paths.update(dict.fromkeys(field.path for field in reader.fields))
-    return [f"{before}{comma}{path}" for path in paths if path.startswith(prefix)]
+    safe = (path for path in paths if path.startswith(prefix) and _SAFE_IN_SHELL.fullmatch(path))
+    return [f"{before}{comma}{path}" for path in safe]
 
 
 @dataclass(frozen=True)

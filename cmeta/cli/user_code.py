@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from cmeta.cli.console import print_to_stderr
 from cmeta.cli.errors import Exit
 from cmeta.errors import CmetaError
 
@@ -68,7 +69,7 @@ def user_code() -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit, CmetaError):
         raise
     except Exception as err:
-        traceback.print_exc()
+        print_to_stderr(traceback.format_exc())
         raise click.exceptions.Exit(Exit.USAGE) from err
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import Array
-from cmeta.cli.console import printable
 from cmeta.cli.table import Column, Table
+from cmeta.safe_text import printable
 from cmeta.schema.canonical_json import float_name
 from cmeta.schema.types import Field
 
@@ -140,6 +140,19 @@ def json_safe(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: json_safe(item) for key, item in value.items()}
     return [json_safe(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def json_ascii(text: str) -> str:
+    r"""Return JSON text with escapes in place of characters that are not printable.
+
+    Examples
+    --------
+    >>> json_ascii('{"phase":"\x9b2J"}')
+    '{"phase":"\\u009b2J"}'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def json_line(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cmeta.errors import counted
+from cmeta.safe_text import printable
 
 _FIELDS_SHOWN_MAX = 10
 Verdict = Literal["exact", "within one quantum", "diverged", "inconclusive"]
@@ -48,7 +49,7 @@ class Difference:
         apart = "" if quanta is None else f", {quanta_apart(quanta)}"
         step = "" if self.step in (None, self.timestamp) else f"step {self.step}, "
         where = f"timestamp {self.timestamp}, {step}{self.phase}"
-        return (
+        return printable(
             f"record {self.ordinal} ({where}), {self.field}: recorded {text_of(self.recorded)}, "
             f"replayed {text_of(self.replayed)}{apart}"
         )
@@ -177,7 +178,7 @@ class ReplayReport:
         if self.not_replayed:
             lines.append(f"  not replayed: {', '.join(self.not_replayed)}")
         lines += [f"  {note}" for note in self.notes]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def _reason(self) -> str:
         """Return why nothing was compared."""

@@ -27,6 +27,7 @@ from cmeta.reader.read_columns import (
 from cmeta.reader.selection import PhaseFilter, Selection, chunks, take
 from cmeta.records.columns import Columns
 from cmeta.records.record import CycleRecord, records_of
+from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
 from cmeta.storage.open import AnyBatch, BatchInfo, Stats, open_file
@@ -558,7 +559,7 @@ class Reader:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Reader of {self.name}: {self.state}, {len(self)} records>"
+        return printable(f"<Reader of {self.name}: {self.state}, {len(self)} records>")
 
 
 def open_reader(path: PathLike | Buffer, *, partial: bool = False) -> Reader:

@@ -34,6 +34,7 @@ from cmeta.recorder.run_path import RunPath, shown
 from cmeta.records import seeds
 from cmeta.records.config import as_mapping, config_json
 from cmeta.records.record import CycleRecord, flatten
+from cmeta.safe_text import printable
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.storage.disk import Disk
@@ -540,9 +541,9 @@ class Recorder:
     def __repr__(self) -> str:
         session, records = self._session, counted(len(self), "record")
         if isinstance(session, IdleSession):
-            return f"<Recorder {session.name}: {session.status}, {records}>"
+            return printable(f"<Recorder {session.name}: {session.status}, {records}>")
         state = "closed" if session.is_closed else session.activity
-        return f"<Recorder {shown(session.path)}: {state}, {records}>"
+        return printable(f"<Recorder {shown(session.path)}: {state}, {records}>")
 
 
 def _warn_of_refusals(path: Path | None, refusals: Refusals) -> None:

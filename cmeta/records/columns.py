@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cmeta.aliases import Array, Mask
+from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
 from cmeta.vocabulary import find, resolve
 
@@ -199,7 +200,7 @@ class Columns(Mapping[str, Array]):
         return cls(arrays, present, schema, configs, status_of(table))
 
     def __repr__(self) -> str:
-        return f"<Columns of {self.num_records} records: {', '.join(self._arrays)}>"
+        return printable(f"<Columns of {self.num_records} records: {', '.join(self._arrays)}>")
 
 
 class _Masks(dict[str, Mask]):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.cli.console import printable
+from cmeta.safe_text import printable
 
 
 @pytest.fixture

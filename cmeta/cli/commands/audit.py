@@ -13,7 +13,6 @@ from cmeta.cli.console import (
     print_data,
     print_lines,
     print_text,
-    printable,
     progress,
 )
 from cmeta.cli.errors import Exit, Failure
@@ -92,7 +91,7 @@ def audit(
             fields = report.as_json()
             print_data(json_line({**fields, "file": file_name(fields["file"])}))
         else:
-            print_lines(map(printable, report.lines()))
+            print_lines(report.lines())
     if len(reports) > 1 and not as_json:
         print_text(f"\n{_summary(reports)}\n")
     raise click.exceptions.Exit(max(map(_exit_code, reports), default=Exit.SUCCESS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -114,7 +115,7 @@ def _write_text(
 
     stream = RowStream(reader, selection, fields, progress=update)
     if is_csv:
-        write_csv(stream, write)
+        write_csv(stream, write, is_stdout=target is sys.stdout.buffer)
     else:
         write_preamble(reader, num_expected(reader, selection), write)
         write_jsonl(stream, write)

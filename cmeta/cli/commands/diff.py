@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.console import print_data, print_lines, printable, progress
+from cmeta.cli.console import print_data, print_lines, progress
 from cmeta.cli.errors import Exit
 from cmeta.cli.files import open_chronicle, readable
 from cmeta.cli.options import (
@@ -74,7 +74,7 @@ def diff(
     if as_json:
         print_data(json_line(report.as_json()))
     else:
-        print_lines(map(printable, report.lines()))
+        print_lines(report.lines())
     raise click.exceptions.Exit(Exit.SUCCESS if report.same else Exit.DIFFERS)
 
 

@@ -21,9 +21,9 @@ from cmeta.cli.console import (
     is_terminal,
     print_data,
     print_error,
-    print_lines,
     print_note,
-    printable,
+    print_text,
+    print_to_stderr,
     progress,
 )
 from cmeta.cli.errors import Exit, Failure, message_of, reading
@@ -31,6 +31,7 @@ from cmeta.cli.files import STDIN, STDOUT, output_path, require_free, require_no
 from cmeta.cli.options import FILE, json_option, names, replace_option
 from cmeta.cli.values import json_line
 from cmeta.errors import CmetaError, EncodeError, counted
+from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
 from cmeta.tools.imports.formats import FORMATS, ImportOptions
 from cmeta.tools.imports.import_run import ImportReport, import_of
@@ -220,15 +221,12 @@ def _print_failure(failed: FailedImport, as_json: bool) -> None:
 
 def _print(report: ImportReport, out: Path, as_json: bool) -> None:
     """Print the report; on stderr if the chronicle itself is on stdout."""
-    lines = [printable(line) for line in str(report).splitlines()]
     if out == STDOUT:
-        sys.stdout.flush()
-        text = json_line(report.as_json()) if as_json else "".join(f"{line}\n" for line in lines)
-        click.echo(text, nl=False, err=True)
+        print_to_stderr(json_line(report.as_json()) if as_json else f"{report}\n")
     elif as_json:
         print_data(json_line(report.as_json()))
     else:
-        print_lines(lines)
+        print_text(f"{report}\n")
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from cmeta.cli.console import (
     print_data,
     print_error,
     print_lines,
-    printable,
     progress,
     terminal_width,
 )
@@ -31,6 +30,7 @@ from cmeta.cli.table import write_pairs
 from cmeta.cli.values import field_as_dict, json_line, write_fields
 from cmeta.errors import DecodeError, counted
 from cmeta.reader.reader import Reader
+from cmeta.safe_text import printable
 from cmeta.schema.types import Field
 from cmeta.storage.open import journal_path
 from cmeta.validate import Finding

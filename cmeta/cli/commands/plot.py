@@ -15,13 +15,13 @@ from cmeta.cli.console import (
     has_colour,
     print_lines,
     print_note,
-    printable,
     terminal_width,
 )
 from cmeta.cli.errors import reading
 from cmeta.cli.files import note_if_open
 from cmeta.cli.options import RecordOptions, files_argument, record_options
 from cmeta.cli.run_set import Run, RunSet
+from cmeta.safe_text import printable
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.schema.types import Field
 from cmeta.tools.summary.plot_data import BinnedCurve, Extent, PlotData, Series, union

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from cmeta.cli.console import file_name, print_data, print_text, printable, progress
+from cmeta.cli.console import file_name, print_data, print_text, progress
 from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.files import STDOUT, output_path, pattern_error, require_no_terminal
 from cmeta.cli.options import FILE, file_argument, json_option
 from cmeta.cli.values import json_line
 from cmeta.errors import ExistsError
+from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
 from cmeta.storage.find import is_pattern
 from cmeta.tools.recover.recover import recover as recover_file
@@ -63,7 +64,7 @@ def recover(file: Path, out: Path, as_json: bool, schema_file: Path | None) -> N
             if out == STDOUT and not report.out:
                 target.touch()  # nothing goes to standard output
     except ExistsError as err:
-        raise Failure(printable(str(err)), Exit.USAGE) from err
+        raise Failure(str(err), Exit.USAGE) from err
     _print(replace(report, out=str(out) if report.out else ""), out, as_json)
     raise click.exceptions.Exit(_EXITS[report.verdict])
 
@@ -73,7 +74,7 @@ def _print(report: RecoveryReport, out: Path, as_json: bool) -> None:
     names = {"file": file_name(report.name), "out": printable(report.out)}
     text = json_line({**report.as_json(), **names})
     if not as_json:
-        text = "".join(f"{printable(line)}\n" for line in str(report).splitlines())
+        text = f"{report}\n"
     if out == STDOUT:
         sys.stdout.flush()
         click.echo(text, nl=False, err=True)

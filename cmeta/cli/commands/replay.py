@@ -15,9 +15,8 @@ from cmeta.cli.console import (
     file_name,
     print_data,
     print_error,
-    print_lines,
     print_note,
-    printable,
+    print_text,
     progress,
 )
 from cmeta.cli.errors import Exit, Failure, reading
@@ -37,6 +36,7 @@ from cmeta.cli.values import json_line
 from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import EncodeError
 from cmeta.recorder.verify_plan import VerifyPlan
+from cmeta.safe_text import printable
 from cmeta.tools.replay.replay import replay as replay_file
 from cmeta.tools.replay.rerun import Rerun, rerun
 
@@ -150,7 +150,7 @@ def replay(
     if as_json:
         print_data(json_line(report.as_json()))
     else:
-        print_lines(map(printable, str(report).splitlines()))
+        print_text(f"{report}\n")
     raise click.exceptions.Exit(_EXITS[report.verdict])
 
 
@@ -201,8 +201,7 @@ def _rerun(
         if as_json:
             print_data(json_line({**report["report"], "file": shown[file]}))
         else:
-            text = shown[file] + report["text"].removeprefix(file)
-            print_lines(map(printable, text.splitlines()))
+            print_text(f"{shown[file]}{report['text'].removeprefix(printable(file))}\n")
     return _exit_code(result, reports)
 
 

@@ -19,7 +19,6 @@ from cmeta.cli.console import (
     print_error,
     print_note,
     print_text,
-    printable,
     progress,
     terminal_width,
 )
@@ -36,6 +35,7 @@ from cmeta.cli.options import (
 from cmeta.cli.table import Column, Table
 from cmeta.cli.values import ROUNDED, json_line, shortest_doubles
 from cmeta.query.parse import Expression
+from cmeta.safe_text import printable
 from cmeta.tools.runs.keys import Key, Keys, in_order, telling
 from cmeta.tools.runs.run_info import RunField, RunInfo
 from cmeta.tools.runs.scan import scan

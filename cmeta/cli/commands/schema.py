@@ -14,13 +14,13 @@ from cmeta.cli.console import (
     print_error,
     print_lines,
     print_text,
-    printable,
 )
 from cmeta.cli.errors import Exit, Failure
 from cmeta.cli.files import expand, open_chronicle, require_file
 from cmeta.cli.options import FILE, files_argument, json_option
-from cmeta.cli.values import field_as_dict, json_line, write_fields
+from cmeta.cli.values import field_as_dict, json_ascii, json_line, write_fields
 from cmeta.errors import SchemaError, counted
+from cmeta.safe_text import printable
 from cmeta.schema.load import shipped_path
 from cmeta.schema.schema import Schema, default_schema
 
@@ -108,7 +108,7 @@ def json_(file: Path | None) -> None:
     if file is None:
         print_data(shipped_path().with_name(_JSON_SCHEMA).read_text("utf-8"))
     else:
-        print_data(_load(file).embedded.decode() + "\n")
+        print_data(json_ascii(_load(file).embedded.decode()) + "\n")
 
 
 def _load(path: Path) -> Schema:

@@ -21,7 +21,6 @@ from cmeta.cli.console import (
     print_data,
     print_note,
     print_text,
-    printable,
     progress,
 )
 from cmeta.cli.errors import reading
@@ -31,6 +30,7 @@ from cmeta.cli.run_set import Run, RunSet
 from cmeta.cli.table import GAP, Column, Table
 from cmeta.cli.values import json_line
 from cmeta.errors import counted
+from cmeta.safe_text import printable
 from cmeta.schema.canonical_json import float_name
 from cmeta.tools.summary.summarise import summary_of
 from cmeta.tools.summary.summary_report import FieldSummary, Summary

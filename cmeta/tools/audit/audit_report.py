@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from cmeta.compare.replay_report import ReplayReport
 from cmeta.errors import counted
+from cmeta.safe_text import printable
 from cmeta.tools.diff.diff_report import DiffReport
 
 Severity = Literal["error", "warning", "info"]
@@ -57,7 +58,7 @@ class AuditFinding:
 
     def __str__(self) -> str:
         where = f" ({self.where})" if self.where else ""
-        return f"{self.severity}: {self.code}: {self.message}{where}"
+        return printable(f"{self.severity}: {self.code}: {self.message}{where}")
 
 
 @dataclass
@@ -149,7 +150,10 @@ class AuditReport:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield the report as lines of text."""
+        """Yield the report as lines of printable text."""
+        return map(printable, self._lines())
+
+    def _lines(self) -> Iterator[str]:
         yield f"{self.name}: {self.verdict}"
         if self.state not in ("missing", "unreadable"):
             by_phase = ", ".join(f"{count:,} {name}" for name, count in self.phases.items())

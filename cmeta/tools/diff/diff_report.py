@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from cmeta.compare.replay_report import quanta_apart, short_quanta, text_of
 from cmeta.errors import counted
+from cmeta.safe_text import printable
 
 Verdict = Literal["identical", "equal", "differs"]
 
@@ -187,7 +188,10 @@ class DiffReport:
         return {**names, "num_compared": self.num_compared, **lists, **rest, "only_in": only_in}
 
     def lines(self) -> Iterator[str]:
-        """Yield the report as lines of text."""
+        """Yield the report as lines of printable text."""
+        return map(printable, self._lines())
+
+    def _lines(self) -> Iterator[str]:
         names = zip(("a:", "b:"), (self.a, self.b), map(_records, self.num_records), strict=True)
         yield from _aligned(list(names), "", "llr")
         yield self.headline()
@@ -223,7 +227,7 @@ class DiffReport:
         else:
             summary = f"the first {both} are equal" if longer else f"all {both} are equal"
         units = [f"{path} is in another unit" for path in self.other_units]
-        return f"{self.verdict}: {'; '.join([summary, *longer, *units])}"
+        return printable(f"{self.verdict}: {'; '.join([summary, *longer, *units])}")
 
     def _first_difference(self) -> Iterator[str]:
         if (first := self.first) is None:
@@ -253,6 +257,7 @@ class DiffReport:
 
 def _aligned(rows: Sequence[Sequence[str]], indent: str, sides: str) -> Iterator[str]:
     """Yield rows as aligned lines; `sides` has ``l`` or ``r`` for each column."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(len(sides))]
     for row in rows:
         cells = [

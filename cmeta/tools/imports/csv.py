@@ -4,6 +4,8 @@
   NaN and the infinities are recognised in the spellings of Python, numpy and pandas. Blanks around
   names and numbers do not count. Between semicolons, ``1,5`` is a number.
 - A column of an enumeration stays text.
+- Where names are those of a chronicle (timestamp, phase), names and labels are as `cmeta convert`
+  wrote them: exact, but for the apostrophe before what a spreadsheet would take for a formula.
 - Lines before the names that begin with ``#`` are comments; JSON objects in them, as in the
   ``monitor.csv`` of Stable-Baselines, are the configuration.
 - A line of names that comes again, as a resumed run appends it, is skipped. Names that are numbers
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cmeta.errors import EncodeError, counted
+from cmeta.safe_text import from_spreadsheet_text
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.tools.imports.columns import (
@@ -276,7 +279,10 @@ class _Rows:
         return sentences
 
     def _names_of_file(self) -> Sequence[str]:
-        return [name.strip() for name in next(self._cells(), [])]
+        names = next(self._cells(), [])
+        if {TIMESTAMP, PHASE} <= {*names}:
+            return list(map(from_spreadsheet_text, names))
+        return [name.strip() for name in names]
 
     def _require_names(self) -> None:
         number, names = self.lines.number, [name for name in self.names if name]
@@ -294,6 +300,8 @@ class _Rows:
             )
 
     def _is_header(self, row: list[str]) -> bool:
+        if self._is_own:
+            return list(map(from_spreadsheet_text, row)) == self.names
         return [cell.strip() for cell in row] == self.names
 
     def _cells(self) -> Iterator[list[str]]:
@@ -341,7 +349,7 @@ def _blocks(rows: _Rows, numbers: array[int]) -> Iterator[list[list[str]]]:
 
 
 def _label(cell: str) -> str | None:
-    return cell or None  # as cmeta wrote it
+    return from_spreadsheet_text(cell) or None  # as cmeta wrote it
 
 
 def _word(cell: str) -> str | None:

@@ -15,6 +15,7 @@ import numpy as np
 from cmeta.aliases import Progress
 from cmeta.errors import EncodeError, ExistsError, PrecisionWarning, counted
 from cmeta.records.chunk import Column, goes_back
+from cmeta.safe_text import printable
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
@@ -77,7 +78,7 @@ class ImportReport:
         lines += [f"  note  {note}" for note in self.notes]
         lines += [f"  lost  {lost}" for lost in self.lost]
         lines += [f"  damaged  {damage}" for damage in self.damage]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def import_run(

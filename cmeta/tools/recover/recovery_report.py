@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cmeta.errors import counted
+from cmeta.safe_text import printable
 from cmeta.validate import Finding
 
 Verdict = Literal["complete", "with loss", "nothing"]
@@ -46,7 +47,7 @@ class Lost:
             end = "the end" if last is None else f"timestamp {last}"
             when = f"between {start} and {end}"
         length = counted(self.len_bytes, "byte")
-        return f"offset {self.offset}: {length}, {count}, {when}: {self.reason}"
+        return printable(f"offset {self.offset}: {length}, {count}, {when}: {self.reason}")
 
 
 @dataclass
@@ -104,7 +105,7 @@ class RecoveryReport:
         lines += [f"  lost     {lost}" for lost in self.lost]
         lines += [f"  dropped  {dropped}" for dropped in self.dropped]
         lines += [f"  found    {finding}" for finding in self.findings]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def _summary(self) -> str:
         if self.verdict == "nothing":

@@ -1,17 +1,17 @@
 """The catalogue of runs: an SQLite file in the user's cache folder, which may always be deleted.
 
-An entry is valid as long as the file has the remembered stamp: device, inode, length, times of change,
-first bytes and last bytes, which are the header and the checksum of everything between. Two kinds of
-file are not remembered: one that is not closed and intact, and one that was changed just before it
-was read, since a second change may have left the same time.
+An entry is valid as long as the file has the remembered stamp: device, inode, length, times of
+change, first bytes and last bytes, which are the header and the checksum of everything between. Two
+kinds of file are not remembered: one that is not closed and intact, and one that was changed just
+before it was read, since a second change may have left the same time.
 
 Another user's entries are never believed:
 
-- The catalogue is a regular file of this user, under its own name, that nobody else may write; so are
-  the files that SQLite keeps beside it. Whatever else has its name is removed, where that is possible,
-  and begun anew. It is created with mode 0600, since it holds configurations.
-- Its folder belongs to this user alone. In one that others may write, such as a `CMETA_CACHE_DIR` of a
-  group, each user has a folder with the number of the user in it.
+- The catalogue is a regular file of this user, under its own name, that nobody else may write; so
+  are the files that SQLite keeps beside it. Whatever else has its name is removed, where that is
+  possible, and begun anew. It is created with mode 0600, since it holds configurations.
+- Its folder belongs to this user alone. In one that others may write, such as a `CMETA_CACHE_DIR`
+  of a group, each user has a folder with the number of the user in it.
 - Its tables are those that are created here, nothing more, and rows of other types are not seen.
 
 Nothing that goes wrong here is an error: `scan` does without a catalogue that cannot be opened,
