@@ -1,11 +1,16 @@
 """Work in several processes: results with their places, errors, processes that die; progress."""
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import cmeta
 from cmeta.tools.parallel import FileProgress, in_processes
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_results_come_with_their_places():
@@ -26,6 +31,36 @@ def test_the_script_is_restored_afterwards():
     script = sys.modules["__main__"]
     assert list(in_processes(abs, [(-1,)], 1)) == [(0, 1)]
     assert sys.modules["__main__"] is script
+
+
+def test_nothing_in_the_current_folder_is_imported(tmp_path):
+    folder, trace = tmp_path / "folder", tmp_path / "trace"
+    folder.mkdir()
+    for name in ("multiprocessing", "pickle", "struct", "signal", "numpy", "socket"):
+        (folder / f"{name}.py").write_text(f"open({str(trace)!r}, 'a').write({name!r})\n")
+    for name in "ab":
+        cmeta.write(folder / f"{name}.cmeta", {"phase": ["train"], "loss": [1.0]})
+    script = tmp_path / "script.py"  # Python searches its folder, not the current one
+    script.write_text("from cmeta.cli.app import main\n\nif __name__ == '__main__':\n    main()\n")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    environment |= {"PYTHONPATH": str(ROOT), "CMETA_CACHE_DIR": str(tmp_path / "cache")}
+    for command in (["audit", "--jobs", "2", "."], ["runs", "--jobs", "2", "--no-cache", "."]):
+        result = subprocess.run(
+            [sys.executable, script, *command], cwd=folder, env=environment, capture_output=True,
+            text=True, timeout=120,
+        )  # fmt: skip
+        assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    assert not trace.exists(), trace.read_text()
+
+
+def test_the_environment_is_as_before(monkeypatch):
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    names = [(("PYTHONSAFEPATH", "none"))]
+    assert list(in_processes(os.getenv, names, 1)) == [(0, "none")]
+    assert "PYTHONSAFEPATH" not in os.environ
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert list(in_processes(os.getenv, names, 1)) == [(0, "1")]
+    assert os.environ["PYTHONSAFEPATH"] == "1"
 
 
 def test_progress_over_files(tmp_path):

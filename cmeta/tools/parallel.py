@@ -15,6 +15,8 @@ from cmeta.aliases import PathLike, Progress
 
 DIED = "a worker process died; try jobs=1"
 _MAIN = "__main__"
+_SAFE_PATH = "PYTHONSAFEPATH"  # not empty: Python does not search the current folder
+_HERE_ONLY = "cmeta"  # its value in processes that begin here
 
 
 def require_jobs(jobs: int | None) -> None:
@@ -66,7 +68,9 @@ def in_processes(
     from multiprocessing import get_context
 
     # A new interpreter each: a fork of a process with threads, such as torch's, may deadlock.
-    with ProcessPoolExecutor(num_processes, get_context("spawn"), _restore_interrupt) as pool:
+    with _hidden_script():  # its locks start a process, too
+        executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _begin)
+    with executor as pool:
         with _hidden_script():
             futures = {pool.submit(work, *task): place for place, task in enumerate(tasks)}
         try:
@@ -82,18 +86,29 @@ def in_processes(
 
 @contextmanager
 def _hidden_script() -> Iterator[None]:
-    """Keep new processes from importing the user's script, which would run it again."""
+    """Keep new processes from importing the user's script, which would run it again.
+
+    Nor do they import modules from the current folder before they have this process's search path:
+    whatever a folder with chronicles holds under the name of a module would be run.
+    """
     script = sys.modules[_MAIN]
     sys.modules[_MAIN] = ModuleType(_MAIN)
+    is_set = bool(os.environ.get(_SAFE_PATH))
+    if not is_set:
+        os.environ[_SAFE_PATH] = _HERE_ONLY
     try:
         yield
     finally:
         sys.modules[_MAIN] = script
+        if not is_set:
+            del os.environ[_SAFE_PATH]
 
 
-def _restore_interrupt() -> None:
-    """Let ctrl-C end a worker silently; the parent reports it."""
+def _begin() -> None:
+    """Let ctrl-C end a worker silently, which the parent reports; restore the environment."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if os.environ.get(_SAFE_PATH) == _HERE_ONLY:
+        del os.environ[_SAFE_PATH]
 
 
 class FileProgress:
