@@ -137,3 +137,42 @@ def test_a_repository_of_aim_is_named(tmp_path):
     (tmp_path / ".aim").mkdir()
     with pytest.raises(cmeta.EncodeError, match="a repository of Aim, a RocksDB"):
         cmeta.import_run(tmp_path, tmp_path / "out.cmeta")
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "DROP TABLE experiments; CREATE VIEW experiments AS WITH RECURSIVE n(i) AS "
+        "(SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS experiment_id, '' AS name FROM n",
+        "ALTER TABLE runs ADD COLUMN more AS (zeroblob(999999999))",
+        "DROP TABLE tags; CREATE VIRTUAL TABLE tags USING fts4(key, value, run_uuid)",
+    ],
+    ids=["view", "computed", "virtual"],
+)
+def test_tables_that_are_more_than_their_rows_are_refused(store, tmp_path, statements):
+    path = tmp_path / "mlflow.db"
+    shutil.copy(store / "mlflow.db", path)
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA foreign_keys = OFF")
+        database.executescript(statements)
+    database.close()
+    with pytest.raises(cmeta.EncodeError, match="its tables are not those of MLflow"):
+        cmeta.import_run(path, tmp_path / "out.cmeta", format="mlflow", run="first")
+    assert not (tmp_path / "out.cmeta").exists()
+
+
+@pytest.mark.parametrize("column", ["key", "value", "timestamp", "step"])
+@pytest.mark.parametrize("value", ["a text", b"bytes", 0.5])
+def test_a_row_of_a_wrong_type_is_damage(store, tmp_path, column, value):
+    if (column, value) == ("value", 0.5):
+        return
+    path = tmp_path / "mlflow.db"
+    shutil.copy(store / "mlflow.db", path)
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA ignore_check_constraints = ON")
+        database.execute(f"UPDATE metrics SET is_nan = 0, {column} = ? WHERE key = 'x'", (value,))
+    database.close()
+    report = cmeta.import_run(path, tmp_path / "out.cmeta", run="first")
+    assert report.num_records
+    if not (column == "key" and value != b"bytes"):  # SQLite turns a number into a text there
+        assert len(report.damage) == 1 and "of metrics left out" in report.damage[0]

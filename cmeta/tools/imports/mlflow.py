@@ -35,6 +35,7 @@ _SIGNATURE = b"SQLite format 3\0"
 _TABLES = {"runs", "metrics", "params", "tags", "experiments"}
 _STATUS = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
 _RUN_NAME = "mlflow.runName"
+_LENGTH_MAX = 2**31 - 1  # bytes of a value, as SQLite has it
 _MS = 1000  # MLflow's times are milliseconds
 
 
@@ -89,9 +90,8 @@ def is_database(path: Path) -> bool:
         if file.read(len(_SIGNATURE)) != _SIGNATURE:
             return False
     try:
-        with closing(_open(path)) as database:
-            names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            return {name for (name,) in names} >= _TABLES
+        with closing(_open(path)):
+            return True
     except sqlite3.Error:
         return False
 
@@ -262,7 +262,41 @@ class _errors_of:  # noqa: N801  (used as a function)
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+    """Return a database with MLflow's tables, whose rows are what the file holds.
+
+    A small file may state more than that: a view without end, a column that is computed, a text
+    that goes round in circles.
+
+    Raises
+    ------
+    sqlite3.Error
+    """
+    database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+    try:
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(path.stat().st_size, _LENGTH_MAX))
+        tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        plain = {name for name, sql in tables if not _is_virtual(sql)}
+        computed = [
+            name for name in _TABLES & plain
+            for column in database.execute(f"PRAGMA table_xinfo({name})") if column[-1]
+        ]  # fmt: skip
+        if not plain >= _TABLES or computed:
+            raise sqlite3.DatabaseError("its tables are not those of MLflow")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _is_scalar(key: Any, value: Any, time: Any, step: Any) -> bool:
+    is_number = isinstance(value, int | float) or value is None
+    return (
+        isinstance(key, str) and is_number and all(isinstance(n, int | None) for n in (time, step))
+    )
+
+
+def _is_virtual(sql: object) -> bool:
+    return not isinstance(sql, str) or sql.split()[1:2] != ["TABLE"]
 
 
 def _listed(database: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -291,14 +325,22 @@ def _of_database(path: Path, run: str | None) -> _Run:
         )
         tags.pop(_RUN_NAME, None)
         query = "SELECT key, value, timestamp, step, is_nan FROM metrics WHERE run_uuid = ?"
-        scalars, num_infinite = [], 0
+        scalars, bad, num_infinite = list[_Scalar](), list[str](), 0
         rows = database.execute(f"{query} ORDER BY rowid", (chosen,))
         for key, value, time, step, is_nan in rows:
+            if not _is_scalar(key, 0 if is_nan else value, time, step):
+                bad.append(f"{key!r:.60}, {value!r:.60}, {time!r:.60}, {step!r:.60}")
+                continue
             number = math.nan if is_nan else float(value)
             if abs(number) == sys.float_info.max:
                 number, num_infinite = math.copysign(math.inf, number), num_infinite + 1
             scalars.append(_Scalar(key, number, time, step))
     kept = _Run(facts, params, tags, scalars)
+    if bad:
+        kept.damage.append(
+            f"{path}: {counted(len(bad), 'row')} of metrics left out, the first: found {bad[0]}, "
+            "expected a name, a number, a time and a step"
+        )
     if num_infinite:
         kept.notes.append("the largest float64, with which MLflow states infinity, is infinity")
     return kept
