@@ -17,7 +17,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md", "SPEC.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md",
-    "bench/RESULTS.md",
+    "SECURITY.md", "bench/RESULTS.md",
 )  # fmt: skip
 WIDE = ("README.md", "docs/comparison.md", "bench/RESULTS.md")  # no navigation beside the text
 ASSETS = ("LICENSE", "bench/*.svg", "examples/*.py", "schema/*")

@@ -238,7 +238,7 @@ def _flag(text: str) -> str:
 
     Examples
     --------
-    >>> _flag("--xla_gpu_autotune_level=4 --xla_dump_to=/mnt/ada/dump")
+    >>> _flag("--xla_gpu_autotune_level=4 --xla_dump_to=/scratch/ada/dump")
     '--xla_gpu_autotune_level=4 --xla_dump_to=(omitted)'
     """
     persons = _persons()

@@ -78,9 +78,9 @@ def test_flags_name_no_person_and_no_place(monkeypatch):
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     monkeypatch.setenv("OMP_NUM_THREADS", "ada")
     flags = (
-        "--xla_gpu_autotune_level=4 --xla_cpu_enable_fast_math=false --xla_dump_to=/mnt/ada/dump "
+        "--xla_gpu_autotune_level=4 --xla_cpu_enable_fast_math=false --xla_dump_to=/scratch/ada/dump "
         "--xla_disable_hlo_passes=algsimp,dce --xla_dump_hlo_pass_re=ada --xla_gpu_cuda_data_dir=c "
-        "--xla_list='a b' /mnt/ada"
+        "--xla_list='a b' /scratch/ada"
     )
     monkeypatch.setenv("XLA_FLAGS", flags)
     found = cmeta.environment()["flags"]
