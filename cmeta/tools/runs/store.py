@@ -273,13 +273,11 @@ class Catalogue:
             path = self._path.with_name(self._path.name + suffix)
             with contextlib.suppress(FileNotFoundError):
                 _require_own_file(path)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(self._path, flags, 0o600)
-        try:
-            if hasattr(os, "fchmod"):  # an earlier version left it to the umask
-                os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        if self._path.stat().st_mode & 0o077:  # an earlier version left it to the umask
+            with contextlib.suppress(OSError):  # which is no reason not to read it
+                self._path.chmod(0o600)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute("PRAGMA synchronous = NORMAL")

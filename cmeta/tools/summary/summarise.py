@@ -18,6 +18,7 @@ from cmeta.errors import DecodeError
 from cmeta.reader.reader import FieldNames, Reader
 from cmeta.reader.selection import Selection, take
 from cmeta.records.chunk import Chunk
+from cmeta.safe_text import printable
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.types import Field
 from cmeta.storage.open import BatchInfo
@@ -164,7 +165,9 @@ def summarise(
 
 def _numeric(field: Field) -> Field:
     if not is_number(field):
-        raise ValueError(f"{field.path} is of type {field.type}, expected a numeric field")
+        raise ValueError(
+            f"{printable(field.path)} is of type {field.type}, expected a numeric field"
+        )
     return field
 
 
