@@ -2,6 +2,9 @@
 
 The sealer decides when a step is taken. Within a method the operations are done in the order in
 which they are written here, and a crash after any of them loses no acknowledged record.
+
+A name is taken from a file that this session holds the lock of, or is free: nothing of another
+writer is replaced or removed, whoever has removed or exchanged lock, journal or main file.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from cmeta.recorder.pending import JournalFile, PendingRecords
 from cmeta.recorder.state import digest_of, final_digest
 from cmeta.records.chunk import Chunk
 from cmeta.storage.atomic import RECORDER_TEMPORARY, temporary_file, unused_name
-from cmeta.storage.disk import Disk, File
-from cmeta.storage.open import journal_path
+from cmeta.storage.disk import Disk, File, permissions_at
+from cmeta.storage.lock import Lock
 
 _COPY_AT_ONCE = 1 << 20  # bytes
 
@@ -31,6 +34,8 @@ class Committer:
     ----------
     disk : Disk
     path : Path
+    lock : Lock
+        Of the chronicle.
     encoder : Encoder
         At the end of the last full batch.
     pending : PendingRecords
@@ -38,8 +43,12 @@ class Committer:
 
     status = 0  # how the run ended, as INDEX states it
 
-    def __init__(self, disk: Disk, path: Path, encoder: Encoder, pending: PendingRecords) -> None:
-        self._disk, self.path, self._encoder, self._pending = disk, path, encoder, pending
+    def __init__(
+        self, disk: Disk, path: Path, lock: Lock, encoder: Encoder, pending: PendingRecords
+    ) -> None:
+        self._disk, self.path, self._lock = disk, path, lock
+        self._encoder, self._pending = encoder, pending
+        self._permissions = permissions_at(path)  # of the file that is replaced
         self._grammar = encoder.grammar
         self._end = encoder.progress.offset  # of the main file, as far as it has been written
         self._unwritten = b""  # blocks that the encoder has built, but whose write has failed
@@ -54,33 +63,44 @@ class Committer:
 
     # ------------------------------------------------------------------------------- beginning
 
-    def create(self, data: bytes) -> None:
+    def create(self, data: bytes, *, replaces: bool = False) -> None:
         """Create a chronicle: the journal first, then the main file with its first bytes.
 
         Where that fails, both are removed again, so that they bar no later attempt.
+
+        Parameters
+        ----------
+        data : bytes
+        replaces : bool
+            A main file that was not closed is removed before.
         """
+        if replaces:
+            self._require_own(self.path)
+            self._disk.unlink(self.path)
+            self._disk.sync_folder(self.path.parent)
         main = None
         try:
             self._publish_journal()
             with self._temporary(self.path) as main:
                 main.write(data, 0)
                 main.sync()
-                self._disk.rename(main, self.path)
+                self._give_name(main, self.path)
             self._disk.sync_folder(self.path.parent)
         except (OSError, RecorderError):
             with suppress(OSError):
                 if main is not None and main.path == self.path:
                     main.close()
-                    self._disk.unlink(self.path)
-                self._disk.unlink(journal_path(self.path))
+                    self._remove_own(self.path)
+                self._remove_own(self._lock.journal)
             raise
         self._open_main = main
 
     def reopen(self) -> None:
         """Continue a chronicle: the journal first, then cut the main file to its full batches."""
-        self._publish_journal()
         main = self._disk.open(self.path)
         try:
+            self._require_own(self.path)
+            self._publish_journal()
             self._write_count(main, None)
             # In two steps, so that no page of a session whose fsync has failed can remain.
             main.truncate(self._end + 1)
@@ -121,12 +141,13 @@ class Committer:
                 f"{self.path}: was removed or replaced while it was being recorded; close the "
                 "recorder to save the records"
             )
+        self._lock.renew()
         self._sync(self._main)
         self._publish_journal()
 
     def _publish_journal(self) -> None:
         """Write a journal of the pending rows, and rename it over any other."""
-        pending, target = self._pending, journal_path(self.path)
+        pending, target = self._pending, self._lock.journal
         with pending.lock:
             bodies = pending.written()
         with self._temporary(target) as file:
@@ -145,7 +166,7 @@ class Committer:
                     offset += len(data)
                     if pending.is_durable:
                         self._sync(file)
-                self._disk.rename(file, target)
+                self._give_name(file, target)
                 self._sync_folder()
                 old = pending.switch(journal, offset)
         if old is not None:
@@ -194,10 +215,11 @@ class Committer:
         self._write_count(main, self._encoder.num_records)
         self._sync(main)
         self.is_finished = True
-        if not main.is_at(self.path):
-            self._rescue()
-        self._disk.unlink(journal_path(self.path))
+        is_rescued = self._rescue_if_lost()
+        self._remove_own(self._lock.journal)
         self._sync_folder()
+        if not is_rescued:  # lost meanwhile, when the journal had gone, too
+            self._rescue_if_lost()
 
     def close_files(self) -> None:
         """Close all open files, in any state."""
@@ -205,16 +227,20 @@ class Committer:
             self._open_main.close()
         self._pending.close_journal()
 
-    def _rescue(self) -> None:
-        """Copy a finished file that has lost its name, to that name if it is free."""
+    def _rescue_if_lost(self) -> bool:
+        """Copy a finished file that has lost its name, to that name if it is free.
+
+        Returns whether it had lost it.
+        """
         main = self._main
-        target = self.path if not self.path.exists() else unused_name(self.path, "rescued")
+        if main.is_at(self.path):
+            return False
         with self._temporary(self.path) as copy:
             size = os.fstat(main.descriptor).st_size
             for offset in range(0, size, _COPY_AT_ONCE):
                 copy.write(main.read(_COPY_AT_ONCE, offset), offset)
             copy.sync()
-            self._disk.rename(copy, target)
+            target = self._publish_rescued(copy)
         self._disk.sync_folder(target.parent)
         copy.close()
         if target != self.path:
@@ -222,8 +248,51 @@ class Committer:
                 f"{self.path}: was replaced while it was being recorded; the run was saved as "
                 f"{target}"
             )
+        return True
+
+    def _publish_rescued(self, copy: File) -> Path:
+        target = self.path
+        while True:
+            try:
+                self._disk.publish(copy, target)
+            except FileExistsError:
+                target = unused_name(self.path, "rescued")
+            else:
+                return target
 
     # ------------------------------------------------------------------------------ operations
+
+    def _give_name(self, file: File, target: Path) -> None:
+        """Give a finished file its name, if that is free or of a file of this session.
+
+        Raises
+        ------
+        RecorderError
+            It is of another one.
+        """
+        with self._lock.handing_over(target, file.path):
+            if self._lock.holds(target):
+                self._disk.rename(file, target)
+                return
+            try:
+                self._disk.publish(file, target)
+            except FileExistsError as err:
+                raise self._taken_error(target) from err
+
+    def _remove_own(self, path: Path) -> None:
+        """Remove a file, unless it is another one by now."""
+        if self._lock.holds(path):
+            self._disk.unlink(path)
+
+    def _require_own(self, path: Path) -> None:
+        if not self._lock.holds(path):
+            raise self._taken_error(path)
+
+    def _taken_error(self, path: Path) -> RecorderError:
+        return RecorderError(
+            f"{path}: was removed or replaced by another process, which may record the same run; "
+            "close the recorder to save the records"
+        )
 
     def _append(self, blocks: bytes) -> None:
         """Write blocks at the end of the main file, after any that could not be written before."""
@@ -239,7 +308,10 @@ class Committer:
         main.write(self._encoder.header(records_count)[at:], at)
 
     def _temporary(self, target: Path) -> AbstractContextManager[File]:
-        return temporary_file(target, self._disk, RECORDER_TEMPORARY)
+        main, permissions = self._open_main, self._permissions
+        if main is not None:
+            permissions = os.fstat(main.descriptor)
+        return temporary_file(target, self._disk, RECORDER_TEMPORARY, permissions)
 
     def _sync(self, file: File) -> None:
         self._pending.sync(file.sync, file.path)

@@ -93,7 +93,7 @@ def _recording(target: RunPath, options: Options, disk: Disk) -> Session:
     if target.is_new:
         options = dataclasses.replace(options, mode="new")
     error: ExistsError | LockedError | None = None
-    for path in target.files(options.place.rank):
+    for path in target.files(options.place.rank, to_write=True):
         try:
             return Session(path, options, disk)
         except (ExistsError, LockedError) as err:  # for a new file, the next name may be free

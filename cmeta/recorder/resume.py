@@ -527,7 +527,7 @@ class _Resumption:
             self._write_dropped(file, keep)
             file.sync()
             file.close()
-            disk.rename(file, target)
+            disk.publish(file, target)
         try:
             disk.sync_folder(target.parent)
         except OSError:

@@ -23,6 +23,7 @@ from cmeta.errors import EncodeError
 from cmeta.schema.load import shipped_format
 from cmeta.source import linked
 from cmeta.storage.find import SUFFIX
+from cmeta.storage.links import resolved_to_write
 from cmeta.storage.lock import SUFFIX as LOCK
 from cmeta.storage.new_path import given_path, require_name
 
@@ -82,19 +83,22 @@ class RunPath:
             )
         return cls(text, RANK in text, TIME in text)
 
-    def files(self, rank: int) -> Iterator[Path]:
+    def files(self, rank: int, *, to_write: bool = False) -> Iterator[Path]:
         """Yield the path of a rank's file; where it means a new file, others if that one exists.
 
         Raises
         ------
         EncodeError
             The file system cannot keep a file of this name and its journal.
+        RecorderError
+            With `to_write`: it is a link of another user.
         """
         text = self.text.replace(RANK, str(rank)).replace(NAME, _script_name())
         now = time.strftime(_FORMAT_OF_TIME)
         for number in range(1, _SAME_SECOND_MAX if self.is_new else 2):
             name = text.replace(TIME, now if number == 1 else f"{now}-{number}")
-            path = Path(linked(os.path.abspath(name)))
+            name = os.path.abspath(name)
+            path = resolved_to_write(Path(name)) if to_write else Path(linked(name))
             journal = shipped_format().journal.suffix
             require_name(path, journal)
             _require_own_name(path, {journal: "journal", LOCK: "lock"})

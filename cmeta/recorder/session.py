@@ -26,6 +26,7 @@ from cmeta.records.config import config_json
 from cmeta.records.record import CycleRecord
 from cmeta.storage.atomic import RECORDER_TEMPORARY, require_replaceable, temporary_pattern
 from cmeta.storage.disk import Disk, make_folders, remove_folders
+from cmeta.storage.links import resolved_to_write
 from cmeta.storage.open import journal_path
 
 
@@ -41,7 +42,7 @@ class Session:
     activity = "recording"
 
     def __init__(self, path: Path, options: Options, disk: Disk) -> None:
-        self.path = path
+        self.path = path = resolved_to_write(path)
         self._pid = os.getpid()
         self._is_forked = self.is_closed = self._is_abandoned = False
         self.successor = ""  # where its file was opened again, by which it was closed
@@ -78,15 +79,12 @@ class Session:
             is_durable=options.durability == "fsync", max_records=max(1, options.num_kept),
         )  # fmt: skip
         self._newest = NewestRecords(self.path, layout, self.pending, num_before)
-        self._committer = committer = Committer(disk, self.path, encoder, self.pending)
+        self._committer = committer = Committer(disk, self.path, self._lock, encoder, self.pending)
         # Its thread comes first: without one, nothing may be created.
         self._sealer = Sealer(committer, self.pending, layout, self._release, self._count_losses)
         try:
-            if start.replaces:
-                disk.unlink(self.path)
-                disk.sync_folder(self.path.parent)
             if start.data:
-                committer.create(start.data)
+                committer.create(start.data, replaces=start.replaces)
             else:
                 committer.reopen()
         except BaseException:

@@ -28,6 +28,7 @@ from typing import Any
 from cmeta.aliases import PathLike
 from cmeta.errors import RecorderError
 from cmeta.recorder.options import PLAN_VARIABLE
+from cmeta.storage.disk import new_stream
 
 _PLAN = "plan.json"
 _REPORTS = "report-*.json"
@@ -68,7 +69,8 @@ class VerifyPlan:
 
     def save(self) -> None:
         """Write the plan into its folder, for the processes of a command."""
-        Path(self.folder or "", _PLAN).write_text(json.dumps(asdict(self)), "utf-8")
+        with new_stream(Path(self.folder or "", _PLAN)) as stream:
+            stream.write(json.dumps(asdict(self)).encode())
 
     @classmethod
     def from_environment(cls) -> VerifyPlan | None:
@@ -136,7 +138,8 @@ def write_report(folder: str, name: str, report: dict[str, Any]) -> None:
     """Write a report for the command that has started this process; replaces an earlier one."""
     path = Path(folder, f"report-{name}.json")
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report, default=str), "utf-8")
+    with new_stream(temporary) as stream:
+        stream.write(json.dumps(report, default=str).encode())
     os.replace(temporary, path)
 
 

@@ -2,7 +2,8 @@
 
 Every file that cmeta creates takes this way: data under a temporary name beside the target, fsync,
 rename (or link), fsync of the folder. A crash at any point leaves the target as it was, or whole.
-Errors name the target, not the temporary file.
+The new file has the permissions of the one that it replaces from the beginning. Errors name the
+target, not the temporary file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from cmeta.storage.disk import Disk, File, make_folders, sync_folder
+from cmeta.storage.disk import Disk, File, make_folders, permissions_at
 from cmeta.storage.new_path import name_max, shortened
 
 TEMPORARY = ".tmp"
@@ -28,14 +29,27 @@ _LEN_BESIDE = 16  # bytes: room for the journal and the lock of a file that is g
 
 @contextmanager
 def temporary_file(
-    target: Path, disk: Disk | None = None, suffix: str = TEMPORARY
+    target: Path,
+    disk: Disk | None = None,
+    suffix: str = TEMPORARY,
+    like: os.stat_result | None = None,
 ) -> Iterator[File]:
-    """Create a file beside `target`; it is removed when the block ends, unless renamed by then."""
+    """Create a file beside `target`; it is removed when the block ends, unless renamed by then.
+
+    Parameters
+    ----------
+    target : Path
+    disk : Disk, optional
+    suffix : str
+        Of its name.
+    like : os.stat_result, optional
+        Of the file whose permissions it takes; default: `target`, if there is one.
+    """
     disk = disk or Disk()
     name = target.with_name(f"{_stem(target)}{os.urandom(_LEN_RANDOM // 2).hex()}{suffix}")
     try:
         make_folders(target.parent)
-        file = disk.create(name)
+        file = disk.create(name, like or permissions_at(target))
     except OSError as err:  # of what the user named, not of a temporary name
         if err.errno is None:
             raise
@@ -115,17 +129,10 @@ def publish_new(file: File, target: Path) -> None:
     OSError
         The new name cannot be made durable; it has been removed again.
     """
+    disk = Disk()
+    disk.publish(file, target)
     try:
-        os.link(file.path, target)
-    except FileExistsError:
-        raise
-    except OSError as err:  # a file system without links
-        if os.path.lexists(target):
-            message = os.strerror(errno.EEXIST)
-            raise FileExistsError(errno.EEXIST, message, str(target)) from err
-        os.rename(file.path, target)
-    try:
-        sync_folder(target.parent)
+        disk.sync_folder(target.parent)
     except OSError:
         target.unlink()
         raise

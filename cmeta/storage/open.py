@@ -40,7 +40,8 @@ from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.source import BytesSource, FileSource, Source, expanded, linked
+from cmeta.source import BytesSource, FileSource, Source, expanded
+from cmeta.storage.links import resolved
 from cmeta.vocabulary import resolve
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal
@@ -86,8 +87,8 @@ class Stats:
 
 
 def journal_path(path: PathLike) -> Path:
-    """Return the path of a file's journal."""
-    return Path(f"{linked(expanded(path))}{shipped_format().journal.suffix}")
+    """Return the path of a file's journal: beside the file itself, not beside a link to it."""
+    return Path(f"{resolved(path)}{shipped_format().journal.suffix}")
 
 
 def is_input(out: PathLike, path: PathLike) -> bool:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 from cmeta.storage.disk import Disk, File
 
-MARK, CREATE, WRITE, TRUNCATE, SYNC, RENAME, UNLINK, SYNC_FOLDER = (
-    "mark", "create", "write", "truncate", "sync", "rename", "unlink", "sync folder",
+MARK, CREATE, WRITE, TRUNCATE, SYNC, LINK, RENAME, UNLINK, SYNC_FOLDER = (
+    "mark", "create", "write", "truncate", "sync", "link", "rename", "unlink", "sync folder",
 )  # fmt: skip
 
 
@@ -85,11 +85,11 @@ class RecordingDisk(Disk):
     def before_sync(self, file):
         """Give other threads time first."""
 
-    def create(self, path):
+    def create(self, path, like=None):
         number, self.num_files = self.num_files, self.num_files + 1
         self.numbers[path.name] = number
         with self.doing(Operation(CREATE, number, path.name)):
-            return RecordingFile(path, super().create(path).descriptor, self, number)
+            return RecordingFile(path, super().create(path, like).descriptor, self, number)
 
     def open(self, path):
         return RecordingFile(path, super().open(path).descriptor, self, self.numbers[path.name])
@@ -97,6 +97,15 @@ class RecordingDisk(Disk):
     def rename(self, file, target):
         with self.doing(Operation(RENAME, file.number, target.name, data=file.path.name.encode())):
             super().rename(file, target)
+            self.numbers[target.name] = file.number
+
+    def publish(self, file, target):
+        """Note it as what it consists of: a second name, and the removal of the first."""
+        with self.lock:
+            name = file.path.name
+            super().publish(file, target)
+            self.note(Operation(LINK, file.number, target.name))
+            self.note(Operation(UNLINK, name=name))
             self.numbers[target.name] = file.number
 
     def unlink(self, path):
@@ -143,8 +152,8 @@ def wait_until(condition, seconds):
 class QuietDisk(Disk):
     """A disk that never syncs, for runs that no test interrupts."""
 
-    def create(self, path):
-        return _QuietFile(path, super().create(path).descriptor)
+    def create(self, path, like=None):
+        return _QuietFile(path, super().create(path, like).descriptor)
 
     def open(self, path):
         return _QuietFile(path, super().open(path).descriptor)
@@ -189,6 +198,8 @@ class Content:
         elif kind == TRUNCATE:
             old = self.files[number]
             self.files[number] = old[: operation.offset].ljust(operation.offset, b"\0")
+        elif kind == LINK:
+            self.names[operation.name] = number
         elif kind == RENAME:
             self.names.pop(operation.data.decode(), None)
             self.names[operation.name] = number
@@ -215,7 +226,7 @@ class Power:
         if operation.kind == SYNC:
             self._settle(lambda o: o.file == operation.file and o.kind in (WRITE, TRUNCATE))
         elif operation.kind == SYNC_FOLDER:
-            self._settle(lambda o: o.kind in (CREATE, RENAME, UNLINK))
+            self._settle(lambda o: o.kind in (CREATE, LINK, RENAME, UNLINK))
         elif operation.kind != MARK:
             if operation.kind == CREATE:
                 self.certain.files[operation.file] = b""

@@ -18,8 +18,8 @@ class FullDisk(Disk):
 
     is_full = False
 
-    def create(self, path):
-        return _FullFile(path, super().create(path).descriptor, self)
+    def create(self, path, like=None):
+        return _FullFile(path, super().create(path, like).descriptor, self)
 
 
 class _FullFile(File):

@@ -128,8 +128,8 @@ def test_a_full_disk(broken, untouched, monkeypatch):
     """The first byte that does not fit, and the last."""
     real = Disk.create
 
-    def on_full(self, path):
-        file = real(self, path)
+    def on_full(self, path, like=None):
+        file = real(self, path, like)
         descriptor = os.open("/dev/full", os.O_WRONLY)
         os.dup2(descriptor, file.descriptor)
         os.close(descriptor)
@@ -149,7 +149,7 @@ def test_a_write_that_fails(broken, untouched, monkeypatch, place):
 
 
 def test_a_folder_that_cannot_be_written(broken, untouched, monkeypatch):
-    def denied(self, path):
+    def denied(self, path, like=None):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(Disk, "create", denied)

@@ -33,6 +33,7 @@ from cmeta.cli.values import json_line
 from cmeta.errors import CmetaError, EncodeError, counted
 from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
+from cmeta.storage.disk import new_stream
 from cmeta.tools.imports.formats import FORMATS, ImportOptions
 from cmeta.tools.imports.import_run import ImportReport, import_of
 from cmeta.tools.imports.import_runs import FailedImport, find_sources, import_source
@@ -241,7 +242,7 @@ def _on_disk(source: Path) -> Iterator[Path]:
         raise Failure(f"{STDIN_NAME}: a terminal, expected a file in a pipe", Exit.USAGE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stdin"
-        with path.open("wb") as file:
+        with new_stream(path) as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield path
 

@@ -16,6 +16,7 @@ from cmeta.cli.values import json_line
 from cmeta.errors import ExistsError
 from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
+from cmeta.storage.disk import new_stream
 from cmeta.storage.find import is_pattern
 from cmeta.tools.recover.recover import recover as recover_file
 from cmeta.tools.recover.recovery_report import RecoveryReport
@@ -62,7 +63,8 @@ def recover(file: Path, out: Path, as_json: bool, schema_file: Path | None) -> N
         with output_path(out) as target, progress(file.name) as update:
             report = recover_file(file, target, schema=schema, progress=update)
             if out == STDOUT and not report.out:
-                target.touch()  # nothing goes to standard output
+                with new_stream(target):
+                    pass  # nothing goes to standard output
     except ExistsError as err:
         raise Failure(str(err), Exit.USAGE) from err
     _print(replace(report, out=str(out) if report.out else ""), out, as_json)

@@ -23,6 +23,7 @@ from cmeta.reader.reader import Reader
 from cmeta.source import expanded
 from cmeta.storage.atomic import temporary_pattern
 from cmeta.storage.find import SUFFIX, Paths, find_files
+from cmeta.storage.links import resolved
 from cmeta.storage.lock import SUFFIX as LOCK_SUFFIX
 from cmeta.storage.open import journal_path
 from cmeta.tools.audit.audit_report import AuditReport
@@ -166,6 +167,7 @@ def _check_configs(reader: Reader, report: AuditReport) -> Sequence[Mapping[str,
 
 def _check_leftovers(path: Path, report: AuditReport) -> None:
     """Report files that sessions left next to this one; nothing is changed, no lock is taken."""
+    path = resolved(path)  # they are beside the file itself
     journal = journal_path(path).name
     temporary = [temporary_pattern(path), temporary_pattern(path.with_name(journal))]
     dropped = re.compile(rf"{re.escape(path.stem)}\.dropped-from-(\d+)-\d+{re.escape(path.suffix)}")

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from cmeta.errors import EncodeError
 from cmeta.extras import require
+from cmeta.storage.disk import new_stream
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 _LEN_PIECE = 1 << 12  # of input: Zstandard makes up to 2^15 times as much of it
@@ -52,7 +53,7 @@ def decompressed(source: Path) -> Iterator[tuple[Path, list[str]]]:
     with tempfile.TemporaryDirectory() as folder:
         name = source.stem if source.suffix.lower() in SUFFIXES else source.name
         path = Path(folder) / name
-        with source.open("rb") as file, path.open("wb") as out:
+        with source.open("rb") as file, new_stream(path) as out:
             try:
                 for piece in _pieces(file, _decoder_of(kind), kind, damage):
                     out.write(piece)

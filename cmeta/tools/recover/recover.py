@@ -23,9 +23,9 @@ from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.source import expanded
 from cmeta.storage.atomic import publish_new, temporary_file
-from cmeta.storage.disk import File
+from cmeta.storage.disk import File, permissions_at
 from cmeta.storage.new_path import given_path
-from cmeta.storage.open import is_input
+from cmeta.storage.open import is_input, journal_path
 from cmeta.tools.recover.batches import BatchDecoder, Salvaged, by_index, by_walking
 from cmeta.tools.recover.inputs import Inputs, bound_journal, find_schema, open_inputs
 from cmeta.tools.recover.journal import Rows, merged_end, salvage_rows
@@ -168,7 +168,9 @@ class _Recovery:
         index, batches = self._batches(pieces, index, journal, decoder)
         num_batches = len(pieces.blocks_of("BATCH"))
         show = self._progress.part(1)
-        with temporary_file(self._target) as file, file.stream() as stream:
+        source = Path(self._inputs.name)  # what was private stays so
+        like = permissions_at(source) or permissions_at(journal_path(source))
+        with temporary_file(self._target, like=like) as file, file.stream() as stream:
             output = Output(stream, schema)
             for batch in batches:
                 self._take(batch, output, decoder)

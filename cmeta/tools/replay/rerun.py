@@ -15,12 +15,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from cmeta.errors import LockedError
 from cmeta.recorder.options import PLAN_VARIABLE
 from cmeta.recorder.verify_plan import VerifyPlan, read_reports
+from cmeta.storage.links import resolved
 from cmeta.storage.lock import Lock
 
 _POLL = 0.05  # seconds
@@ -122,7 +122,7 @@ def _locked(files: Sequence[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for file in files:
             with suppress(LockedError, OSError):
-                stack.callback(Lock(Path(file)).release)
+                stack.callback(Lock(resolved(file)).release)
         yield
 
 
