@@ -121,16 +121,17 @@ class Disk:
 # ----------------------------------------------------------------------------- opening for writing
 
 
-def create(path: Path, like: os.stat_result | None = None) -> int:
+def create(path: Path, like: os.stat_result | None = None, *, mode: int = 0o666) -> int:
     """Create a file that must not exist, and return its descriptor.
 
     Parameters
     ----------
     path : Path
     like : os.stat_result, optional
-        Of the file whose permissions it takes. Default: those that the umask leaves.
+        Of the file whose permissions it takes. Default: those of `mode` that the umask leaves.
+    mode : int
     """
-    mode = 0o666 if like is None else stat.S_IMODE(like.st_mode) & 0o600
+    mode = mode if like is None else stat.S_IMODE(like.st_mode) & 0o600
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, mode)
     if like is not None and os.name == "posix":
         with suppress(OSError):  # a file system without permissions

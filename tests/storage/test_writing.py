@@ -22,7 +22,6 @@ ALLOWED = {
         "tools/runs/store.py",
         "sqlite3.connect",
     ): "SQLite opens the catalogue, in the cache folder of the user",
-    ("tools/runs/store.py", "os.open"): "created exclusively and closed, for SQLite to open",
     ("tools/imports/mlflow.py", "sqlite3.connect"): "read only, by its URI",
 }
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmeta.format.grammar import grammar_of
 from cmeta.schema.load import shipped_format
+from cmeta.storage.disk import create
 from cmeta.tools.runs.run_info import LAYOUT
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ class Catalogue:
             with contextlib.suppress(FileNotFoundError):
                 _require_own_file(path)
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(create(self._path, mode=0o600))
         if self._path.stat().st_mode & 0o077:  # an earlier version left it to the umask
             with contextlib.suppress(OSError):  # which is no reason not to read it
                 self._path.chmod(0o600)
