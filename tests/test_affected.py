@@ -15,7 +15,10 @@ from tools.affected import CORE, GUIDE, ROOT, affected_by, changed, main, of_roo
         ("cmeta/errors.py", ["tests/test_errors.py", "cmeta/errors.py"]),
         ("tests/reader/test_read.py", ["tests/reader/test_read.py"]),
         ("tests/reader/test_removed.py", []),
-        ("tests/storage/helper.py", ["tests/storage/test_find.py"]),
+        (
+            "tests/storage/helper.py",
+            [f"tests/storage/test_{name}.py" for name in ("find", "links", "writing")],
+        ),
         ("tests/conftest.py", []),
         ("docs/reading.md", [GUIDE.format("docs/reading.md")]),
         ("schema/cmeta_schema.toml", ["tests/schema", "tests/spec"]),
