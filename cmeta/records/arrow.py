@@ -18,13 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from cmeta.aliases import Array, Mask
 from cmeta.errors import CorruptError, DecodeError, EncodeError
 from cmeta.extras import require
+from cmeta.records import strict_json
 from cmeta.records.arrow_values import is_list, is_text, numbers_of, one_array, text_of
 from cmeta.records.config import config_json
 from cmeta.records.values import code_of
@@ -350,8 +350,8 @@ def _config(text: str | None, path: str, schema: Schema) -> Mapping[str, Any]:
         try:
             config = canonical_json.loads(data, schema.format.limits)
         except CorruptError:  # JSON, but not in canonical form
-            config = msgspec.json.decode(data)
-    except (DecodeError, msgspec.DecodeError) as err:
+            config = strict_json.loads(data)
+    except (DecodeError, ValueError) as err:
         raise EncodeError(f"{path}: found {text!r:.60}, expected JSON: {err}") from err
     if not isinstance(config, Mapping):
         raise EncodeError(f"{path}: found {text!r:.60}, expected a JSON object")

@@ -21,6 +21,9 @@ T = TypeVar("T")
 FILE_NAME = "cmeta_schema.toml"
 _HERE = Path(__file__).resolve().parent
 _ANY_ENUMERATION = ".enumerations[...]"
+_LEN_MAX, _PARTS_MAX = 1 << 22, 32  # bytes of a schema file, and parts of a key in it
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:\.[ \t]*+{_PART}){{{_PARTS_MAX}}}")
 _STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
 
 
@@ -162,12 +165,26 @@ def _shipped_toml() -> dict[str, Any]:
 def _read_toml(path: Path) -> dict[str, Any]:
     import tomli  # only when a schema file is read
 
+    source = str(path)
     try:
-        return tomli.loads(path.read_text("utf-8-sig"))
+        with path.open("rb") as file:
+            data = file.read(_LEN_MAX + 1)
+        if len(data) > _LEN_MAX:
+            raise SchemaError(
+                f"found more than {_LEN_MAX:,} bytes, expected a schema", source=source
+            )
+        text = data.decode("utf-8-sig")
+        if _LONG_KEY.search(text):
+            raise SchemaError(f"found a key of more than {_PARTS_MAX} parts", source=source)
+        return tomli.loads(text.replace("\r\n", "\n"))
     except OSError as err:
-        raise SchemaError(f"cannot be read: {err.strerror}", source=str(path)) from err
+        raise SchemaError(f"cannot be read: {err.strerror}", source=source) from err
+    except RecursionError as err:
+        raise SchemaError("nested too deeply", source=source) from err
     except (tomli.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise SchemaError(f"not TOML: {err}", source=str(path)) from err
+        raise SchemaError(f"not TOML: {err}", source=source) from err
+    except ValueError as err:
+        raise SchemaError("found an integer of more than 4,300 digits", source=source) from err
 
 
 def _format_part(toml: dict[str, Any]) -> dict[str, Any]:

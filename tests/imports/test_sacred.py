@@ -87,7 +87,7 @@ def test_a_metric_of_another_shape_is_refused(store, tmp_path, bad):
 def test_a_file_that_is_cut_is_refused(store, tmp_path):
     path = store / "1" / "metrics.json"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(cmeta.EncodeError, match=r"metrics\.json: line \d+, column \d+: not JSON"):
+    with pytest.raises(cmeta.EncodeError, match=r"metrics\.json, line \d+, column \d+: not JSON"):
         cmeta.import_run(store, tmp_path / "out.cmeta", run="1")
 
 

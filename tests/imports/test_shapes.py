@@ -486,8 +486,9 @@ def test_more_columns_than_a_batch_has(tmp_path, text, monkeypatch):
     """The fields first, then the metrics in their order; one of another batch may still fit."""
     written = {}
 
-    def write(path, columns, *rest, **options):  # encoding takes seconds, and is tested elsewhere
-        written.update(columns)
+    def write(path, chunks, *rest, **options):  # encoding takes seconds, and is tested elsewhere
+        for chunk in chunks:
+            written.update(chunk)
         return 65
 
     monkeypatch.setattr(sys.modules["cmeta.tools.imports.import_run"], "write", write)

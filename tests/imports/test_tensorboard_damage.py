@@ -12,6 +12,7 @@ from cmeta.tools.imports import tensorboard
 from cmeta.tools.imports.formats import ImportOptions
 from cmeta.tools.imports.tensorboard import masked_crc, read_records
 from tests.fixtures.make import NUM_SCALARS
+from tests.imports.masked import masked
 
 
 def framed(data):
@@ -28,7 +29,7 @@ def log(written):
 
 
 def read(file):
-    return tensorboard.read(file, ImportOptions())
+    return masked(tensorboard.read(file, ImportOptions()))
 
 
 def ends(data):

@@ -16,10 +16,11 @@ from cmeta.tools.imports.import_run import import_run
 from cmeta.tools.imports.wandb import read_records
 from tests.fixtures.load import load
 from tests.fixtures.make import LONG
+from tests.imports.masked import masked
 
 
 def read(source, **options):
-    return wandb.read(source, ImportOptions(**options))
+    return masked(wandb.read(source, ImportOptions(**options)))
 
 
 @pytest.fixture(scope="module")

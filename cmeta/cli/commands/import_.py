@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from cmeta.cli.files import STDIN, STDOUT, output_path, require_free, require_no
 from cmeta.cli.options import FILE, json_option, names, replace_option
 from cmeta.cli.values import json_line
 from cmeta.errors import CmetaError, EncodeError, counted
+from cmeta.records import strict_json
 from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
 from cmeta.storage.disk import new_stream
@@ -256,8 +256,8 @@ def _load_config(path: Path) -> dict[str, Any]:
     with reading(path):
         data = path.read_bytes()
     try:
-        config = json.loads(data)
-    except (ValueError, RecursionError) as err:
+        config = strict_json.loads(data)
+    except ValueError as err:
         raise Failure(f"{file_name(path)}: not JSON: {printable(str(err))}", Exit.USAGE) from err
     if not isinstance(config, dict):
         message = "expected a JSON object, the configuration"

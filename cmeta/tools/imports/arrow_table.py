@@ -29,6 +29,7 @@ from cmeta.records.arrow_values import (
     text_of,
 )
 from cmeta.records.chunk import Column
+from cmeta.tools.imports.cells import Cells
 from cmeta.tools.imports.columns import SourceTable, column_of
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def source_table(table: pa.Table, name: str) -> SourceTable:
     reader = _ColumnReader()
     for path, chunked in zip(table.column_names, table.columns, strict=True):
         reader.read(path, chunked)
+    columns = {path: Cells.of_column(column) for path, column in reader.columns.items()}
     return SourceTable(
-        name, table.num_rows, reader.columns, lambda row: f"row {row}",
+        name, table.num_rows, columns, lambda row: f"row {row}",
         lost=reader.lost, notes=reader.notes,
     )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """Tables as a source has them, before their fields are known; and columns as values of a field.
 
 Rows arrive in blocks and become arrays at once, so that a source of many records takes the memory
-of arrays and not that of Python objects. No integer is rounded to a float here: blocks of different
-kinds become a column of objects, unless float64 holds all of their values.
+of arrays and not that of Python objects; an absent value takes none. No integer is rounded to a
+float here: blocks of different kinds become a column of objects, unless float64 holds all of their
+values.
 
 `values_of` gives every value of a column exactly as a field has it, or raises a `Mismatch` that
 names the record. The strings that cmeta's own text has for values beyond JSON (``"NaN"``,
@@ -12,6 +13,7 @@ enumeration.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,15 +22,20 @@ from typing import Any
 import numpy as np
 
 from cmeta.aliases import FLOAT64_INTEGER_MAX, Array, Mask
+from cmeta.errors import counted
 from cmeta.records.chunk import Column
+from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
-from cmeta.tools.imports.formats import NON_FINITE
+from cmeta.tools.imports.cells import Cells
+from cmeta.tools.imports.formats import NON_FINITE, listed
 
 ROWS_AT_ONCE = 4096
+# More than the columns of a batch, as another batch may have others.
+NAMES_MAX = 2 * shipped_format().format.limits.columns_max
 _I64, _U64 = np.iinfo(np.int64), np.iinfo(np.uint64)
 _HEX = re.compile(r"-?0x[0-9A-Fa-f]{1,16}")
 _INTEGER = re.compile(r"[+-]?\d{1,40}")
-_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_FLOAT = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "nan": float("nan")} | {
     f"{sign}{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "infinity")
 }
@@ -44,7 +51,7 @@ class SourceTable:
     name : str
         The source, for errors.
     num_records : int
-    columns : mapping of str to Column
+    columns : mapping of str to Cells
         Booleans, integers, floats, or objects: strings, lists, mappings, large integers.
     where : callable
         Takes the index of a record and returns its place in the source, such as ``line 7``.
@@ -58,7 +65,7 @@ class SourceTable:
 
     name: str
     num_records: int
-    columns: Mapping[str, Column]
+    columns: Mapping[str, Cells]
     where: Callable[[int], str]
     is_text: bool = False
     lost: list[str] = field(default_factory=list)
@@ -68,12 +75,19 @@ class SourceTable:
 
 
 class TableBuilder:
-    """Collects blocks of rows."""
+    """Collects blocks of rows.
+
+    Attributes
+    ----------
+    num_records : int
+        In the blocks that are complete.
+    """
 
     def __init__(self) -> None:
         self.num_records = 0
         self._rows: list[Mapping[str, Any]] = []
-        self._parts: dict[str, list[tuple[int, Column]]] = {}
+        self._parts: dict[str, list[Cells]] = {}
+        self._beyond: dict[str, int] = {}
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Take a row; None is absent."""
@@ -84,21 +98,54 @@ class TableBuilder:
     def add_block(self, columns: Mapping[str, Sequence[Any]], num_records: int) -> None:
         """Take a block of rows as columns; None is absent."""
         for name, values in columns.items():
-            parts = self._parts.setdefault(name, [])
             column = column_of(values)
-            if column.mask().any():
-                parts.append((self.num_records, column))
+            present = column.mask()
+            self._add(name, np.flatnonzero(present), column.values[present])
         self.num_records += num_records
 
-    def finish(self) -> dict[str, Column]:
+    def finish(self) -> dict[str, Cells]:
         """Return the columns, in the order in which their names first occurred."""
         self._flush()
         return {name: _joined(self._parts.pop(name), self.num_records) for name in [*self._parts]}
 
+    def lost(self) -> list[str]:
+        """Return the sentence about the names that are too many."""
+        return [names_beyond(self._beyond)] if self._beyond else []
+
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
-        names = dict.fromkeys(name for row in rows for name in row)
-        self.add_block({name: [row.get(name) for row in rows] for name in names}, len(rows))
+        names = rows[0].keys() if rows else {}
+        if all(row.keys() == names for row in rows):
+            self.add_block({name: [row[name] for row in rows] for name in names}, len(rows))
+            return
+        places: dict[str, list[int]] = {}
+        values: dict[str, list[Any]] = {}
+        for place, row in enumerate(rows):
+            for name, value in row.items():
+                if name not in places:
+                    places[name], values[name] = [], []
+                if value is not None:
+                    places[name].append(place)
+                    values[name].append(value)
+        for name, numbers in places.items():
+            self._add(name, np.array(numbers, np.int64), column_of(values[name]).values)
+        self.num_records += len(rows)
+
+    def _add(self, name: str, places: Array, values: Array) -> None:
+        if name not in self._parts and len(self._parts) >= NAMES_MAX:
+            self._beyond[name] = self._beyond.get(name, 0) + len(values)
+            return
+        parts = self._parts.setdefault(name, [])
+        if len(values):
+            parts.append(Cells(places + self.num_records, values))
+
+
+def names_beyond(counts: Mapping[str, int]) -> str:
+    """Return the sentence about the names that come after the first `NAMES_MAX`."""
+    return (
+        f"{counted(sum(counts.values()), 'value')} of {counted(len(counts), 'name')} beyond the "
+        f"first {NAMES_MAX:,}, as many as an import takes: {listed(repr(n)[:60] for n in counts)}"
+    )
 
 
 def column_of(values: Sequence[Any]) -> Column:
@@ -153,7 +200,8 @@ def number_of_text(text: str) -> Any:
     if _INTEGER.fullmatch(word):
         return int(word)
     if _FLOAT.fullmatch(word):
-        return float(word)
+        number = float(word)
+        return text if math.isinf(number) else number  # 1e999 is no infinity
     word = word.lower()
     return None if word in _ABSENT else _WORDS.get(word, text)
 
@@ -168,36 +216,35 @@ def is_absent(text: str) -> bool:
     return text.strip().lower() in _ABSENT
 
 
-def overlaid(columns: Sequence[Column]) -> Column:
+def overlaid(columns: Sequence[Cells]) -> Cells:
     """Return one column of several, each of which has values in other records.
 
     Examples
     --------
-    >>> overlaid([column_of([1, None]), column_of([None, 0.5])]).values.tolist()
-    [1.0, 0.5]
+    >>> late, early = Cells(np.array([1]), np.array([0.5])), Cells(np.array([0]), np.array([1]))
+    >>> overlaid([late, early]).values
+    array([1. , 0.5])
     """
     if len(columns) == 1:
         return columns[0]
-    dtype = _common_dtype(list(columns))
-    num_records = len(columns[0].values)
-    values = np.full(num_records, None) if dtype.kind == "O" else np.zeros(num_records, dtype)
-    present = np.zeros(num_records, bool)
-    for column in columns:
-        mask = column.mask()
-        values[mask] = _objects(column.values[mask]) if dtype.kind == "O" else column.values[mask]
-        present |= mask
-    return Column(values, present)
+    rows = np.concatenate([cells.places() for cells in columns])
+    order = np.argsort(rows, kind="stable")
+    return Cells(rows[order], _concatenated(columns)[order])
 
 
-def _joined(parts: list[tuple[int, Column]], num_records: int) -> Column:
-    dtype = _common_dtype([column for _, column in parts])
-    values = np.full(num_records, None) if dtype.kind == "O" else np.zeros(num_records, dtype)
-    present = np.zeros(num_records, bool)
-    for start, column in parts:
-        rows = slice(start, start + len(column.values))
-        values[rows] = _objects(column.values) if dtype.kind == "O" else column.values
-        present[rows] = column.mask()
-    return Column(values, present)
+def _joined(parts: list[Cells], num_records: int) -> Cells:
+    """Return the parts of a column, each of later records."""
+    if not parts:
+        return Cells(np.zeros(0, np.int64), np.zeros(0))
+    rows = np.concatenate([cells.places() for cells in parts])
+    return Cells(None if len(rows) == num_records else rows, _concatenated(parts))
+
+
+def _concatenated(parts: Sequence[Cells]) -> Array:
+    dtype = _common_dtype([cells.values for cells in parts])
+    if dtype.kind == "O":
+        return np.concatenate([_objects(cells.values) for cells in parts])
+    return np.concatenate([cells.values for cells in parts], dtype=dtype, casting="unsafe")
 
 
 def _objects(values: Array) -> Array:
@@ -205,12 +252,12 @@ def _objects(values: Array) -> Array:
     return values if values.dtype == object else np.fromiter(values.tolist(), object, len(values))
 
 
-def _common_dtype(columns: list[Column]) -> Any:
-    dtypes = {column.values.dtype for column in columns}
+def _common_dtype(parts: Sequence[Array]) -> Any:
+    dtypes = {values.dtype for values in parts}
     if len(dtypes) < 2:
         return next(iter(dtypes), np.dtype(np.float64))
     is_numeric = all(dtype.kind in "iuf" for dtype in dtypes)
-    if not is_numeric or not all(is_float_safe(column.values) for column in columns):
+    if not is_numeric or not all(map(is_float_safe, parts)):
         return np.dtype(object)
     return np.dtype(np.float64)
 

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from array import array
 from collections import Counter, deque
@@ -25,9 +24,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from cmeta.errors import EncodeError, counted
+from cmeta.records import strict_json
 from cmeta.safe_text import from_spreadsheet_text
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
+from cmeta.tools.imports.bounded import lines, too_long
 from cmeta.tools.imports.columns import (
     ROWS_AT_ONCE,
     SourceTable,
@@ -45,7 +46,7 @@ _ENDS = ("\n", "\r")
 _QUOTED = re.compile(r'"[^"]*"')
 _EXCEL_HINT = re.compile(r"sep=([,\t;])\s*", re.IGNORECASE)
 _COMMENT = "#"
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+(?:[eE][+-]?\d+)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*+[+-]?\d*+,\d++(?:[eE][+-]?\d++)?\s*+")
 
 
 def looks_like(path: Path) -> bool:
@@ -54,15 +55,15 @@ def looks_like(path: Path) -> bool:
     if path.suffix.lower() in _SUFFIXES:
         return head[:1] not in (b"", b"{", b"[")
     try:
-        lines = head.decode().splitlines()
+        texts = head.decode().splitlines()
     except UnicodeDecodeError as err:
         if is_all or err.start < len(head) - 4:  # a character cut in half
             return False
-        lines = head[: err.start].decode().splitlines()
-    if not lines or head[:1] in (b"{", b"["):
+        texts = head[: err.start].decode().splitlines()
+    if not texts or head[:1] in (b"{", b"["):
         return False
-    lines = [line for line in lines if not line.startswith(_COMMENT)][:2]
-    rows = list(csv.reader(lines, delimiter=_delimiter_of(lines[0]))) if lines else []
+    texts = [line for line in texts if not line.startswith(_COMMENT)][:2]
+    rows = list(csv.reader(texts, delimiter=_delimiter_of(texts[0]))) if texts else []
     names = rows[0] if rows else []
     is_head = len(names) > 1 and all(name and not is_number(name) for name in names[1:])
     if len(rows) > 1:
@@ -95,7 +96,8 @@ def read(source: Path, options: ImportOptions) -> Imported:
     rows.require_one_decimal_sign()
     table = SourceTable(
         str(source), builder.num_records, builder.finish(), lambda row: f"line {numbers[row]}",
-        is_text=True, damage=rows.damage(), notes=rows.notes(), config=rows.lines.config,
+        is_text=True, lost=builder.lost(), damage=rows.damage(), notes=rows.notes(),
+        config=rows.lines.config,
     )  # fmt: skip
     return infer(table, options)
 
@@ -121,7 +123,7 @@ class _Lines:
     def __init__(self, source: Path, file: IO[str], bad: BadLines) -> None:
         self._source, self._bad = source, bad
         self._again = deque[str]()
-        self._file = iter(file)
+        self._file = lines(file)
         self.number, self.row = 0, list[str]()
         self.cut: str | None = None
         self.config: dict[str, Any] = {}
@@ -148,8 +150,11 @@ class _Lines:
         if self._again:
             self.number += 1
             return self._again.popleft()
-        for line in self._file:
+        for line, length in self._file:
             self.number += 1
+            if length > len(line):
+                self._bad.add(self.number, too_long(length))
+                continue
             if not line.endswith(_ENDS):
                 self.cut = line
                 return None
@@ -184,8 +189,8 @@ class _Lines:
 
     def _take_comment(self, text: str) -> None:
         try:
-            value = json.loads(text) if text.startswith("{") else None
-        except (ValueError, RecursionError):
+            value = strict_json.loads(text) if text.startswith("{") else None
+        except ValueError:
             value = None
         if isinstance(value, dict):
             self.config |= value
@@ -264,8 +269,8 @@ class _Rows:
         if num_comments := self.lines.num_comments:
             sentences.append(f"{counted(num_comments, 'comment')} before the names left out")
         if self._repeated:
-            lines = counted(len(self._repeated), "repeated line")
-            sentences.append(f"{lines} of names skipped, the first: line {self._repeated[0]}")
+            repeated = counted(len(self._repeated), "repeated line")
+            sentences.append(f"{repeated} of names skipped, the first: line {self._repeated[0]}")
         return sentences
 
     def damage(self) -> list[str]:
@@ -325,7 +330,7 @@ class _Rows:
         value = number_of_text(cell)
         if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
             self._commas = self._commas or [cell]
-            return float(value.replace(",", "."))
+            return number_of_text(value.replace(",", "."))
         if isinstance(value, float) and "." in cell:
             self._points = self._points or [cell]
         return value

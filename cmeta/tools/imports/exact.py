@@ -9,6 +9,7 @@ rounds are then reported.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from cmeta.records.arrays import as_array
 from cmeta.records.chunk import Column
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.tools.imports.cells import Cells
 
 # Below 16, neighbours of float32 are less than 1e-6 apart, so that a multiple of 1e-6 is the
 # shortest decimal of its nearest float32.
@@ -54,12 +56,14 @@ def wide_column(value: Any, field: Field) -> Column:
     return as_array(value, wide)
 
 
-def make_exact(columns: dict[Field, Column], schema: Schema, *, is_stated: bool) -> ExactSchema:
+def make_exact(
+    columns: Mapping[Field, Column | Cells], schema: Schema, *, is_stated: bool
+) -> ExactSchema:
     """Return a schema that keeps all floats bit for bit, unless the schema is fixed.
 
     Parameters
     ----------
-    columns : dict of Field to Column
+    columns : mapping of Field to Column or Cells
         Floats as float64.
     schema : Schema
     is_stated : bool

@@ -7,7 +7,7 @@ CONTRIBUTING.md names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Any, Protocol, TypeVar, cast
 from cmeta.aliases import Progress
 from cmeta.errors import EncodeError, counted
 from cmeta.schema.load import shipped_format
+from cmeta.schema.rules import PHASE
 from cmeta.schema.schema import Schema
+from cmeta.tools.imports.cells import Cells
 
 # In the order in which they are tried: those with a signature first.
 FORMATS = (
@@ -34,6 +36,7 @@ _FORMATS_OF_OPTION = {
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _LEN_SHOWN = 16  # bytes of an unknown file in an error
 _LEN_HEAD = 1 << 16
+_NAMES_SHOWN = 8
 _T = TypeVar("_T")
 _CHRONICLE = shipped_format().format.magic.to_bytes(4, "little")
 _BOM = b"\xef\xbb\xbf"
@@ -98,9 +101,9 @@ class Imported:
 
     Attributes
     ----------
-    columns : mapping of str to array, (n_records,) or (n_records, k)
-        By dotted name, masked where a value is absent; records in any order: they are sorted by
-        (timestamp, phase) before they are written. Phases by name or code.
+    columns : mapping of str to Cells
+        By dotted name; always the phase, by name or code, of every record. Records in any order:
+        they are sorted by (timestamp, phase) before they are written.
     schema : Schema
         Declared floats become exact later where their values would be rounded.
     configs : sequence of mapping
@@ -118,7 +121,7 @@ class Imported:
         How the run ended, in the words of `cmeta.write`; None: not stated.
     """
 
-    columns: Mapping[str, Any]
+    columns: Mapping[str, Cells]
     schema: Schema
     configs: Sequence[Mapping[str, Any]] = ()
     lost: Sequence[str] = ()
@@ -126,6 +129,11 @@ class Imported:
     damage: Sequence[str] = ()
     is_schema_stated: bool = False
     status: str | None = None
+
+    @property
+    def num_records(self) -> int:
+        """The number of records."""
+        return len(self.columns[PHASE].values)
 
 
 class BadLines:
@@ -247,18 +255,43 @@ def choose_run(
         There is none, or more than one; the message lists them.
     """
     names = {id_: name_of(item) if name_of else "" for id_, item in runs.items()}
-    listed = ", ".join(f"{id_} ({name})" if name else id_ for id_, name in names.items())
+    known = listed(f"{id_} ({name})" if name else id_ for id_, name in names.items())
     if run is None:
         if len(runs) == 1:
             return next(iter(runs.values()))
-        number = f"{len(runs)} runs, expected one; choose a run: {listed}" if runs else "no run"
+        number = f"{len(runs)} runs, expected one; choose a run: {known}" if runs else "no run"
         raise EncodeError(f"{source}: found {number}")
     chosen = [runs[id_] for id_, name in names.items() if run in (id_, name)]
     if len(chosen) != 1:
         raise EncodeError(
-            f"{source}: found {len(chosen)} runs {run!r}; there are: {listed or 'none'}"
+            f"{source}: found {len(chosen)} runs {run!r}; there are: {known or 'none'}"
         )
     return chosen[0]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in one line, the first few of many.
+
+    Examples
+    --------
+    >>> listed("abcdefghij")
+    'a, b, c, d, e, f, g, h and 2 more'
+    """
+    every = list(names)
+    num_more = len(every) - _NAMES_SHOWN
+    return ", ".join(every[:_NAMES_SHOWN]) + (f" and {num_more:,} more" if num_more > 0 else "")
+
+
+def skipped(numbers: Sequence[int], kind: str) -> str:
+    """Return that some records of a source were skipped, and which was the first.
+
+    Examples
+    --------
+    >>> skipped([7], "event"), skipped([7, 8], "event")[-12:]
+    ('record 7 is not a valid event and was skipped', ', and 1 more')
+    """
+    more = f", and {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
+    return f"record {numbers[0]:,} is not a valid {kind} and was skipped{more}"
 
 
 def text_head(path: Path) -> tuple[bytes, bool]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from cmeta.aliases import Progress
 from cmeta.errors import EncodeError, ExistsError, PrecisionWarning, counted
-from cmeta.records.chunk import Column, goes_back
+from cmeta.records.chunk import goes_back
 from cmeta.safe_text import printable
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
@@ -22,9 +22,10 @@ from cmeta.schema.types import Field
 from cmeta.source import expanded
 from cmeta.storage.new_path import given_path
 from cmeta.storage.open import is_input
+from cmeta.tools.imports.cells import Cells, batches
 from cmeta.tools.imports.compressed import decompressed
 from cmeta.tools.imports.exact import make_exact, wide_column
-from cmeta.tools.imports.fitting import fitting
+from cmeta.tools.imports.fitting import fitting, with_short_batches
 from cmeta.tools.imports.formats import Imported, ImportOptions, detect, load_importer
 from cmeta.vocabulary import PHASES, phases_named, similar
 from cmeta.write import write
@@ -230,29 +231,36 @@ def _require_phase(word: str, schema: Schema) -> None:
 def _write(
     imported: Imported, source: Path, out: Path, format_: str, config: Mapping[str, Any] | None
 ) -> ImportReport:
+    _require_phases(imported, source)
     imported, configs = _configured(imported, config)
     columns = _typed(imported)
     exact = make_exact(columns, imported.schema, is_stated=imported.is_schema_stated)
     columns, sort_notes = _sorted(columns, imported.schema)
-    num_given = max((len(column.values) for column in columns.values()), default=0)
-    columns, unfit = fitting(columns, exact.schema, num_given)
-    arrays = {field.path: column.values for field, column in columns.items()}
-    present = {f.path: c.present for f, c in columns.items() if c.present is not None}
+    num_given = imported.num_records
+    schema, size_notes = exact.schema, tuple[str, ...]()
+    if not imported.is_schema_stated:
+        schema, size_notes = with_short_batches(columns, schema, num_given)
+    columns, unfit = fitting(columns, schema, num_given)
+    chunks = batches(columns, num_given, schema.batch_records, schema.config_field)
     with warnings.catch_warnings():  # rounded values are in the report
         warnings.simplefilter("ignore", PrecisionWarning)
-        num_records = write(
-            out, arrays, exact.schema, configs, present=present, status=cast("Any", imported.status)
-        )
+        num_records = write(out, chunks, schema, configs, status=cast("Any", imported.status))
     return ImportReport(
         source=str(source),
         out=str(out),
         format=format_,
         num_records=num_records,
-        fields=_fields(columns, exact.schema, bool(configs)),
+        fields=_fields(columns, schema, bool(configs)),
         lost=(*imported.lost, *exact.lost, *unfit),
-        notes=(*imported.notes, *exact.notes, *sort_notes),
+        notes=(*imported.notes, *exact.notes, *sort_notes, *size_notes),
         damage=tuple(imported.damage),
     )
+
+
+def _require_phases(imported: Imported, source: Path) -> None:
+    phases = imported.columns.get(PHASE)
+    if phases is None or phases.rows is not None:
+        raise EncodeError(f"{source}: phase: absent in a record, expected in every one")
 
 
 def _configured(imported: Imported, config: Mapping[str, Any] | None) -> tuple[Imported, Any]:
@@ -261,9 +269,10 @@ def _configured(imported: Imported, config: Mapping[str, Any] | None) -> tuple[I
     if field is not None and field.path in imported.columns:
         if config is None:
             return imported, configs
-        indices = np.ma.asarray(imported.columns[field.path])
-        filled = np.ma.filled(indices, len(configs))
-        columns = {**imported.columns, field.path: filled}
+        cells = imported.columns[field.path]
+        filled = np.full(imported.num_records, len(configs), np.uint32)
+        filled[cells.places()] = cells.values
+        columns = {**imported.columns, field.path: Cells(None, filled)}
         return dataclasses.replace(imported, columns=columns), (*configs, config)
     own = configs[0] if configs else None
     if own is not None and field is None:
@@ -272,34 +281,34 @@ def _configured(imported: Imported, config: Mapping[str, Any] | None) -> tuple[I
     return imported, own if config is None else {**(own or {}), **config}
 
 
-def _typed(imported: Imported) -> dict[Field, Column]:
+def _typed(imported: Imported) -> dict[Field, Cells]:
     """Return the columns by field, floats as float64; those without a value are left out."""
     columns = {}
-    for path, value in imported.columns.items():
-        field = imported.schema.field(path)
-        column = wide_column(value, field)
-        if column.present is None or column.present.any() or path == PHASE:
-            columns[field] = column
+    for path, cells in imported.columns.items():
+        if len(cells.values) or path == PHASE:
+            field = imported.schema.field(path)
+            columns[field] = cells.with_values(wide_column(cells.values, field).values)
     return columns
 
 
 def _sorted(
-    columns: dict[Field, Column], schema: Schema
-) -> tuple[dict[Field, Column], tuple[str, ...]]:
+    columns: dict[Field, Cells], schema: Schema
+) -> tuple[dict[Field, Cells], tuple[str, ...]]:
     """Return the columns sorted by (timestamp, phase), stably, and a note if that changed them."""
-    if schema[TIMESTAMP] not in columns:
+    timestamps, phases = columns.get(schema[TIMESTAMP]), columns[schema[PHASE]].values
+    if timestamps is None or timestamps.rows is not None:
         return columns, ()
-    timestamps, phases = columns[schema[TIMESTAMP]].values, columns[schema[PHASE]].values
-    back = goes_back(timestamps, phases)
+    back = goes_back(timestamps.values, phases)
     if not back.any():
         return columns, ()
-    order = np.lexsort((phases, timestamps))
-    ordered = {field: column.rows(order) for field, column in columns.items()}
+    place_of = np.empty(len(phases), np.int64)
+    place_of[np.lexsort((phases, timestamps.values))] = np.arange(len(phases))
+    ordered = {field: cells.in_order(place_of) for field, cells in columns.items()}
     num_back = counted(int(back.sum()), "record")
     return ordered, (f"sorted by (timestamp, phase): {num_back} came after a later one",)
 
 
-def _fields(columns: dict[Field, Column], schema: Schema, has_config: bool) -> tuple[str, ...]:
+def _fields(columns: dict[Field, Cells], schema: Schema, has_config: bool) -> tuple[str, ...]:
     """Return the fields that have a value, in the schema's order; then the undeclared metrics."""
     paths = {TIMESTAMP, *(field.path for field in columns)}
     if has_config and schema.config_field is not None:

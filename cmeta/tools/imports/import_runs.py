@@ -33,6 +33,7 @@ from cmeta.vocabulary import PHASES, phase_named
 _RUNS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".wandb")
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 _MAYBE_RUNS = (".json", ".log", ".txt")
+_LEN_LOOK = 1 << 20  # bytes that tell whether a file is a run
 _EVENTS, _TRAINER, _CHECKPOINT = "tfevents", "trainer_state.json", "checkpoint-"
 
 
@@ -220,11 +221,11 @@ def _is_run(path: Path, suffix: str) -> bool:
     if suffix not in _MAYBE_RUNS:
         return False
     try:
-        with decompressed(path) as (content, _):
+        with decompressed(path, _LEN_LOOK) as (content, _):
             format_ = detect(content)
             if format_ != "jsonl":
                 return True
             with content.open("rb") as file:
-                return bool(file.readline() and file.readline().strip())
+                return bool(file.readline(_LEN_LOOK) and file.readline(_LEN_LOOK).strip())
     except (EncodeError, OSError):
         return False

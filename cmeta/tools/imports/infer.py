@@ -36,6 +36,7 @@ from cmeta.records.values import is_float64
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.schema.types import Field
+from cmeta.tools.imports.cells import Cells
 from cmeta.tools.imports.columns import (
     Mismatch,
     SourceTable,
@@ -48,8 +49,8 @@ from cmeta.tools.imports.columns import (
     values_of,
 )
 from cmeta.tools.imports.exact import as_printed
-from cmeta.tools.imports.formats import Imported, ImportOptions
-from cmeta.tools.imports.scalar_log import EPOCH, LOSS, WALL_TIME, free_name, listed, takes_floats
+from cmeta.tools.imports.formats import Imported, ImportOptions, listed
+from cmeta.tools.imports.scalar_log import EPOCH, LOSS, WALL_TIME, free_name, takes_floats
 from cmeta.vocabulary import (
     PHASES,
     column_named,
@@ -86,7 +87,8 @@ class _Inference:
         self._is_stated = options.schema is not None
         self._schema: Schema = options.schema or default_schema()
         self._left = dict(table.columns)
-        self._columns: dict[str, Any] = {}
+        self._columns: dict[str, Cells] = {}
+        self._declared: dict[str, dict[str, Any]] = {}  # metrics that no float64 holds
         self._configs: tuple[Mapping[str, Any], ...] = (table.config,) if table.config else ()
         self._lost, self._notes = list(table.lost), list(table.notes)
         self._num_records, self._where = table.num_records, table.where
@@ -104,6 +106,8 @@ class _Inference:
         order = sorted(self._left, key=lambda name: (name not in self._schema, column_rank(name)))
         for name in order:
             self._take(name, self._left[name])
+        if self._declared:
+            self._schema = self._schema.with_metrics(**self._declared)
         self._take_step_as_timestamp()
         self._require_values()
         return Imported(
@@ -113,19 +117,17 @@ class _Inference:
 
     def _read_quoted_numbers(self) -> None:
         quoted = []
-        for name, column in self._left.items():
+        for name, cells in self._left.items():
+            if cells.values.dtype != object:
+                continue
             field = inferred_field(name, self._schema, ())
-            if column.values.dtype != object or (field and field.labels):
+            if field and field.labels:
                 continue
-            texts = [value if isinstance(value, str) else None for value in column.values]
-            numbers = [None if text is None else number_of_text(text) for text in texts]
-            if numbers == texts:
+            pairs = [(v, number_of_text(v) if isinstance(v, str) else v) for v in cells.values]
+            if not any(isinstance(v, str) and isinstance(n, int | float) for v, n in pairs):
                 continue
-            pairs = zip(column.values, texts, numbers, column.mask().tolist(), strict=True)
-            values = [(v if t is None else n) if p else None for v, t, n, p in pairs]
-            if not any(isinstance(number, int | float) for number in numbers):
-                continue
-            self._left[name] = column_of(values)
+            column = column_of([number for _, number in pairs])
+            self._left[name] = cells.with_values(column.values).kept(column.mask())
             quoted.append(name)
         if quoted:
             self._notes.append(f"numbers in quotes are read as numbers: {listed(quoted)}")
@@ -153,13 +155,13 @@ class _Inference:
         if name is None:
             self._take_phase_of_names(default)
             return
-        column = self._left.pop(name)
-        words = [str(word) for word in column.recorded()]
-        is_incomplete = not column.mask().all()
+        cells = self._left.pop(name)
+        words = [str(word) for word in cells.values]
+        is_incomplete = len(words) < self._num_records
         codes = self._codes([*words, *([default] if is_incomplete else [])])
         values = np.full(self._num_records, codes.get(default, 0), np.uint8)
-        values[column.mask()] = [codes[word] for word in words]
-        self._columns[PHASE] = values
+        values[cells.places()] = [codes[word] for word in words]
+        self._columns[PHASE] = Cells(None, values)
 
     def _codes(self, words: Iterable[str]) -> dict[str, int]:
         """Return the code of each word's phase, after new phases were appended to the schema."""
@@ -172,19 +174,21 @@ class _Inference:
         """Take the phases from the names of the columns, and split the rows by phase."""
         known = self._schema.phases if self._is_stated else {*self._schema.phases, *PHASES}
         words = dict.fromkeys(self._left, default)
-        for name, column in self._left.items():
-            if column.mask().any() and not self._is_own:
+        for name, cells in self._left.items():
+            if len(cells.values) and not self._is_own:
                 words[name] = self._phase_of_column(name, known) or default
         code_of = self._codes(dict.fromkeys([default, *words.values()]))
         codes = {name: code_of[word] for name, word in words.items() if not self._is_of_row(name)}
-        present = np.zeros((self._num_records, len(self._schema.phases)), bool)
+        used = np.unique([code_of[default], *codes.values()])
+        present = np.zeros((self._num_records, len(used)), bool)
         for name, code in codes.items():
-            present[:, code] |= self._left[name].mask()
-        present[~present.any(axis=1), code_of[default]] = True
-        rows, phases = np.nonzero(present)
-        self._columns[PHASE] = phases.astype(np.uint8)
-        if len(rows) > self._num_records or len(np.unique(phases)) > 1:
-            self._split(rows, phases, codes)
+            present[self._left[name].places(), np.searchsorted(used, code)] = True
+        absent = ~present.any(axis=1)
+        present[absent, np.searchsorted(used, code_of[default])] = True
+        phases = used[np.nonzero(present)[1]]
+        self._columns[PHASE] = Cells(None, phases.astype(np.uint8))
+        if len(phases) > self._num_records or len(np.unique(phases)) > 1:
+            self._split(present, {name: int(np.searchsorted(used, c)) for name, c in codes.items()})
             self._note_phases(words, default)
         self._join_losses(phases, codes)
 
@@ -196,13 +200,33 @@ class _Inference:
         config = self._schema.config_field
         return column_named(name) in _OF_ROW or (config is not None and name == config.path)
 
-    def _split(self, rows: Array, phases: Array, codes: Mapping[str, int]) -> None:
-        """Make records of the phases of each row."""
-        for name, column in self._left.items():
-            split = column.rows(rows)
-            if name in codes:
-                split = Column(split.values, split.mask() & (phases == codes[name]))
-            self._left[name] = split
+    def _split(self, present: Mask, phases: Mapping[str, int]) -> None:
+        """Make records of the phases of each row.
+
+        Parameters
+        ----------
+        present : bool array, (n_rows, n_phases)
+            Which records there are.
+        phases : mapping of str to int
+            The place of the phase of each column; those without one are of all records of a row.
+        """
+        rows = np.nonzero(present)[0]
+        count = present.sum(axis=1)
+        first = np.cumsum(count) - count
+        record = np.cumsum(present).reshape(present.shape) - 1
+        for name, cells in self._left.items():
+            places = cells.places()
+            if name in phases:
+                self._left[name] = Cells(record[places, phases[name]], cells.values)
+                continue
+            again = np.repeat(np.arange(len(places)), count[places])
+            nth = np.arange(len(again)) - np.repeat(
+                np.cumsum(count[places]) - count[places], count[places]
+            )
+            is_all = len(again) == len(rows)
+            self._left[name] = Cells(
+                None if is_all else first[places[again]] + nth, cells.values[again]
+            )
         where = self._table.where
         self._rows = rows
         self._num_records, self._where = len(rows), lambda record: where(int(rows[record]))
@@ -222,11 +246,11 @@ class _Inference:
         if self._is_own or LOSS not in self._schema or not takes_floats(self._schema[LOSS]):
             return
         field = self._schema[LOSS]
-        parts: dict[str, Column] = {}
+        parts: dict[str, Cells] = {}
         for code in np.unique(phases).tolist():
             names = [name for name in codes if codes[name] == code]
             loss = LOSS if LOSS in names else loss_among(names, self._schema.phases)
-            if loss and is_of_type(self._left[loss], field):
+            if loss and is_of_type(self._left[loss].column(), field):
                 parts[loss] = self._left[loss]
         if parts.keys() <= {LOSS}:
             return
@@ -236,10 +260,9 @@ class _Inference:
         self._left = {LOSS: overlaid([*parts.values()])} | self._left
 
     def _is_phase(self, name: str) -> bool:
-        column = self._left[name]
-        if column_named(name) != PHASE or column.values.dtype != object:
+        values = self._left[name].values
+        if column_named(name) != PHASE or values.dtype != object:
             return False
-        values = column.recorded()
         if not all(isinstance(value, str) and value for value in values):
             return False
         return name == PHASE or 0 < len({*values}) <= _PHASE_WORDS_MAX
@@ -268,22 +291,23 @@ class _Inference:
     def _take_config(self) -> None:
         """Take a column of configurations: in JSON lines, an object of each record."""
         field = self._schema.config_field
-        column = self._left.get(field.path) if field else None
-        if field is None or column is None:
+        cells = self._left.get(field.path) if field else None
+        if field is None or cells is None:
             return
-        if all(isinstance(value, Mapping) for value in column.recorded()):
-            self._configs = ()
+        if all(isinstance(value, Mapping) for value in cells.values):
             del self._left[field.path]
-            indices: dict[bytes, int] = {}
-            values = np.zeros(len(column.values), np.uint32)
-            for row in np.flatnonzero(column.mask()).tolist():
-                where = f"{self._table.name}, {self._where(row)}, {field.path}"
-                body = config_json(column.values[row], self._schema.format.limits, where)
-                values[row] = indices.setdefault(body, len(indices))
-                if values[row] == len(self._configs):
-                    self._configs = (*self._configs, column.values[row])
-            self._columns[field.path] = Column(values, column.present).masked()
-        elif column.values.dtype.kind in "iuf":
+            configs: dict[bytes, int] = {}
+            distinct: list[Mapping[str, Any]] = []
+            numbers = np.zeros(len(cells.values), np.uint32)
+            for place, config in enumerate(cells.values):
+                where = f"{self._table.name}, {self._where(cells.row(place))}, {field.path}"
+                body = config_json(config, self._schema.format.limits, where)
+                numbers[place] = configs.setdefault(body, len(configs))
+                if numbers[place] == len(distinct):
+                    distinct.append(config)
+            self._configs = tuple(distinct)
+            self._columns[field.path] = cells.with_values(numbers)
+        elif cells.values.dtype.kind in "iuf":
             del self._left[field.path]
             self._lost.append(
                 f"{field.path}: numbers of configurations that this file does not hold; full JSON "
@@ -297,79 +321,82 @@ class _Inference:
             if not names or not all(name in self._left for name in names):
                 continue
             parts = [self._left[name] for name in names]
-            is_same = all((part.mask() == parts[0].mask()).all() for part in parts)
+            is_same = all(np.array_equal(part.places(), parts[0].places()) for part in parts)
             if is_same and all(part.values.dtype.kind in "iuf" for part in parts):
                 stacked = np.stack([part.values for part in parts], axis=1)
-                self._left = {n: c for n, c in self._left.items() if n not in names}
-                self._left[field.path] = Column(stacked, parts[0].present)
+                for name in names:
+                    del self._left[name]
+                self._left[field.path] = parts[0].with_values(stacked)
 
     # --------------------------------------------------------------------------------- time
 
     def _take_timestamp(self) -> None:
-        column = self._left.get(TIMESTAMP) if self._is_own else None
-        if column is None:
+        cells = self._left.get(TIMESTAMP) if self._is_own else None
+        if cells is None:
             return
         try:
-            values = values_of(column, self._schema[TIMESTAMP])
+            values = values_of(cells.column(), self._schema[TIMESTAMP])
         except Mismatch:
             return  # a wall time
         del self._left[TIMESTAMP]
-        self._columns[TIMESTAMP] = self._filled(TIMESTAMP, values, column.mask())
+        self._columns[TIMESTAMP] = self._filled(TIMESTAMP, cells.with_values(values))
 
     def _take_step_as_timestamp(self) -> None:
         """Take the steps as timestamps if there are no others; without steps, number the rows."""
         if TIMESTAMP not in self._columns and STEP in self._columns:
-            steps = self._columns[STEP]
-            present = ~np.ma.getmaskarray(steps)
-            self._columns[TIMESTAMP] = self._filled(STEP, np.asarray(steps), present)
+            self._columns[TIMESTAMP] = self._filled(STEP, self._columns[STEP])
         if TIMESTAMP not in self._columns and self._rows is not None:
-            self._columns[TIMESTAMP] = self._rows.astype(np.uint64)
+            self._columns[TIMESTAMP] = Cells(None, self._rows.astype(np.uint64))
 
-    def _filled(self, name: str, values: Array, present: Mask) -> Array:
-        num_absent = int((~present).sum())
+    def _filled(self, name: str, cells: Cells) -> Cells:
+        num_absent = self._num_records - len(cells.values)
         if num_absent:
             self._notes.append(
                 f"{counted(num_absent, 'record')} without {name}: that of the record before is used"
             )
-        return forward_filled(values.astype(np.uint64), present)
+        values, present = np.zeros(self._num_records, np.uint64), np.zeros(self._num_records, bool)
+        values[cells.places()], present[cells.places()] = cells.values, True
+        return Cells(None, forward_filled(values, present))
 
-    def _take_time(self, name: str, column: Column) -> bool:
-        meaning, is_text = column_named(name), column.values.dtype.kind == "O"
+    def _take_time(self, name: str, cells: Cells) -> bool:
+        meaning, is_text = column_named(name), cells.values.dtype.kind == "O"
         is_clock = meaning == WALL_TIME or (meaning == DATE and is_text)
-        seconds = as_seconds(column) if is_clock else None
+        seconds = as_seconds(cells.column()) if is_clock else None
         path = f"{self._schema.open_group}.{WALL_TIME}"
         if seconds is None or path in self._columns or self._schema.open_group is None:
             return False
         if name != WALL_TIME:
             self._notes.append(f"{name} is the metric {WALL_TIME}, in seconds")
-        self._columns[path] = Column(seconds, column.present).masked()
+        self._columns[path] = cells.with_values(seconds)
         return True
 
     # --------------------------------------------------------------------- fields and metrics
 
-    def _take(self, name: str, column: Column) -> None:
-        field = inferred_field(name, self._schema, {*self._columns, TIMESTAMP})
-        if field is not None and self._take_field(name, column, field):
+    def _take(self, name: str, cells: Cells) -> None:
+        field = inferred_field(name, self._schema, self._columns)
+        is_time = field is not None and field.path == TIMESTAMP  # a wall time
+        if field is not None and not is_time and self._take_field(name, cells, field):
             return
-        if not self._take_time(name, column):
-            self._take_metric(name, column)
+        if not self._take_time(name, cells):
+            self._take_metric(name, cells)
 
-    def _take_field(self, name: str, column: Column, field: Field) -> bool:
+    def _take_field(self, name: str, cells: Cells, field: Field) -> bool:
+        column = cells.column()
         try:
             values = values_of(column, field)
         except Mismatch as err:
             expected = ", ".join(field.labels) or field.type_name
             self._notes.append(
-                f"{name} is a metric and not the field {field.path}: {self._where(err.row)} "
-                f"has {err.value!r:.40}, expected {expected}"
+                f"{name} is a metric and not the field {field.path}: "
+                f"{self._where(cells.row(err.row))} has {err.value!r:.40}, expected {expected}"
             )
             return False
         if self._is_own and self._table.is_text:
             values = as_printed(values, column.mask(), field)
-        self._columns[field.path] = Column(values, column.present).masked()
+        self._columns[field.path] = cells.with_values(values)
         return True
 
-    def _take_metric(self, name: str, column: Column) -> None:
+    def _take_metric(self, name: str, cells: Cells) -> None:
         group = self._schema.open_group
         name = name.removeprefix(f"{group}.") or name
         if reason := _why_no_metric(name, self._schema):
@@ -377,7 +404,7 @@ class _Inference:
             return
         path = free_name(f"{group}.{name}", self._columns, self._schema)
         name = path.removeprefix(f"{group}.")
-        metric = as_metric(name, column, self._where)
+        metric = as_metric(name, cells.column(), lambda place: self._where(cells.row(place)))
         if metric.values is None and metric.is_no_number:
             self._notes += metric.lost
         else:
@@ -389,8 +416,8 @@ class _Inference:
             self._lost.append(f"{name}: integers beyond 2^53, which the schema does not declare")
             return
         if metric.type != "f64":
-            self._schema = self._schema.with_metrics(**{name: {"type": metric.type}})
-        self._columns[path] = Column(metric.values, metric.present).masked()
+            self._declared[name] = {"type": metric.type}
+        self._columns[path] = cells.with_values(metric.values).kept(metric.present)
 
 
 def _has_own_names(table: SourceTable, schema: Schema) -> bool:

@@ -8,14 +8,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
+from cmeta.records import strict_json
 from cmeta.schema.schema import default_schema
+from cmeta.tools.imports.bounded import load_json
 from cmeta.tools.imports.columns import SourceTable, TableBuilder
 from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
 from cmeta.tools.imports.infer import infer
@@ -39,8 +40,8 @@ def looks_like(path: Path) -> bool:
         first, newline, _ = head.partition(b"\n")
         return bool(_BEGINS.match(head)) and not (newline and _is_json(first))
     try:
-        return _table_of(json.loads(head)) is not None
-    except (ValueError, RecursionError, NoRecordError):
+        return _table_of(strict_json.loads(head)) is not None
+    except (ValueError, NoRecordError):
         return False
 
 
@@ -52,13 +53,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
     EncodeError
         The file is not JSON, or no history; names line and column.
     """
-    try:
-        document = json.loads(source.read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip())
-    except json.JSONDecodeError as err:
-        where = f"line {err.lineno}, column {err.colno}"
-        raise EncodeError(f"{source}, {where}: not JSON, or cut short: {err.msg}") from err
-    except (ValueError, RecursionError) as err:
-        raise EncodeError(f"{source}: not JSON: {err}") from err
+    document = load_json(source)
     options.progress(*[source.stat().st_size] * 2)
     try:
         table = _table_of(document)
@@ -69,32 +64,33 @@ def read(source: Path, options: ImportOptions) -> Imported:
             f"{source}: found JSON of another kind, expected lists of numbers by name, as in "
             "`history.history` of Keras, or a list of objects"
         )
-    rows, config = table
-    builder = TableBuilder()
-    for row in rows:
-        builder.add_row(row)
+    builder, config = table
     columns = builder.finish()
     found = SourceTable(
-        str(source), builder.num_records, columns, "entry {}".format, is_text=True, config=config
-    )
+        str(source), builder.num_records, columns, "entry {}".format, is_text=True,
+        lost=builder.lost(), config=config,
+    )  # fmt: skip
     return infer(found, options)
 
 
 def _is_json(line: bytes) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        strict_json.loads(line)
+    except ValueError:
         return False
     return True
 
 
-def _table_of(document: Any) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]] | None:
-    """Return the rows of a document and its configuration, or None if it is no history."""
+def _table_of(document: Any) -> tuple[TableBuilder, Mapping[str, Any]] | None:
+    """Return the table of a document and its configuration, or None if it is no history."""
+    builder = TableBuilder()
     if isinstance(document, list):
         if not document or not all(isinstance(row, dict) for row in document):
             return None
         flatten = Flatten(default_schema())
-        return [flatten(row) for row in document], {}
+        for row in document:
+            builder.add_row(flatten(row))
+        return builder, {}
     if not isinstance(document, dict):
         return None
     history, config = document, {}
@@ -103,13 +99,13 @@ def _table_of(document: Any) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]
         config = params if isinstance(params, dict) else {}
         if isinstance(document.get(EPOCH), list):
             history = {EPOCH: document[EPOCH], **history}
-    columns = {name: _cells(value) for name, value in history.items()}
-    lists = [cells for cells in columns.values() if cells is not None]
-    if not lists or len(lists) < len(columns) or len({*map(len, lists)}) > 1:
+    lists = {name: cells for name, value in history.items() if (cells := _cells(value)) is not None}
+    if not lists or len(lists) < len(history) or len({*map(len, lists.values())}) > 1:
         return None
-    if any(isinstance(cell, list | dict) for cells in lists for cell in cells):
+    if any(isinstance(cell, list | dict) for cells in lists.values() for cell in cells):
         return None
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)], config
+    builder.add_block(lists, len(next(iter(lists.values()))))
+    return builder, config
 
 
 def _cells(value: Any) -> list[Any] | None:

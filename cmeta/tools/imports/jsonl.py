@@ -11,16 +11,19 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cmeta.errors import EncodeError
+from cmeta.records import strict_json
 from cmeta.schema.schema import Schema, default_schema
+from cmeta.tools.imports.bounded import lines, too_long
 from cmeta.tools.imports.columns import SourceTable, TableBuilder
 from cmeta.tools.imports.formats import BadLines, Imported, ImportOptions, text_head
 from cmeta.tools.imports.infer import infer
 from cmeta.tools.imports.native import import_native, is_preamble, parse_preamble
 
 _DEPTH_MAX = 32
+_OWN, _PREAMBLE_MAX = b'{"cmeta":', 1 << 30
 _PROGRESS_LINES = 4096
 _KINDS = {list: "a list", str: "a string", type(None): "null", bool: "a boolean"}
 
@@ -34,8 +37,10 @@ def looks_like(path: Path) -> bool:
     if not newline and not is_all:
         return True  # a long line, such as that of a large schema
     try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
+        return isinstance(strict_json.loads(line), dict)
+    except strict_json.UnkeptError:  # a record all the same
+        return True
+    except ValueError:
         return False
 
 
@@ -48,11 +53,11 @@ def read(source: Path, options: ImportOptions) -> Imported:
         The file is empty, or a line is not a JSON object; names line and column.
     """
     bad = BadLines(source, options.skip_bad_lines)
-    lines = _Lines(source, options, bad)
+    objects = _Lines(source, options, bad)
     schema, preamble = options.schema or default_schema(), None
     builder, numbers = TableBuilder(), array("Q")
     flatten: Flatten | None = None
-    for number, value in lines:
+    for number, value in objects:
         if flatten is None:
             if is_preamble(value):
                 preamble = parse_preamble(value, f"{source}, line {number}")
@@ -66,13 +71,13 @@ def read(source: Path, options: ImportOptions) -> Imported:
             bad.add(number, f": {err}")
             continue
         numbers.append(number)
-    damage = bad.sentences() + lines.damage
+    damage = bad.sentences() + objects.damage
     if flatten is None and not damage:
         raise EncodeError(f"{source}: found an empty file, expected one JSON object a line")
     columns = builder.finish()
     table = SourceTable(
         str(source), builder.num_records, columns, lambda row: f"line {numbers[row]}",
-        is_text=True, damage=damage,
+        is_text=True, lost=builder.lost(), damage=damage,
     )  # fmt: skip
     return infer(table, options) if preamble is None else import_native(table, preamble, options)
 
@@ -92,24 +97,35 @@ class _Lines:
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
         size, done = self._source.stat().st_size, 0
         with self._source.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                done += len(line)
+            for number, (line, length) in enumerate(self._lines(file), 1):
+                done += length
                 if number % _PROGRESS_LINES == 0:
                     self._options.progress(done, size)
+                is_long = length > len(line)
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 if not line.strip():
+                    continue
+                if is_long:
+                    self._bad.add(number, too_long(length))
                     continue
                 value = self._parse(line, number)
                 if value is not None:
                     yield number, value
         self._options.progress(size, size)
 
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+        is_own = file.peek(len(_OWN))[: len(_OWN)] == _OWN  # type: ignore[attr-defined]
+        if is_own:  # a preamble has all configurations
+            yield next(lines(file, _PREAMBLE_MAX))
+        yield from lines(file)
+
     def _parse(self, line: bytes, number: int) -> dict[str, Any] | None:
         try:
-            value = json.loads(line.rstrip())  # with its end, an error there has column 1
-        except (ValueError, RecursionError) as err:
-            if not line.endswith(b"\n") and number > 1:
+            value = strict_json.loads(line.rstrip())  # with its end, an error has column 1
+        except ValueError as err:
+            is_whole = isinstance(err, strict_json.UnkeptError)
+            if not is_whole and not line.endswith(b"\n") and number > 1:
                 self.damage.append(f"line {number} is cut off: {len(line):,} bytes")
             else:
                 self._bad.add(number, f"{_reason(err)}; expected one JSON object a line", err)
@@ -127,7 +143,7 @@ def _reason(err: Exception) -> str:
         return f", column {err.colno}: not JSON: {err.msg}"
     if isinstance(err, UnicodeDecodeError):
         return f", byte {err.start + 1}: not UTF-8"
-    return f": not JSON: {'nested too deeply' if isinstance(err, RecursionError) else err}"
+    return f": not JSON: {err}"
 
 
 class NoRecordError(Exception):

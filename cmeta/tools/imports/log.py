@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from array import array
 from collections.abc import Iterator
@@ -20,7 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from cmeta.errors import EncodeError, counted
+from cmeta.records import strict_json
 from cmeta.schema.rules import PHASE
+from cmeta.tools.imports.bounded import lines
 from cmeta.tools.imports.columns import SourceTable, TableBuilder, number_of_text
 from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
 from cmeta.tools.imports.infer import STEP, infer
@@ -29,9 +30,10 @@ from cmeta.vocabulary import PHASES, column_named, phase_named, phase_of_name
 
 _TABLES = (".csv", ".tsv")
 _LINE_MAX = 10_000  # characters; a longer line is text
+_PIECE = 1 << 16
 _PROGRESS_LINES = 4096
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?|nan"
+_NUMBER = r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?|[+-]?inf(?:inity)?|nan"
 _WORD = r"[A-Za-z_][\w./@()\[\]-]*"
 _PAIR = re.compile(
     rf"(?P<name>{_WORD}(?:\ {_WORD}){{0,7}}?)(?:\s*[:=]\s*|\s+)(?P<value>{_NUMBER})"
@@ -56,8 +58,8 @@ def looks_like(path: Path) -> bool:
     if path.suffix.lower() in _TABLES or is_json:
         return False
     text = head.decode(errors="replace")
-    lines = text.splitlines() if is_all else text.splitlines()[:-1]
-    return any(parsed_line(line) for line in lines)
+    whole = text.splitlines() if is_all else text.splitlines()[:-1]
+    return any(map(parsed_line, whole))
 
 
 def read(source: Path, options: ImportOptions) -> Imported:
@@ -70,20 +72,21 @@ def read(source: Path, options: ImportOptions) -> Imported:
     """
     builder, numbers = TableBuilder(), array("Q")
     with source.open(encoding="utf-8-sig", errors="replace") as file:
-        lines = _Lines(source, file, options)
-        for number, record in lines:
+        records = _Lines(source, file, options)
+        for number, record in records:
             builder.add_row(record)
             numbers.append(number)
-    if not numbers and not lines.cut:
+    if not numbers and not records.cut:
         raise EncodeError(
             f"{source}: found no line with a step and a value, expected some such as "
             "'step 10: loss 2.5' or '| epoch 001 | loss 2.5'"
         )
     columns = builder.finish()
-    damage = [f"line {lines.number} has no end and may be cut off, so it is left out"]
+    damage = [f"line {records.number} has no end and may be cut off, so it is left out"]
+    damage = damage if records.cut else []
     table = SourceTable(
         str(source), builder.num_records, columns, lambda row: f"line {numbers[row]}",
-        is_text=True, notes=lines.notes(), damage=damage if lines.cut else [],
+        is_text=True, lost=builder.lost(), notes=records.notes(), damage=damage,
     )  # fmt: skip
     return infer(table, options)
 
@@ -106,11 +109,11 @@ class _Lines:
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
         size = self._source.stat().st_size
-        for line in self._file:
+        for line, length in lines(self._file, _PIECE):
             self.number += 1
             if self.number % _PROGRESS_LINES == 0:
                 self._options.progress(min(self._file.buffer.tell(), size), size)  # type: ignore[attr-defined]
-            record = parsed_line(line)
+            record = parsed_line(line) if length == len(line) else {}
             if record and not line.endswith("\n"):
                 self.cut = True
             elif record:
@@ -176,8 +179,8 @@ def _pairs(text: str) -> list[tuple[str, Any]]:
 def _json_record(line: str) -> dict[str, Any]:
     prefix, brace, body = line.partition("{")
     try:
-        value = json.loads(brace + body)
-    except (ValueError, RecursionError):
+        value = strict_json.loads(brace + body)
+    except ValueError:
         value = _python_dict(brace + body)
     pairs = [(name, v) for name, v in value.items() if isinstance(v, int | float | str)]
     return _record(pairs, _phase_before(prefix))
@@ -186,11 +189,15 @@ def _json_record(line: str) -> dict[str, Any]:
 def _python_dict(text: str) -> dict[str, Any]:
     """Return a printed dict with text as keys, or an empty one."""
     try:
-        value = ast.literal_eval(_NO_LITERAL.sub(r"'\1'", text))
+        tree = ast.parse(_NO_LITERAL.sub(r"'\1'", text), mode="eval")
+        value = ast.literal_eval(tree)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
-    is_record = isinstance(value, dict) and all(isinstance(name, str) for name in value)
-    return value if is_record else {}
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        return {}
+    is_whole = isinstance(tree.body, ast.Dict) and len(tree.body.keys) == len(value)
+    is_finite = float("inf") not in value.values() and float("-inf") not in value.values()
+    return value if is_whole and is_finite else {}  # else a value would be lost, or is 1e999
 
 
 def _record(pairs: list[tuple[str, Any]], phase: str | None) -> dict[str, Any]:

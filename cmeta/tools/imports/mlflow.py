@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cmeta.errors import EncodeError, counted
+from cmeta.tools.imports.bounded import lines, read_at_most
 from cmeta.tools.imports.formats import Imported, ImportOptions, choose_run
 from cmeta.tools.imports.scalar_log import ScalarLog, status_named
 
@@ -36,6 +37,9 @@ _TABLES = {"runs", "metrics", "params", "tags", "experiments"}
 _STATUS = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
 _RUN_NAME = "mlflow.runName"
 _LENGTH_MAX = 2**31 - 1  # bytes of a value, as SQLite has it
+_TEXT_MAX, _LINE_MAX = 1 << 20, 1 << 16  # bytes of a parameter, and of a value in the file store
+_STEPS_FREE, _STEPS_A_BYTE = 10_000_000, 100  # of the machine that SQLite is
+_STEPS_AT_ONCE = 100_000
 _MS = 1000  # MLflow's times are milliseconds
 
 
@@ -131,7 +135,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
     for scalar in sorted(run.scalars, key=lambda scalar: scalar.time):
         phase = log.phase_of_name(scalar.name) or log.default_phase
         if log.add(scalar.name, phase, scalar.step, scalar.value):
-            log.wall_time.append(scalar.time / _MS)
+            log.wall_time.append(log.number(scalar.name, scalar.time) / _MS)
     for note in run.notes:
         log.notes.add(note, TOOL)
     facts = {name: value for name, value in run.facts.items() if value not in (None, "")}
@@ -193,21 +197,36 @@ def _of_folder(folder: Path) -> _Run:
 
 def _metric(path: Path, name: str, run: _Run) -> Iterator[_Scalar]:
     """Yield the values of a metric: lines of time, value and step, the last possibly torn."""
-    *lines, torn = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        try:
-            time, value, *step = line.split()
-            yield _Scalar(name, float(value), int(time), int(step[0]) if step else 0)
-        except ValueError:
-            run.damage.append(f"{path}, line {number}: not time, value and step: {line[:40]!r}")
+    bad, number, torn = dict[int, bytes](), 0, b""
+    with path.open("rb") as file:
+        for number, (line, _) in enumerate(lines(file, _LINE_MAX), 1):
+            if not line.endswith(b"\n"):
+                torn = line
+                continue
+            try:
+                time, value, *step = line.split()
+                yield _Scalar(name, _float(value), int(time), int(step[0]) if step else 0)
+            except ValueError:
+                bad[number] = line[:40].rstrip()
+    if bad:
+        first, line = next(iter(bad.items()))
+        more = f", and {len(bad) - 1:,} more" if len(bad) > 1 else ""
+        run.damage.append(f"{path}, line {first}: not time, value and step: {line!r}{more}")
     if torn:
-        run.damage.append(f"{path}, line {len(lines) + 1}: without an end, left out: {torn[:40]!r}")
+        run.damage.append(f"{path}, line {number}: without an end, left out: {torn[:40]!r}")
+
+
+def _float(text: bytes) -> float:
+    """Return a number, or a word for one that is not finite."""
+    number = float(text)
+    if math.isinf(number) and b"inf" not in text.lower():
+        raise ValueError("no float64 holds it")
+    return number
 
 
 def _meta(folder: Path) -> dict[str, str]:
     """Return the members of a ``meta.yaml`` that are plain texts on one line."""
-    lines = _text(folder / _META).splitlines()
-    pairs = (line.partition(": ") for line in lines)
+    pairs = (line.partition(": ") for line in _text(folder / _META).splitlines())
     return {key: _unquoted(value.strip()) for key, colon, value in pairs if colon}
 
 
@@ -232,15 +251,18 @@ def _texts(folder: Path) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        data = read_at_most(path, _TEXT_MAX)
     except FileNotFoundError:
         return ""
+    if len(data) > _TEXT_MAX:
+        raise EncodeError(f"{path}: found more than {_TEXT_MAX:,} bytes, expected a short text")
+    return data.decode("utf-8", "replace")
 
 
 def _seconds(text: Any) -> float | None:
     try:
         return int(text) / _MS
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -282,17 +304,13 @@ def _open(path: Path) -> sqlite3.Connection:
         ]  # fmt: skip
         if not plain >= _TABLES or computed:
             raise sqlite3.DatabaseError("its tables are not those of MLflow")
+        num_calls = (_STEPS_FREE + _STEPS_A_BYTE * path.stat().st_size) // _STEPS_AT_ONCE
+        calls = iter(range(num_calls))
+        database.set_progress_handler(lambda: next(calls, None) is None, _STEPS_AT_ONCE)
     except BaseException:
         database.close()
         raise
     return database
-
-
-def _is_scalar(key: Any, value: Any, time: Any, step: Any) -> bool:
-    is_number = isinstance(value, int | float) or value is None
-    return (
-        isinstance(key, str) and is_number and all(isinstance(n, int | None) for n in (time, step))
-    )
 
 
 def _is_virtual(sql: object) -> bool:
@@ -302,7 +320,18 @@ def _is_virtual(sql: object) -> bool:
 def _listed(database: sqlite3.Connection) -> list[tuple[str, str]]:
     """Return id and name of each run, in the order in which they were started."""
     query = "SELECT run_uuid, name FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time"
-    return [(id_, name or "") for id_, name in database.execute(query)]
+    return [(str(id_), str(name or "")) for id_, name in database.execute(query)]
+
+
+def _pairs(database: sqlite3.Connection, query: str, run: str) -> dict[str, str]:
+    rows = database.execute(query, (run,))
+    return {str(key): "" if value is None else str(value) for key, value in rows}
+
+
+def _is_scalar(key: Any, value: Any, time: Any, step: Any, is_nan: Any) -> bool:
+    """Return whether a row of metrics is one: SQLite takes any type in any column."""
+    is_number = bool(is_nan) or isinstance(value, int | float)
+    return isinstance(key, str) and is_number and isinstance(time, int) and isinstance(step, int)
 
 
 def _of_database(path: Path, run: str | None) -> _Run:
@@ -320,7 +349,7 @@ def _of_database(path: Path, run: str | None) -> _Run:
             "start_time": _seconds(start), "end_time": _seconds(end),
         }  # fmt: skip
         params, tags = (
-            dict(database.execute(f"SELECT key, value FROM {table} WHERE run_uuid = ?", (chosen,)))
+            _pairs(database, f"SELECT key, value FROM {table} WHERE run_uuid = ?", chosen)
             for table in ("params", "tags")
         )
         tags.pop(_RUN_NAME, None)
@@ -328,7 +357,7 @@ def _of_database(path: Path, run: str | None) -> _Run:
         scalars, bad, num_infinite = list[_Scalar](), list[str](), 0
         rows = database.execute(f"{query} ORDER BY rowid", (chosen,))
         for key, value, time, step, is_nan in rows:
-            if not _is_scalar(key, 0 if is_nan else value, time, step):
+            if not _is_scalar(key, value, time, step, is_nan):
                 bad.append(f"{key!r:.60}, {value!r:.60}, {time!r:.60}, {step!r:.60}")
                 continue
             number = math.nan if is_nan else float(value)

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from cmeta.errors import CmetaError, DecodeError, EncodeError, counted
-from cmeta.records.chunk import Column
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
+from cmeta.schema.rules import PHASE
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
+from cmeta.tools.imports.cells import Cells
 from cmeta.tools.imports.columns import Mismatch, SourceTable, values_of
 from cmeta.tools.imports.exact import as_printed
 from cmeta.tools.imports.formats import Imported, ImportOptions
@@ -149,35 +150,36 @@ def import_native(table: SourceTable, preamble: Preamble, options: ImportOptions
     schema = options.schema or preamble.schema
     fields = {name: _known_field(name, schema, table) for name in table.columns}
     columns = {
-        name: _values(table, column, fields[name], len(preamble.configs)).masked()
-        for name, column in table.columns.items()
+        name: _values(table, cells, fields[name], len(preamble.configs))
+        for name, cells in table.columns.items()
     }
     if not table.num_records:
-        columns = {"phase": np.zeros(0, np.uint8)}
+        columns = {PHASE: Cells(None, np.zeros(0, np.uint8))}
     notes = (*table.notes, *preamble.notes)
     return Imported(
         columns, schema, preamble.configs, tuple(table.lost), notes, damage, True, preamble.status
     )
 
 
-def _values(table: SourceTable, column: Column, field: Field, num_configs: int) -> Column:
+def _values(table: SourceTable, cells: Cells, field: Field, num_configs: int) -> Cells:
+    column = cells.column()
     try:
         values = values_of(column, field)
         if field.type == "config":
-            _require_configs(values, column, num_configs)
+            _require_configs(values, num_configs)
         if table.is_text:
             values = as_printed(values, column.mask(), field)
-        return Column(values, column.present)
+        return cells.with_values(values)
     except Mismatch as err:
         expected = "one of: " + ", ".join(field.labels) if field.labels else field.type_name
         raise EncodeError(
-            f"{table.name}, {table.where(err.row)}, {field.path}: found {err.value!r:.80}, "
-            f"expected {expected}"
+            f"{table.name}, {table.where(cells.row(err.row))}, {field.path}: "
+            f"found {err.value!r:.80}, expected {expected}"
         ) from None
 
 
-def _require_configs(values: Any, column: Column, num_configs: int) -> None:
-    bad = column.mask() & (values >= num_configs)
+def _require_configs(values: Any, num_configs: int) -> None:
+    bad = values >= num_configs
     if bad.any():
         row = int(np.argmax(bad))
         raise Mismatch(row, f"configuration {values[row]} of {num_configs}")

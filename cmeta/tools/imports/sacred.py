@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from math import isnan
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
+from cmeta.tools.imports.bounded import load_json
 from cmeta.tools.imports.formats import NON_FINITE, Imported, ImportOptions, choose_run
 from cmeta.tools.imports.scalar_log import ScalarLog, status_named
 
@@ -86,13 +86,7 @@ def _load(path: Path) -> dict[str, Any]:
     """Return an object in a file; an empty one if there is none."""
     if not path.is_file():
         return {}
-    try:
-        value = json.loads(path.read_bytes())
-    except json.JSONDecodeError as err:
-        where = f"line {err.lineno}, column {err.colno}"
-        raise EncodeError(f"{path}: {where}: not JSON, or cut short: {err.msg}") from err
-    except (UnicodeDecodeError, RecursionError, ValueError) as err:
-        raise EncodeError(f"{path}: not JSON: {err}") from err
+    value = load_json(path)
     if not isinstance(value, dict):
         raise EncodeError(f"{path}: found a {type(value).__name__}, expected an object")
     return value

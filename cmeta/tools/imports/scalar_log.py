@@ -13,8 +13,9 @@
 
 from __future__ import annotations
 
+import json
 from array import array
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -22,9 +23,12 @@ import numpy as np
 
 from cmeta.aliases import Array
 from cmeta.errors import EncodeError
+from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import default_schema
 from cmeta.schema.types import Field
-from cmeta.tools.imports.formats import Imported, ImportOptions
+from cmeta.tools.imports.cells import Cells
+from cmeta.tools.imports.columns import NAMES_MAX, names_beyond
+from cmeta.tools.imports.formats import Imported, ImportOptions, listed
 from cmeta.vocabulary import (
     PHASES,
     did_you_mean,
@@ -35,9 +39,10 @@ from cmeta.vocabulary import (
 )
 
 LOSS, EPOCH, WALL_TIME, ABOUT = "loss_value", "epoch", "wall_time", "imported"
-_BYTES_MAX = 1 << 33  # of all columns: metrics logged in turn make a table of mostly absent values
 _STEP_MAX = 2**63 - 1
-_NAMES_SHOWN = 8
+DEPTH_MAX = shipped_format().format.limits.json_depth_max  # levels of a configuration
+NO_CONFIG = 2**32 - 1  # in place of the index of a configuration
+CONFIGS_FREE = 1 << 22  # bytes of JSON that the configurations of any run may have
 _STATUSES = {
     "FINISHED": "finished", "COMPLETED": "finished", "FAILED": "failed", "KILLED": "interrupted",
     "INTERRUPTED": "interrupted",
@@ -69,19 +74,6 @@ class ReasonCounts:
         """Yield one sentence for each reason, in the order in which they came up."""
         for reason, names in self._counts.items():
             yield f"{reason}: {sum(names.values()):,} of {listed(names)}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names in one line, the first few of many.
-
-    Examples
-    --------
-    >>> listed("abcdefghij")
-    'a, b, c, d, e, f, g, h and 2 more'
-    """
-    every = list(names)
-    num_more = len(every) - _NAMES_SHOWN
-    return ", ".join(every[:_NAMES_SHOWN]) + (f" and {num_more:,} more" if num_more > 0 else "")
 
 
 def status_named(word: object) -> str | None:
@@ -126,7 +118,7 @@ class ScalarLog:
     name, phase, step, value, wall_time, config : array, (n_scalars,)
         Indices into `names`, the schema's phases and the configurations; steps from 0; seconds.
         `wall_time` is empty if the tool keeps none, and NaN for a scalar without one; `config` is
-        empty if there is only one configuration.
+        empty if there is only one configuration, and `NO_CONFIG` for a scalar without one.
     lost, notes : ReasonCounts
         Values that are left out, and values that are kept in another form.
 
@@ -197,7 +189,8 @@ class ScalarLog:
         try:
             number = float(value)
         except OverflowError:
-            number = float("inf") if value > 0 else float("-inf")
+            self.lost.add("numbers beyond the range of float64 are kept as infinity", name)
+            return float("inf") if value > 0 else float("-inf")
         if isinstance(value, bool):
             self.notes.add("true and false are kept as 1 and 0", name)
         elif isinstance(value, int) and number != value:
@@ -223,16 +216,16 @@ class ScalarLog:
             Where the source was damaged.
         status : str or None
             How the run ended; see `status_named`.
-
-        Raises
-        ------
-        EncodeError
-            The records would take more memory than is reasonable.
         """
         records = _Records(self)
         facts = dict(about) | ({LOSS: records.losses} if records.losses else {})
-        full = [{**config, free_name(ABOUT, config): facts} for config in configs]
-        full = [_as_utf8(config, "config", self.lost) for config in full]
+        facts = _recordable(facts, f"config.{ABOUT}", self.lost, DEPTH_MAX - 1)
+        own = [_recordable(config, "config", self.lost) for config in configs]
+        num_full = len(own)
+        if len(json.dumps(facts)) * num_full > CONFIGS_FREE:
+            num_full = 1
+            self._appended.append("facts about the run are in its first configuration only")
+        full = [{**c, free_name(ABOUT, c): facts} if i < num_full else c for i, c in enumerate(own)]
         columns = records.columns()
         return Imported(
             columns, self.schema, full,
@@ -266,12 +259,17 @@ class _Records:
         len_max = self._schema.format.limits.name_bytes_max
         counts = np.bincount(name, minlength=len(self._log.names))
         fits = np.ones(len(self._log.names), bool)
+        beyond = {}
         for text, index in self._log.names.items():
+            if index >= NAMES_MAX:
+                fits[index], beyond[text] = False, int(counts[index])
+                continue
             length = len(text.encode(errors="replace"))
             if not 1 <= length <= len_max or not _is_utf8(text):
                 fits[index] = False
                 reason = f"a name must be 1 to {len_max} bytes of UTF-8"
                 self._log.lost.add(reason, repr(text[:40]), int(counts[index]))
+        self.lost += [names_beyond(beyond)] if beyond else []
         return np.flatnonzero(fits[name]) if len(name) else np.zeros(0, np.int64)
 
     def _find_losses(self) -> dict[str, str]:
@@ -286,44 +284,38 @@ class _Records:
                 losses[phase] = loss
         return losses
 
-    def columns(self) -> dict[str, Any]:
-        """Return the columns by dotted name.
-
-        Raises
-        ------
-        EncodeError
-            They would be too large.
-        """
-        timestamp = self._step[self._begins].astype(np.uint64)
-        columns: dict[str, Any] = {"timestamp": timestamp, "phase": self._phase[self._begins]}
+    def columns(self) -> dict[str, Cells]:
+        """Return the columns by dotted name."""
+        timestamp = Cells(None, self._step[self._begins].astype(np.uint64))
+        columns = {"timestamp": timestamp, "phase": Cells(None, self._phase[self._begins])}
         if "step" in self._schema:
             columns["step"] = timestamp
         if self._log.config:
-            config = np.array(self._log.config, np.uint32)[self._order]
-            columns["config"] = config[self._begins]
+            config = np.array(self._log.config, np.uint32)[self._order][self._begins]
+            columns["config"] = Cells(None, config).kept(config != NO_CONFIG)
         metrics = self._metrics()
         if self._log.wall_time:
             clock = free_name(WALL_TIME, self._log.names)
             times = self._wall_time(clock)
-            path = f"{self._schema.open_group}.{clock}"
-            columns[path] = np.ma.masked_where(np.isnan(times), times)
+            columns[f"{self._schema.open_group}.{clock}"] = Cells(None, times).kept(
+                ~np.isnan(times)
+            )
         return columns | metrics
 
-    def _metrics(self) -> dict[str, Any]:
+    def _metrics(self) -> dict[str, Cells]:
         paths, path_of = self._paths()
         by_path = path_of[self._phase, self._name]
-        self._require_size(int(path_of.max(initial=0)) + 1)
         order = np.argsort(by_path, kind="stable")
         edges = np.flatnonzero(np.diff(by_path[order], prepend=-1, append=-1))
         values = np.array(self._log.value, np.float64)[self._order]
-        columns: dict[str, Any] = {}
+        columns: dict[str, Cells] = {}
         for begin, end in pairwise(edges.tolist()):
             scalars = order[begin:end]
             path = paths[int(by_path[scalars[0]])]
-            column = self._column(self._record[scalars], values[scalars])
-            if path == f"{self._schema.open_group}.{EPOCH}" and self._is_epoch(values[scalars]):
-                path, column = EPOCH, column.astype(np.uint32)
-            columns[path] = column
+            cells = self._cells(self._record[scalars], values[scalars])
+            if path == f"{self._schema.open_group}.{EPOCH}" and self._is_epoch(cells.values):
+                path, cells = EPOCH, cells.with_values(cells.values.astype(np.uint32))
+            columns[path] = cells
         return columns
 
     def _is_epoch(self, values: Array) -> bool:
@@ -343,29 +335,16 @@ class _Records:
 
     def _path(self, name: str) -> str:
         """Return the path of a metric, renamed if the schema declares the name as another type."""
-        group, taken = self._schema.open_group, set(self._log.names)
+        group = self._schema.open_group
         free = name
         while (path := f"{group}.{free}") in self._schema and not takes_floats(self._schema[path]):
-            free = free_name(free, taken)
+            free = free_name(free, self._log.names)
         if free != name:
             self.notes.append(f"{name} is not a number in the schema; the metric is {free}")
         return path
 
-    def _require_size(self, num_columns: int) -> None:
-        size = num_columns * self.num_records * 9  # a value and its mask
-        if size > _BYTES_MAX:
-            raise EncodeError(
-                f"found {self.num_records:,} records of {num_columns:,} metrics, most of them "
-                f"absent: {size:,} bytes as columns, at most {_BYTES_MAX:,}; import one run or "
-                "one file at a time"
-            )
-
-    def _column(self, rows: Array, values: Array) -> Array:
-        if len(rows) == self.num_records:
-            return values
-        column, absent = np.zeros(self.num_records), np.ones(self.num_records, bool)
-        column[rows], absent[rows] = values, False
-        return np.ma.MaskedArray(column, absent)
+    def _cells(self, rows: Array, values: Array) -> Cells:
+        return Cells(None if len(rows) == self.num_records else rows, values)
 
     def _wall_time(self, clock: str) -> Array:
         times = np.array(self._log.wall_time, np.float64)[self._order]
@@ -385,19 +364,44 @@ def _appended(phase: str) -> str:
     return f"the phase {phase} was appended to the schema"
 
 
-def _as_utf8(value: Any, path: str, lost: ReasonCounts) -> Any:
-    """Return plain data whose texts are UTF-8; half a character pair is replaced, and counted."""
+def is_deeper(value: Any, most: int) -> bool:
+    """Return whether objects and lists are nested to more levels.
+
+    Examples
+    --------
+    >>> is_deeper({"a": [1]}, 2), is_deeper({"a": [1]}, 1)
+    (False, True)
+    """
+    level = [value]
+    for _ in range(most + 1):
+        level = [v for v in level if isinstance(v, Mapping | list | tuple)]
+        if not level:
+            return False
+        inner = [v.values() if isinstance(v, Mapping) else v for v in level]
+        level = [value for values in inner for value in values]
+    return True
+
+
+def _recordable(value: Any, path: str, lost: ReasonCounts, depth: int = DEPTH_MAX) -> Any:
+    """Return plain data that a configuration can hold.
+
+    Half a character pair in a text is replaced, and what is nested too deeply is None; both are
+    counted.
+    """
     if isinstance(value, str) and not _is_utf8(value):
         lost.add(
             "texts that are not UTF-8 have ? in their place", path.encode(errors="replace").decode()
         )
         return value.encode(errors="replace").decode()
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    if depth == 0:
+        lost.add(f"nested beyond {DEPTH_MAX} levels", path.encode(errors="replace").decode()[:80])
+        return None
     if isinstance(value, Mapping):
-        pairs = [(_as_utf8(key, path, lost), inner) for key, inner in value.items()]
-        return {key: _as_utf8(inner, f"{path}.{key}", lost) for key, inner in pairs}
-    if isinstance(value, list | tuple):
-        return [_as_utf8(inner, path, lost) for inner in value]
-    return value
+        pairs = [(_recordable(key, path, lost), inner) for key, inner in value.items()]
+        return {key: _recordable(v, f"{path}.{key}", lost, depth - 1) for key, v in pairs}
+    return [_recordable(inner, path, lost, depth - 1) for inner in value]
 
 
 def _begins(step: Array, phase: Array, name: Array) -> Array:

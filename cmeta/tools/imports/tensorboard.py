@@ -30,14 +30,14 @@ import numpy as np
 
 from cmeta.errors import EncodeError, counted
 from cmeta.extras import protobuf_parser, require
-from cmeta.tools.imports.formats import Imported, ImportOptions
-from cmeta.tools.imports.scalar_log import ScalarLog, listed
+from cmeta.tools.imports.formats import Imported, ImportOptions, listed, skipped
+from cmeta.tools.imports.scalar_log import ScalarLog
 
 EXTRA = "tensorboard"
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 _MASK_ADD, _32_BITS = 0xA282EAD8, 0xFFFFFFFF
-_LEN_SEARCHED = 1 << 20  # bytes at once
+_LEN_SEARCHED_FIRST, _LEN_SEARCHED = 1 << 7, 1 << 20  # bytes at once
 _NO_DATA = {"file_version", "source_metadata", None}  # kinds of event without anything to keep
 _PLURALS = {
     "histo": "histograms", "histograms": "histograms", "image": "images", "images": "images",
@@ -139,12 +139,14 @@ class _Damage:
 def _next_header(file: BinaryIO, start: int) -> int | None:
     """Return the offset of the next length, from `start` on, that has its checksum.
 
-    A length is below 4 GiB and not zero, so that few places are looked at closely.
+    A length is below 4 GiB and not zero, so that few places are looked at closely. Each look is
+    twice as long as the one before: the next record mostly is near.
     """
-    len_header = _HEADER.size
+    len_header, len_searched = _HEADER.size, _LEN_SEARCHED_FIRST
     while True:
         file.seek(start)
-        data = file.read(_LEN_SEARCHED)
+        data = file.read(len_searched)
+        len_searched = min(2 * len_searched, _LEN_SEARCHED)
         if len(data) < len_header:
             return None
         bytes_ = np.frombuffer(data, np.uint8)
@@ -345,12 +347,12 @@ def _choose(
 
 def _roots(folders: Iterable[PurePosixPath], log: ScalarLog) -> list[PurePosixPath]:
     """Return the folders of runs, none of which is within another."""
-    roots: list[PurePosixPath] = []
+    roots: dict[PurePosixPath, None] = {}
     likely = {f.parent if log.phase_of_word(f.name) else f for f in folders}
     for folder in sorted(likely):  # a folder comes before those in it
-        if not any(folder.is_relative_to(root) for root in roots):
-            roots.append(folder)
-    return roots
+        if not any(parent in roots for parent in (folder, *folder.parents)):
+            roots[folder] = None
+    return [*roots]
 
 
 def _phase_of_folder(folder: PurePosixPath, root: PurePosixPath, log: ScalarLog) -> str | None:
@@ -393,13 +395,12 @@ def _read_file(file: _EventFile, run: _Run) -> None:
     log, keys, read_other = run.log, run.keys, _other_reader(folder, run)
     add_name, add_step = log.name.append, log.step.append
     add_value, add_time = log.value.append, log.wall_time.append
+    bad: list[int] = []
     for number, data in enumerate(read_records(file.path, run.damage.append)):
         try:
             event = parse(data)
         except invalid:
-            run.damage.append(
-                f"{file.path.name}: record {number:,} is not a valid event and was skipped"
-            )
+            bad.append(number)
             continue
         values = event.summary.value
         if not values:
@@ -418,6 +419,8 @@ def _read_file(file: _EventFile, run: _Run) -> None:
             add_step(step)
             add_value(scalar)
             add_time(wall_time)
+    if bad:
+        run.damage.append(f"{file.path.name}: {skipped(bad, 'event')}")
 
 
 def _other_reader(folder: str, run: _Run) -> Callable[[Any, int], float | None]:

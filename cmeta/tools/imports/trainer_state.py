@@ -12,13 +12,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cmeta.errors import EncodeError
+from cmeta.tools.imports.bounded import load_json
 from cmeta.tools.imports.columns import number_of_text
 from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
 from cmeta.tools.imports.scalar_log import EPOCH, ScalarLog
@@ -95,13 +95,7 @@ def _in_folder(folder: Path) -> Path | None:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        state = json.loads(path.read_text("utf-8"))
-    except json.JSONDecodeError as err:
-        where = f"line {err.lineno}, column {err.colno}"
-        raise EncodeError(f"{path}: {where}: not JSON, or cut short: {err.msg}") from err
-    except (UnicodeDecodeError, RecursionError, ValueError) as err:
-        raise EncodeError(f"{path}: not JSON: {err}") from err
+    state = load_json(path)
     if not isinstance(state, dict) or not isinstance(state.get(_HISTORY), list):
         raise EncodeError(f"{path}: found no list {_HISTORY}, expected a {FILE_NAME} of a Trainer")
     return state

@@ -20,7 +20,6 @@ the length may be damaged. That is reported, and so is a record that is cut shor
 
 from __future__ import annotations
 
-import copy
 import json
 import struct
 import zlib
@@ -31,14 +30,17 @@ from typing import Any
 
 from cmeta.errors import EncodeError
 from cmeta.extras import protobuf_parser
-from cmeta.tools.imports.formats import NON_FINITE, Imported, ImportOptions
-from cmeta.tools.imports.scalar_log import ScalarLog, listed
+from cmeta.records import strict_json
+from cmeta.tools.imports.formats import NON_FINITE, Imported, ImportOptions, listed, skipped
+from cmeta.tools.imports.scalar_log import CONFIGS_FREE, DEPTH_MAX, NO_CONFIG, ScalarLog, is_deeper
 
 EXTRA = "wandb"
 _STEP, _TIME, _OWN = "_step", "_timestamp", "_wandb"
 _RUN_FACTS = ("run_id", "entity", "project", "display_name", "run_group", "job_type", "notes")
 _BOOKKEEPING = {"header", "footer", "final", "telemetry", "request", "use_artifact", None}
-_KINDS = {str: "text", list: "lists", type(None): "null"}
+_KINDS = {str: "text", list: "lists", type(None): "null", dict: "deeply nested objects"}
+_DEEP_KEY = f"a key of more than {DEPTH_MAX} parts cannot be kept"
+_CONFIG_RATIO = 4  # bytes of configurations for each of the log
 _Path = tuple[str, ...]
 
 
@@ -67,11 +69,16 @@ def read(source: Path, options: ImportOptions) -> Imported:
     EncodeError
         There is no run, or more than one to choose from, or the file is not a log.
     """
-    run = _Run(ScalarLog(options))
     path = _find(source, options.run)
+    run = _Run(ScalarLog(options), CONFIGS_FREE + _CONFIG_RATIO * path.stat().st_size)
     if not _has_header(path):
         raise EncodeError(f"{path}: not a W&B log: bad file header")
     _read_file(path, run)
+    if run.num_unkept:
+        run.log.lost.add(
+            f"the configuration changed after the first {len(run.configs):,} ones, for as many as "
+            "there is room; rows without one", "config", run.num_unkept,
+        )  # fmt: skip
     about = {"source": "wandb"} | run.about | run.new_in_summary()
     return run.log.imported(about, run.configs or [run.config], run.damage, run.status)
 
@@ -190,8 +197,12 @@ class _Run:
     """The contents of a log so far."""
 
     log: ScalarLog
+    room: int = CONFIGS_FREE  # bytes of JSON for further configurations
     config: dict[str, Any] = field(default_factory=dict)
     configs: list[dict[str, Any]] = field(default_factory=list)
+    index: int = NO_CONFIG
+    is_new: bool = True  # the configuration has changed since the last row
+    num_unkept: int = 0  # configurations for which there was no room
     about: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)  # by joined key
     last: dict[str, Any] = field(default_factory=dict)  # value of each key of the history
@@ -200,10 +211,25 @@ class _Run:
     damage: list[str] = field(default_factory=list)
 
     def index_of_config(self) -> int:
-        """Return the index of the configuration in force."""
-        if not self.configs or self.configs[-1] != self.config:
-            self.configs.append(copy.deepcopy(self.config))
-        return len(self.configs) - 1
+        """Return the index of the configuration in force; `NO_CONFIG` without room for it.
+
+        A run may change its configuration at every row, and each of them is kept whole.
+        """
+        if not self.is_new:
+            return self.index
+        self.is_new = False
+        if self.configs and self.configs[-1] == self.config:
+            self.index = len(self.configs) - 1
+            return self.index
+        text = json.dumps(self.config) if self.room > 0 else ""
+        self.room -= len(text)
+        if self.room <= 0:
+            self.index = NO_CONFIG
+            self.num_unkept += 1
+            return self.index
+        self.configs.append(json.loads(text))
+        self.index = len(self.configs) - 1
+        return self.index
 
     def new_in_summary(self) -> dict[str, Any]:
         """Return the entries of the summary that the history does not hold anyway."""
@@ -216,14 +242,13 @@ class _Run:
 
 
 def _read_file(path: Path, run: _Run) -> None:
+    bad: list[int] = []
     parse, invalid = protobuf_parser("wandb.proto.wandb_internal_pb2", "Record", EXTRA)
     for number, data in enumerate(read_records(path, run.damage.append)):
         try:
             record = parse(data)
         except invalid:
-            run.damage.append(
-                f"{path.name}: record {number:,} is not a valid message and was skipped"
-            )
+            bad.append(number)
             continue
         kind = record.WhichOneof("record_type")
         if kind == "history":
@@ -238,6 +263,8 @@ def _read_file(path: Path, run: _Run) -> None:
             run.status = "failed" if record.exit.exit_code else "finished"
         elif kind not in _BOOKKEEPING:
             run.log.notes.add("records without a step, or of no metric, are not kept", kind)
+    if bad:
+        run.damage.append(f"{path.name}: {skipped(bad, 'message')}")
 
 
 def _read_row(history: Any, run: _Run) -> None:
@@ -294,20 +321,35 @@ def _items(items: Iterable[Any], run: _Run) -> Iterator[tuple[_Path, Any]]:
     """Yield path and value of each item, members of objects one by one."""
     for item in items:
         path = tuple(item.nested_key) or (item.key,)
-        try:
-            leaves = list(_leaves(path, json.loads(item.value_json)))
-        except (ValueError, RecursionError):
-            run.log.lost.add("invalid JSON cannot be read", ".".join(path))
+        if len(path) > DEPTH_MAX:
+            run.log.lost.add(_DEEP_KEY, _shown(path))
             continue
-        yield from leaves
+        try:
+            value = strict_json.loads(item.value_json)
+        except ValueError as err:
+            run.log.lost.add(_reason(err), _shown(path))
+            continue
+        yield from _leaves(path, value)
 
 
 def _leaves(path: _Path, value: Any) -> Iterator[tuple[_Path, Any]]:
     if not isinstance(value, dict):
         yield path, value
-        return
-    for key, inner in value.items():
-        yield from _leaves((*path, key), inner)
+    elif len(path) >= DEPTH_MAX:
+        yield path, {}
+    else:
+        for key, inner in value.items():
+            yield from _leaves((*path, key), inner)
+
+
+def _reason(err: ValueError) -> str:
+    if isinstance(err, strict_json.UnkeptError):
+        return "JSON with a name twice, or a number that no float64 holds, cannot be read"
+    return "invalid JSON cannot be read"
+
+
+def _shown(path: _Path) -> str:
+    return ".".join(path[:DEPTH_MAX])[:80]
 
 
 def _read_run(message: Any, run: _Run) -> None:
@@ -324,11 +366,18 @@ def _read_config(message: Any, run: _Run) -> None:
         path = tuple(item.nested_key) or (item.key,)
         if path[0] == _OWN:
             continue
+        run.is_new = True
         try:
-            _put(run.config, path, json.loads(item.value_json))
-        except (ValueError, RecursionError):
-            run.log.lost.add("invalid JSON cannot be read", f"config {'.'.join(path)}")
+            value = strict_json.loads(item.value_json)
+        except ValueError as err:
+            run.log.lost.add(_reason(err), f"config {_shown(path)}")
+            continue
+        if len(path) > DEPTH_MAX or is_deeper(value, DEPTH_MAX - len(path)):
+            run.log.lost.add(f"nested beyond {DEPTH_MAX} levels", f"config {_shown(path)}")
+            continue
+        _put(run.config, path, value)
     for item in message.remove:
+        run.is_new = True
         run.config.pop(item.key, None)
 
 
