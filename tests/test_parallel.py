@@ -22,9 +22,30 @@ def test_a_process_that_dies_has_no_result():
     assert list(in_processes(os._exit, [(1,)], 1)) == [(0, None)]
 
 
+@pytest.mark.timeout(60)
+def test_the_others_go_on_when_processes_are_killed():
+    """Each of the killed ones is one task's loss, whatever the others do at that moment."""
+    death = "__import__('os').kill(__import__('os').getpid(), {})"
+    tasks = [(death.format(n) if n else "7",) for n in (9, 0, 15, 0, 0, 9, 0, 0)]
+    results = dict(in_processes(eval, tasks, 2))
+    assert results == {place: None if place in (0, 2, 5) else 7 for place in range(8)}
+
+
 def test_an_error_of_the_work_is_raised():
     with pytest.raises(ZeroDivisionError):
         list(in_processes(divmod, [(1, 0), (1, 1)], 2))
+
+
+def test_a_result_that_cannot_be_passed_on_is_an_error():
+    with pytest.raises(RuntimeError, match="cannot be passed on"):
+        list(in_processes(eval, [("lambda: 1",)], 1))
+
+
+def test_an_answer_that_nobody_waits_for():
+    """Whoever stops asking ends the processes."""
+    results = in_processes(eval, [("1",), ("__import__('time').sleep(1000)",)], 2)
+    assert next(results) == (0, 1)
+    results.close()
 
 
 def test_the_script_is_restored_afterwards():

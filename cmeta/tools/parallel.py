@@ -6,17 +6,22 @@ import os
 import pickle
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cmeta.aliases import PathLike, Progress
 
-DIED = "a worker process died; try jobs=1"
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+DIED = "the process that read it died; try jobs=1"
 _MAIN = "__main__"
 _SAFE_PATH = "PYTHONSAFEPATH"  # not empty: Python does not search the current folder
 _HERE_ONLY = "cmeta"  # its value in processes that begin here
+_PATIENCE = 10  # seconds for the end of a process that has nothing to do
 
 
 def require_jobs(jobs: int | None) -> None:
@@ -56,32 +61,106 @@ def in_processes(
     Yields
     ------
     int, result
-        The result is None if the process died, for example for lack of memory.
+        The result is None if the process died, for example for lack of memory; another process
+        takes over its other tasks.
 
     Raises
     ------
     Exception
-        Whatever `work` raises; tasks that have not begun are cancelled.
+        Whatever `work` raises; tasks that have not begun are left out.
     """
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    from multiprocessing.connection import wait
 
-    # A new interpreter each: a fork of a process with threads, such as torch's, may deadlock.
-    with _hidden_script():  # its locks start a process, too
-        executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _begin)
-    with executor as pool:
+    waiting = deque(enumerate(tasks))
+    workers: list[_Worker] = []
+    idle: list[_Worker] = []
+    try:
+        while waiting or workers:
+            while waiting and len(workers) < num_processes:
+                workers.append(_Worker(work, *waiting.popleft()))
+            ready = wait([worker.pipe for worker in workers])
+            for worker in [worker for worker in workers if worker.pipe in ready]:
+                yield worker.place, worker.result()
+                if worker.is_alive and waiting:
+                    worker.begin(*waiting.popleft())
+                else:
+                    workers.remove(worker)
+                    idle.append(worker)
+                    worker.pipe.close()  # which ends it
+    finally:
+        for worker in (*workers, *idle):
+            worker.end()
+
+
+class _Worker:
+    """A process that does one task after another.
+
+    Each has a pipe of its own: in a queue that is shared, a process that is killed while it holds
+    the queue's lock stops all others.
+    """
+
+    def __init__(self, work: Callable[..., Any], place: int, task: tuple[Any, ...]) -> None:
+        from multiprocessing import get_context
+
+        # A new interpreter each: a fork of a process with threads, such as torch's, may deadlock.
+        context = get_context("spawn")
+        self.pipe, inner = context.Pipe()
+        self._process = context.Process(target=_serve, args=(work, inner))
         with _hidden_script():
-            futures = {pool.submit(work, *task): place for place, task in enumerate(tasks)}
+            self._process.start()
+        inner.close()  # so that the pipe ends with the process
+        self.is_alive, self._is_busy = True, False
+        self.begin(place, task)
+
+    def begin(self, place: int, task: tuple[Any, ...]) -> None:
+        """Begin a task."""
+        self.place, self._is_busy = place, True
+        with suppress(OSError):  # it has died, which `result` finds
+            self.pipe.send(task)
+
+    def result(self) -> Any:
+        """Wait for the result; None if the process has died."""
         try:
-            for future in as_completed(futures):
-                try:
-                    yield futures[future], future.result()
-                except BrokenProcessPool:
-                    yield futures[future], None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            is_error, value = self.pipe.recv()
+        except (EOFError, OSError):
+            self.is_alive = False
+            return None
+        self._is_busy = False
+        if is_error:
+            raise value
+        return value
+
+    def end(self) -> None:
+        """End the process, whatever it is doing."""
+        self.pipe.close()
+        if not self._is_busy:  # it ends by itself, in good order
+            self._process.join(_PATIENCE)
+        self._process.terminate()
+        self._process.join()
+
+
+def _serve(work: Callable[..., Any], pipe: Connection) -> None:
+    """Do tasks until the other side has gone."""
+    _begin()
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        except Exception as err:  # a task that cannot be loaded here
+            pipe.send((True, err))
+            continue
+        try:
+            answer = False, work(*task)
+        except Exception as err:  # raised again on the other side
+            answer = True, err
+        try:
+            pipe.send(answer)
+        except BrokenPipeError:
+            return
+        except Exception as err:  # whatever pickling the answer raises
+            text = f"{type(err).__name__}: {err}"
+            pipe.send((True, RuntimeError(f"its result cannot be passed on: {text}")))
 
 
 @contextmanager

@@ -122,3 +122,16 @@ def test_one_file_needs_no_process(recorded):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert found.stdout == "False\n"
+
+
+def test_a_process_that_is_killed_is_the_finding_of_one_file(
+    recorded, callables, tmp_path, monkeypatch
+):
+    marker = tmp_path / "kill"
+    marker.touch()
+    monkeypatch.setenv("AUDIT_KILL", str(marker))
+    files = [recorded(f"{i}.cmeta") for i in range(5)]
+    reports = audit(files, replay=callables.killed_once, jobs=2)
+    assert sorted(report.verdict for report in reports) == ["sound"] * 4 + ["unreadable"]
+    (bad,) = (report for report in reports if not report.ok)
+    assert "died" in bad.findings[0].message

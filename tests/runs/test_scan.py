@@ -11,6 +11,7 @@ import cmeta
 import cmeta.tools.runs
 from cmeta.tools.runs import store
 from tests.runs.conftest import age
+from tests.runs.killing import describe_or_die
 
 scan_module = sys.modules["cmeta.tools.runs.scan"]
 
@@ -178,3 +179,14 @@ def test_scans_at_once(write, tmp_path):
     assert len(found) == 4
     for runs in found.values():
         assert [run.fields["loss_value"].last for run in runs] == list(range(20))
+
+
+def test_a_process_that_is_killed_is_the_problem_of_one_run(tmp_path, monkeypatch):
+    for name in ("a", "bad", "c", "d"):
+        cmeta.write(tmp_path / f"{name}.cmeta", {"phase": ["train"] * 3})
+    module = sys.modules["cmeta.tools.runs.scan"]
+    monkeypatch.setattr(module, "_describe_all", describe_or_die)
+    monkeypatch.setattr(module, "_FILES_PER_TASK", 3)
+    runs = cmeta.scan(tmp_path, cache=False, jobs=2)
+    assert [run.state for run in runs] == ["closed", "unreadable", "closed", "closed"]
+    assert "died" in runs[1].problem

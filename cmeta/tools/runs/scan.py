@@ -152,11 +152,16 @@ def _read(files: Sequence[str], jobs: int | None) -> Iterator[list[_Result]]:
     if num_processes <= 1:
         yield from map(_describe_all, tasks)
         return
+    one_by_one: list[tuple[int, str]] = []  # the files of tasks whose process died
     for place, results in in_processes(_describe_all, [(task,) for task in tasks], num_processes):
-        yield results or [
-            _Result(number, encode(RunInfo("", "unreadable", DIED)), None)
-            for number, _ in tasks[place]
-        ]
+        if results is None:
+            one_by_one += tasks[place]
+        else:
+            yield results
+    again = [([file],) for file in one_by_one]
+    for place, results in in_processes(_describe_all, again, num_processes):
+        number, _ = one_by_one[place]
+        yield results or [_Result(number, encode(RunInfo("", "unreadable", DIED)), None)]
 
 
 def _num_processes(files: Sequence[str]) -> int:
