@@ -17,6 +17,7 @@ from cmeta.chronicle import (
     save_chronicle,
 )
 from cmeta.errors import (
+    BusyError,
     CanonicalError,
     ChecksumError,
     CmetaError,
@@ -167,6 +168,7 @@ __all__ = [
     "RecorderError",
     "ExistsError",
     "LockedError",
+    "BusyError",
     "DivergedError",
     "RecoveryError",
     "QueryError",

@@ -4,6 +4,7 @@
 - `EncodeError`: a value cannot be recorded.
 - `RecorderError`: a recorder cannot begin or continue.
 - `RecoveryError`: recovered records cannot be written.
+- `BusyError`: a file is being changed by its writer.
 - `QueryError`: a condition cannot be understood.
 - `MissingExtraError`: an optional library is not installed.
 - `DecodeError`: a file is invalid. Has `offset` (bytes from the start of the file) and `path`
@@ -67,6 +68,10 @@ class ExistsError(RecorderError, FileExistsError):
 
 class LockedError(RecorderError):
     """Another process is writing the file; names its host and process id."""
+
+
+class BusyError(CmetaError):
+    """A file was changed by its writer while it was read; it is not damaged. Read it again."""
 
 
 class DivergedError(RecorderError):

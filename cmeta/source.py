@@ -2,13 +2,17 @@
 
 Each read is a private copy, so what has been checked cannot change while it is decoded; a mapped
 file that shrinks would kill its reader.
+
+Every file that this package reads is opened by `regular_file`: a FIFO or a device would be waited
+for, or would never end.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
-from pathlib import Path
 
 from cmeta.aliases import Buffer, PathLike
 from cmeta.errors import TruncatedError
@@ -52,6 +56,22 @@ class Source:
             )
         return data
 
+    def read_upto(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes, or fewer if the source ends before."""
+        return self._read(offset, max(0, min(length, self.size - offset)))
+
+    @property
+    def len_on_disk(self) -> int:
+        """Its length in bytes without holes, or as little as they take on the disk."""
+        return self.size
+
+    def next_data(self, offset: int) -> int:
+        """Return the first offset from `offset` on whose bytes need to be searched.
+
+        The bytes before it are zeros that are not on disk.
+        """
+        return offset
+
     def close(self) -> None:
         """Release the file."""
 
@@ -81,7 +101,7 @@ class FileSource(Source):
 
     def __init__(self, path: PathLike) -> None:
         self.name = os.fsdecode(path)
-        self._file = Path(expanded(path)).open("rb", buffering=0)  # noqa: SIM115  (closed by `close`)
+        self._file = open(expanded(path), "rb", 0, opener=regular_file)  # noqa: SIM115  (`close`)
         self._lock = threading.Lock()
         self.size = os.fstat(self._file.fileno()).st_size
 
@@ -106,9 +126,84 @@ class FileSource(Source):
             self._file.seek(offset)
             return self._file.read(length) or b""
 
+    @property
+    def len_on_disk(self) -> int:
+        """Its length in bytes without holes, or as little as they take on the disk."""
+        len_block = 512  # whatever the file system's own is
+        return min(self.size, getattr(self.status(), "st_blocks", self.size) * len_block)
+
+    def next_data(self, offset: int) -> int:
+        """Return the first offset from `offset` on that is not in a hole of the file."""
+        if not hasattr(os, "SEEK_DATA") or offset >= self.size:
+            return offset
+        try:
+            with self._lock:
+                return max(offset, os.lseek(self._file.fileno(), offset, os.SEEK_DATA))
+        except OSError as err:  # ENXIO: only a hole is left; others: a file system without holes
+            return self.size if err.errno == errno.ENXIO else offset
+
     def close(self) -> None:
         """Close the file; closing it again does nothing."""
         self._file.close()
+
+
+class RefusedSource(Source):
+    """A file that cannot be opened: an error only once something in it is needed."""
+
+    def __init__(self, path: PathLike, error: OSError) -> None:
+        self.name, self.size, self._error = os.fsdecode(path), 0, error
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Raise the error of opening the file."""
+        raise self._error
+
+
+def regular_file(path: str, flags: int) -> int:
+    """Open a regular file: the `opener` of all that is read.
+
+    Raises
+    ------
+    OSError
+        It does not exist, may not be read, or is something else, such as a FIFO.
+    """
+    try:
+        descriptor = os.open(path, flags | _NEVER_WAIT)
+    except OSError as err:
+        if err.errno == errno.ENXIO:  # a socket, or a device without hardware
+            raise _irregular(path, os.stat(path).st_mode) from err
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # Python has its own error for a folder
+        return descriptor
+    os.close(descriptor)
+    raise _irregular(path, mode)
+
+
+def _irregular(path: str, mode: int) -> OSError:
+    kinds = {
+        stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }  # fmt: skip
+    kind = kinds.get(stat.S_IFMT(mode), "something else")
+    return OSError(errno.EINVAL, f"{kind}, expected a regular file", path)
+
+
+def read_file(path: PathLike, most: int = -1) -> bytes:
+    """Return the bytes of a regular file, or the first `most` of them.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    """
+    with open(path, "rb", opener=regular_file) as file:
+        return file.read(most)
+
+
+# A regular file does not notice any of them.
+_NEVER_WAIT = sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
+)
 
 
 def expanded(path: PathLike) -> str:

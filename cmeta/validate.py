@@ -2,23 +2,30 @@
 
 Blocks are checked one after another, as reading does. Decoded values are encoded again and
 compared with the bytes of the file: there is one way to write a run.
+
+A file that a writer changes meanwhile is checked again; one that changes each time is *busy*, and
+has no findings.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from cmeta.aliases import Buffer, PathLike, Progress
 from cmeta.errors import (
+    BusyError,
     CanonicalError,
     ChecksumError,
     CorruptError,
     DecodeError,
     EncodeError,
+    LimitError,
     counted,
 )
 from cmeta.format.batch import Batch, BatchContext
@@ -30,8 +37,9 @@ from cmeta.records.chunk import Chunk, Column
 from cmeta.safe_text import printable
 from cmeta.schema.load import shipped_format
 from cmeta.schema.types import Field
-from cmeta.source import Source, open_source
-from cmeta.storage.open import FileState, file_state, read_journal_of
+from cmeta.source import BytesSource, FileSource, Source, expanded
+from cmeta.storage.open import FileState, file_state, open_journal, watch_of
+from cmeta.storage.watch import BUSY, unless_busy
 
 _EMPTY_COLUMN = "found a column without values, expected it to be left out"
 _LEN_READ = 1 << 20  # bytes of the payload in memory
@@ -76,9 +84,10 @@ class Report:
     name : str
         Path of the file.
     state : str
-        "closed", "open", "damaged", or "unreadable" if not even header and SCHEMA could be read.
+        "closed", "open", "damaged"; "unreadable" if not even header and SCHEMA could be read;
+        "busy" if its writer changed it each time that it was read.
     has_journal : bool
-        Whether the file is open, and its journal gives the records since the last batch.
+        Whether the file is not closed, and its journal gives the records since the last batch.
     num_records, num_batches, len_file : int
         Size of the intact part, and the length of the file in bytes.
     findings : list of Finding
@@ -100,6 +109,8 @@ class Report:
 
     def __str__(self) -> str:
         verdict = "valid" if self.ok else counted(len(self.findings), "finding")
+        if self.state == "busy":
+            return f"{self.name}: busy: {BUSY}"
         batches = counted(self.num_batches, "batch", "batches")
         counts = f"{counted(self.num_records, 'record')} in {batches}"
         lines = [f"{self.name}: {self.state}, {counts}, {self.len_file:,} bytes: {verdict}"]
@@ -110,6 +121,7 @@ def validate(
     path: PathLike | Buffer,
     *,
     canonical: bool = True,
+    max_cells: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check a file against every rule of the format.
@@ -119,8 +131,11 @@ def validate(
     path : path or bytes
     canonical : bool
         Also check that the bytes are those that a writer must choose; takes as long as writing.
+    max_cells : int, optional
+        Above this number of values, absent ones included, checking ends with an error. A small file
+        may hold very many, if they are all alike.
     progress : callable, optional
-        Called with bytes done and bytes in all.
+        Called with bytes done and bytes in all, at least once for each column.
 
     Returns
     -------
@@ -128,6 +143,8 @@ def validate(
 
     Raises
     ------
+    LimitError
+        The file holds more than `max_cells`.
     OSError
         The file cannot be opened; errors in its bytes are findings.
 
@@ -136,21 +153,60 @@ def validate(
     >>> print(validate(b"not a chronicle").findings[0])
     offset 0, header.signature: CorruptError: not a .cmeta file: begins with b'not '
     """
-    journal = None if isinstance(path, Buffer) else read_journal_of(path)
-    source = open_source(path)
+    report_to = progress or (lambda done, size: None)
+    if isinstance(path, Buffer):
+        return _report(BytesSource(path), None, canonical, max_cells, report_to)
+    file = Path(expanded(path))
     try:
-        report = Report(source.name, len_file=source.size)
-        report_to = progress or (lambda done, size: None)
-        state = file_state(source, journal, grammar_of(shipped_format()))
-        for error in _problems(source, state, report, canonical, report_to):
+        return unless_busy(lambda: _file_report(file, canonical, max_cells, report_to))
+    except BusyError:
+        return Report(str(file), "busy", len_file=file.stat().st_size)
+
+
+def _file_report(path: Path, canonical: bool, max_cells: int | None, report_to: Progress) -> Report:
+    watch = watch_of(path)
+    journal = open_journal(path)
+    with closing(journal) if journal else nullcontext(), closing(FileSource(path)) as source:
+        report = _report(source, journal, canonical, max_cells, report_to)
+    if report.findings or (report.state == "open" and not report.has_journal):
+        watch.require_unchanged()
+    return report
+
+
+def _report(
+    source: Source,
+    journal: Source | None,
+    canonical: bool,
+    max_cells: int | None,
+    report_to: Progress,
+) -> Report:
+    report = Report(source.name, len_file=source.size)
+    state = file_state(source, journal, grammar_of(shipped_format()))
+    try:
+        for error in _problems(source, state, report, canonical, max_cells, report_to):
             report.findings.append(Finding.of(error))
-        return report
-    finally:
-        source.close()
+    except DecodeError as err:  # the file has become shorter
+        report.findings.append(Finding.of(err))
+    except _CellsError as err:
+        raise LimitError(str(err), offset=err.offset, path=err.path) from None
+    return report
+
+
+class _CellsError(Exception):
+    """More cells than the caller allows; no `DecodeError`, which would be a finding."""
+
+    def __init__(self, message: str, offset: int, path: str) -> None:
+        super().__init__(message)
+        self.offset, self.path = offset, path
 
 
 def _problems(
-    source: Source, state: FileState, report: Report, canonical: bool, report_to: Progress
+    source: Source,
+    state: FileState,
+    report: Report,
+    canonical: bool,
+    max_cells: int | None,
+    report_to: Progress,
 ) -> Iterator[DecodeError]:
     """Yield the errors; count intact batches and records in the report."""
     grammar = grammar_of(shipped_format())
@@ -163,10 +219,10 @@ def _problems(
     is_closed = blocks.state == "closed"
     wrong_sums = list(_checksum_problems(source, grammar, blocks)) if is_closed else []
     yield from wrong_sums
-    checker = _BlockChecker(source, grammar, blocks, canonical)
+    checker = _BlockChecker(source, grammar, blocks, canonical, max_cells, report_to)
     for row in range(len(blocks.table)):
         yield from checker.check(row)
-        report_to(checker.end, source.size)
+        checker.report_done(checker.end)
     if is_closed and not wrong_sums:
         yield from checker.finish()
     report.num_batches, report.num_records = checker.num_batches, checker.num_records
@@ -198,7 +254,17 @@ def _checksum_problems(source: Source, grammar: Grammar, blocks: FileMap) -> Ite
 class _BlockChecker:
     """Checks one block after another, and encodes the decoded values again."""
 
-    def __init__(self, source: Source, grammar: Grammar, blocks: FileMap, canonical: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        grammar: Grammar,
+        blocks: FileMap,
+        canonical: bool,
+        max_cells: int | None,
+        report_to: Progress,
+    ) -> None:
+        self._max_cells, self._num_cells = max_cells, 0
+        self._report_to, self._len_done = report_to, 0
         self._source, self._grammar, self._blocks = source, grammar, blocks
         self._ends = blocks.ends
         self._names: list[str] = []
@@ -212,6 +278,11 @@ class _BlockChecker:
         if canonical and not blocks.header.is_newer:
             self._encoder = Encoder(blocks.schema)
             self._encoder.begin()
+
+    def report_done(self, offset: int) -> None:
+        """Report how far the file has been checked; a short batch is gone through twice."""
+        self._len_done = max(self._len_done, offset)
+        self._report_to(self._len_done, self._source.size)
 
     def check(self, row: int) -> Iterator[DecodeError]:
         """Check the block of a row of the table."""
@@ -280,11 +351,18 @@ class _BlockChecker:
                 ordinal, self._blocks.table[row], tuple(self._names), len(self._configs)
             )
             batch = Batch(block, schema, self._grammar, context)
+            self._require_cells(batch, block)
             self._check_order(batch, block)
-            columns = _DecodedColumns(batch)
+            columns = _DecodedColumns(batch, self.report_done)
             self._feed(Chunk(batch.num_records, columns, tuple(self._configs)), block)
             self.num_batches += 1
             self.num_records += batch.num_records
+
+    def _require_cells(self, batch: Batch, block: Block) -> None:
+        self._num_cells += batch.num_cells
+        if self._max_cells is not None and self._num_cells > self._max_cells:
+            message = f"{self._num_cells:,} values up to here, expected at most {self._max_cells:,}"
+            raise _CellsError(f"{message} (max_cells)", block.offset, batch.path)
 
     def _check_order(self, batch: Batch, block: Block) -> None:
         """Check that a batch follows the one before it; decoding has checked the order within."""
@@ -346,8 +424,8 @@ class _BlockChecker:
 class _DecodedColumns(Mapping[Field, Column]):
     """The columns of a batch, each decoded and checked when it is looked up."""
 
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
+    def __init__(self, batch: Batch, report_done: Callable[[int], None]) -> None:
+        self._batch, self._report_done = batch, report_done
 
     def __getitem__(self, field: Field) -> Column:
         parts = []
@@ -356,6 +434,7 @@ class _DecodedColumns(Mapping[Field, Column]):
                 offset, path = self._batch.place_of(field, 0)
                 raise CanonicalError(_EMPTY_COLUMN, offset=offset, path=path)
             parts.append(column)
+            self._report_done(self._batch.place_of(field, 0)[0])
         if not parts:
             raise KeyError(field)
         return Column.of_components(parts, field)

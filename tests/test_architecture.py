@@ -241,3 +241,48 @@ def test_the_modules_that_a_page_names_exist(page):
     for name in re.findall(r"`((?:cmeta|tests|tools|docs|[a-z]+)/[\w/]*)/?`", text):
         is_built = name.startswith("out/")
         assert is_built or (PACKAGE / name).is_dir() or (ROOT / name).is_dir(), f"{page}: {name}"
+
+
+# What reads a file in another way, and why it may.
+OTHER_READERS = {
+    "cmeta/source.py": "the opener itself",
+    "cmeta/storage/disk.py": "writes, or syncs a folder",
+    "cmeta/storage/lock.py": "the lock is created and locked, not read",
+    "cmeta/cli/app.py": "/dev/null, to write to",
+    "cmeta/cli/errors.py": "/dev/null, to write to",
+}
+
+
+def opens_a_file(node):
+    """Return whether a call opens a file to read it, without the one opener."""
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    if name in ("read_text", "read_bytes", "memmap", "fromfile", "mmap"):
+        return True
+    owner = called.value if isinstance(called, ast.Attribute) else None
+    is_module = isinstance(owner, ast.Name) and owner.id in ("os", "io", "gzip", "bz2", "lzma")
+    if name != "open" or not (owner is None or is_module or path_like(owner)):
+        return False
+    modes = [a.value for a in node.args if isinstance(a, ast.Constant)]
+    if any(isinstance(mode, str) and mode.startswith(("w", "x", "a")) for mode in modes):
+        return False
+    is_new = "O_EXCL" in ast.unparse(node)
+    return not is_new and not any(keyword.arg == "opener" for keyword in node.keywords)
+
+
+def path_like(owner):
+    """Return whether what is opened looks like a path, by its name."""
+    text = ast.unparse(owner).lower()
+    return any(word in text for word in ("path", "file", "source", "folder", "content"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_one_opener_of_files_that_are_read(path):
+    """`cmeta.source.regular_file` waits for no FIFO and reads no device."""
+    name = path.relative_to(ROOT).as_posix()
+    if name in OTHER_READERS or dotted(path).split(".")[0] in ABOVE_ALL:
+        return
+    tree = ast.parse(path.read_text("utf-8"))
+    assert [node.lineno for node in ast.walk(tree) if opens_a_file(node)] == []

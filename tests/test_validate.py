@@ -246,3 +246,42 @@ def test_a_column_without_values_in_a_full_batch(place):
     (finding,) = cmeta.validate(assemble(*blocks, num_records=16)).findings
     assert (finding.kind, finding.path.startswith("BATCH[0]")) == ("CanonicalError", True)
     assert finding.message == "found a column without values, expected it to be left out"
+
+
+# ------------------------------------------------------------------- small files of many values
+
+
+@pytest.fixture
+def alike(tmp_path):
+    """A small file of four million values, in two batches."""
+    path = tmp_path / "alike.cmeta"
+    schema = cmeta.default_schema().with_batch_records(16384)
+    columns = {f"metrics.m{i}": np.zeros(32768) for i in range(128)}
+    cmeta.write(path, {"timestamp": range(32768), "phase": ["train"] * 32768, **columns}, schema)
+    return path
+
+
+def test_more_values_than_allowed(alike):
+    with pytest.raises(cmeta.LimitError, match=r"expected at most 1,000,000 \(max_cells\)"):
+        cmeta.validate(alike, max_cells=1_000_000)
+    with pytest.raises(cmeta.LimitError, match=r"BATCH\[1\]"):
+        cmeta.validate(alike, max_cells=3_000_000)
+    assert cmeta.validate(alike, max_cells=130 * 32768).ok
+
+
+def test_progress_within_a_batch_and_an_interruption_there(alike):
+    calls = []
+
+    def interrupt(done, size):
+        calls.append(done)
+        if len(calls) == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cmeta.validate(alike, progress=interrupt)
+    assert len(calls) == 50
+    assert calls == sorted(calls)
+    calls.clear()
+    cmeta.validate(alike, progress=lambda done, size: calls.append((done, size)))
+    assert len(calls) > 2 * 128
+    assert calls[-1][0] <= calls[-1][1]

@@ -14,6 +14,7 @@ import click
 
 from cmeta.cli.console import file_name, print_error
 from cmeta.errors import (
+    BusyError,
     CmetaError,
     DecodeError,
     TruncatedError,
@@ -21,6 +22,7 @@ from cmeta.errors import (
     counted,
 )
 from cmeta.safe_text import printable_lines
+from cmeta.storage.watch import BUSY
 from cmeta.validate import Finding
 
 _PROBLEMS_MAX = 10  # printed for one file
@@ -90,6 +92,10 @@ def reading(path: Path) -> Iterator[None]:
         raise _os_failure(err, path) from err
     except DecodeError as err:
         raise Failure(f"{file_name(path)}: {describe(Finding.of(err))}", Exit.CORRUPT) from err
+    except BusyError as err:
+        raise Failure(f"{file_name(path)}: busy: {BUSY}", Exit.USAGE) from err
+    except MemoryError as err:
+        raise Failure(f"{file_name(path)}: not enough memory to read it", Exit.USAGE) from err
 
 
 def message_of(error: CmetaError) -> str:

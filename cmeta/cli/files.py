@@ -29,6 +29,7 @@ from cmeta.cli.console import STDIN_NAME, file_name, is_terminal, print_note
 from cmeta.cli.errors import Exit, Failure, reading
 from cmeta.errors import counted
 from cmeta.reader.reader import Reader
+from cmeta.source import regular_file
 from cmeta.storage.atomic import atomic_file
 from cmeta.storage.find import find_files
 from cmeta.storage.open import is_input
@@ -220,5 +221,5 @@ def output_path(out: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out"
         yield path
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular_file) as file:
             shutil.copyfileobj(file, sys.stdout.buffer)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from cmeta.cli.console import file_name, print_error
-from cmeta.cli.errors import Exit, Failure, describe, lost_records, print_problems
+from cmeta.cli.errors import Exit, Failure, describe, lost_records, print_problems, reading
 from cmeta.cli.files import expand, open_chronicle
 from cmeta.cli.options import RecordOptions, require_phase
 from cmeta.reader.reader import Reader
@@ -19,6 +20,8 @@ from cmeta.reader.selection import Selection
 from cmeta.schema.types import Field
 from cmeta.tools.summary.summarise import is_number
 from cmeta.tools.summary.summary_report import Missing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,22 @@ class RunSet:
                     continue
                 yield run
 
+    def attempt(self, path: Path, work: Callable[..., T], *args: Any, **options: Any) -> T | None:
+        """Return the result of reading a file; None if it failed, which has been printed."""
+        try:
+            with reading(path):
+                return work(*args, **options)
+        except Failure as err:
+            self._drop(path, err)
+            return None
+
     def print_problems(self, path: Path, problems: Sequence[Missing]) -> None:
         """Print what could not be read of a file."""
         texts = [f"{describe(problem)}; {_left_out(problem)}" for problem in problems]
         self.code = max(self.code, print_problems(path, texts))
 
     def _drop(self, path: Path, error: Failure) -> None:
-        del self._labels[path]  # so that it is reported only once
+        self._labels.pop(path, None)  # so that it is reported only once
         print_error(error.message)
         self.code = max(self.code, Exit(error.exit_code))
 

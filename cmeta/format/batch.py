@@ -244,6 +244,11 @@ class Batch:
         """
         return tuple(filter(self.has, (*self._declared, *self._undeclared)))
 
+    @property
+    def num_cells(self) -> int:
+        """Values of the columns that occur, absent ones included."""
+        return self.num_records * sum(column.length > 0 for column in self._directory)
+
     def has(self, field: Field) -> bool:
         """Return whether a record of this batch has a field; decodes nothing."""
         place = self._places(field).get(field)

@@ -1,7 +1,11 @@
 """A journal, encoded and decoded: its header, its entries, and the rows in them (SPEC, Journal).
 
 The CRC of an entry begins with the journal's salt, so entries of another journal, left in a
-recycled part of the disk, do not pass. Reading stops at the first entry that is not intact.
+recycled part of the disk, do not pass. Reading stops at the first entry that is not intact, or
+that breaks a rule; `read_journal` alone judges that. A crash leaves the former; the latter, which
+`Journal.breaks_rule` states, is damage.
+
+A journal is read entry by entry, and no entry is longer than the limits of the schema allow.
 
 The fixed part of a row is a packed structure, so many rows are one structured array: turning
 thousands of them into a chunk takes a few numpy calls.
@@ -26,6 +30,7 @@ from cmeta.schema import canonical_json
 from cmeta.schema.rules import PHASE, TIMESTAMP, require_name
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import FIELD_TYPES, Field
+from cmeta.source import Source
 
 # ------------------------------------------------------------------------------------ the header
 
@@ -50,7 +55,7 @@ def encode_header(header: JournalHeader, grammar: Grammar) -> bytes:
     return layout.build({**fields, "masked_crc": grammar.checksum.masked(checked)})
 
 
-def read_journal_header(data: bytes, grammar: Grammar) -> JournalHeader:
+def read_journal_header(source: Source, grammar: Grammar) -> JournalHeader:
     """Return the header of a journal; undoes `encode_header`.
 
     Raises
@@ -58,10 +63,10 @@ def read_journal_header(data: bytes, grammar: Grammar) -> JournalHeader:
     DecodeError
     """
     layout = grammar.journal_header
-    if len(data) < layout.size:
-        message = f"found {len(data)} bytes, expected at least {layout.size}"
-        raise TruncatedError(message, offset=len(data), path="journal.header")
-    head = data[: layout.size]
+    head = source.read(0, min(layout.size, source.size))
+    if len(head) < layout.size:
+        message = f"found {len(head)} bytes, expected at least {layout.size}"
+        raise TruncatedError(message, offset=len(head), path="journal.header")
     with error_context(0, "journal.header"):
         fields = layout.parse(head)
     crc = grammar.checksum.masked(head[: layout.upto("masked_crc").size])
@@ -93,6 +98,9 @@ class Entry(NamedTuple):
     end: int
 
 
+_LEN_WINDOW = 1 << 16  # bytes read at once
+
+
 class Framer:
     """Encodes and decodes the frames of the entries of one journal.
 
@@ -114,6 +122,9 @@ class Framer:
         self.salt_crc = grammar.checksum(grammar.pack_scalar(salt_layout.type, salt))
         self.kinds = {n: k.kind for n, k in grammar.format.journal.kinds.items()}
         self.len_head, self.len_frame = self._head.size, self._head.size + self._tail.size
+        number = grammar.journal_bodies["CONFIG"].upto("config").size
+        # No row of as many columns as a batch may have is as long as the longest configuration.
+        self.len_body_max = number + grammar.format.limits.json_bytes_max
 
     def frame(self, kind: str, ordinal: int, body: bytes) -> bytes:
         """Return an entry."""
@@ -123,20 +134,30 @@ class Framer:
         """Return an entry with its CRC, given all before it."""
         return entry + self._pack_crc(self._masked(entry, self.salt_crc))
 
-    def scan(self, data: bytes, offset: int) -> Iterator[Entry]:
+    def scan(self, source: Source, offset: int) -> Iterator[Entry]:
         """Yield the intact entries from `offset` on."""
-        view = memoryview(data)
-        while offset + self.len_frame <= len(data):
-            len_body, kind, reserved, reserved2, ordinal = self._head.unpack_from(data, offset)
-            tail_at = offset + self.len_head + len_body
-            end = tail_at + self._tail.size
-            if end > len(data) or reserved or reserved2:
+        window, start = b"", offset  # the bytes at hand, and where they begin
+        while (tail := offset + self.len_frame) <= source.size:
+            if tail > start + len(window):
+                window, start = _window(source, offset, tail), offset
+            at = offset - start
+            len_body, kind, reserved, reserved2, ordinal = self._head.unpack_from(window, at)
+            end = tail + len_body
+            if end > source.size or len_body > self.len_body_max or reserved or reserved2:
                 return
-            crc = self._masked(view[offset:tail_at], self.salt_crc)
-            if self._tail.unpack_from(data, tail_at)[0] != crc:
+            if end > start + len(window):
+                window, start, at = _window(source, offset, end), offset, 0
+            tail_at = end - start - self._tail.size
+            crc = self._masked(memoryview(window)[at:tail_at], self.salt_crc)
+            if self._tail.unpack_from(window, tail_at)[0] != crc:
                 return
-            yield Entry(kind, ordinal, data[offset + self.len_head : tail_at], offset, end)
+            yield Entry(kind, ordinal, window[at + self.len_head : tail_at], offset, end)
             offset = end
+
+
+def _window(source: Source, start: int, end: int) -> bytes:
+    """Return the bytes from `start` to `end`, and what follows if that is little."""
+    return source.read(start, min(max(end - start, _LEN_WINDOW), source.size - start))
 
 
 # -------------------------------------------------------------------------------------- the rows
@@ -357,6 +378,8 @@ class Journal:
     Attributes
     ----------
     header : JournalHeader
+    main : Tables or None
+        What the main file defines before the rows; None: unknown.
     schema : Schema
         The schema of its rows.
     layout : RowLayout
@@ -373,9 +396,12 @@ class Journal:
         Length of the whole file in bytes.
     problem : str
         Why the intact part ends before the end of the file, or "".
+    breaks_rule : bool
+        Whether what ends it is an intact entry that breaks a rule, which no crash leaves.
     """
 
     header: JournalHeader
+    main: Tables | None
     schema: Schema
     layout: RowLayout
     bodies: list[bytes]
@@ -384,6 +410,7 @@ class Journal:
     end: int
     len_file: int
     problem: str
+    breaks_rule: bool
 
     @cached_property
     def chunk(self) -> Chunk:
@@ -391,22 +418,28 @@ class Journal:
         return self.layout.chunk_of(self.bodies, self.tables)
 
 
-def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
-    """Return the content of a journal, as far as it is intact.
+def read_journal(
+    source: Source, schema: Schema, grammar: Grammar, main: Tables | None = None
+) -> Journal:
+    """Return the content of a journal, as far as it is intact and obeys the rules.
 
     Parameters
     ----------
-    data : bytes
-        The whole journal.
+    source : Source
+        The journal.
     schema : Schema
         The schema of the main file.
+    main : Tables, optional
+        The configurations and names that the main file defines before the journal's rows, by
+        number. Without them, numbers that only the main file can confirm are not checked, nor
+        whether the rows fit into batches.
 
     Raises
     ------
     DecodeError
         The header is damaged, or the journal belongs to a file of another schema.
     """
-    header = read_journal_header(data, grammar)
+    header = read_journal_header(source, grammar)
     digest = grammar.checksum(schema.embedded)
     if header.schema_digest != digest:
         raise CorruptError(
@@ -414,10 +447,10 @@ def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
             "journal belongs to a file of another schema",
             path="journal.header.schema_digest",
         )
-    scan = _Scan(schema, grammar, header.base_records)
+    scan = _Scan(schema, grammar, header.base_records, main)
     framer = Framer(grammar, header.salt)
     end = grammar.journal_header.size
-    for entry in framer.scan(data, end):
+    for entry in framer.scan(source, end):
         try:
             scan.take(entry)
         except DecodeError as err:
@@ -427,19 +460,26 @@ def read_journal(data: bytes, schema: Schema, grammar: Grammar) -> Journal:
     num_good, problem = scan.num_good_rows()
     if num_good < len(scan.bodies):
         end = scan.starts[num_good]
-    problem = problem or scan.problem or ("a torn entry" if end < len(data) else "")
-    bodies = scan.bodies[:num_good]
-    in_force = scan.config_in_force(num_good)
+    broken = problem or scan.problem
     return Journal(
-        header, schema, scan.layout, bodies, scan.tables, in_force, end, len(data), problem
-    )
+        header, main, schema, scan.layout, scan.bodies[:num_good], scan.tables,
+        scan.config_in_force(num_good), end, source.size,
+        broken or ("a torn entry" if end < source.size else ""), bool(broken),
+    )  # fmt: skip
+
+
+_NO_ROOM = "a row with metrics of more names than its batch can hold"
 
 
 class _Scan:
     """Collects entries as long as they conform to the rules."""
 
-    def __init__(self, schema: Schema, grammar: Grammar, base: int) -> None:
-        self._schema, self._grammar, self._base = schema, grammar, base
+    def __init__(self, schema: Schema, grammar: Grammar, base: int, main: Tables | None) -> None:
+        self._schema, self._grammar, self._base, self._main = schema, grammar, base, main
+        # Until the main file is known, any number may be one of its own.
+        known = main or Tables()
+        self._next = {"CONFIG": len(known.configs), "NAME": len(known.names)}
+        self._sealed = {*known.configs.values(), *known.names.values()}
         self.layout = RowLayout(schema, grammar)
         self.tables = Tables()
         self.bodies: list[bytes] = []
@@ -499,6 +539,7 @@ class _Scan:
             value, table = self._checked_config(fields["config"]), self.tables.configs
         else:
             value, table = self._checked_name(fields["name"]), self.tables.names
+        self._check_number(kind, number, value)
         if number not in table and value in self._numbered:
             raise CorruptError(
                 f"{kind} {number} repeats a definition that already has another number"
@@ -507,6 +548,19 @@ class _Scan:
             raise CorruptError(f"{kind} {number} is defined twice, with different bodies")
         self._numbered.add(value)
         self._defined[kind].setdefault(number, len(self.bodies))
+
+    def _check_number(self, kind: str, number: int, value: Any) -> None:
+        """Require a number of the main file with its body, one given before, or the next one."""
+        if self._main is None:
+            return
+        known: Mapping[int, Any] = self._main.configs if kind == "CONFIG" else self._main.names
+        if number > self._next[kind]:
+            raise CorruptError(f"found {kind} {number}, expected at most {self._next[kind]}")
+        if number in known and known[number] != value:
+            raise CorruptError(f"{kind} {number} differs from that of the main file")
+        if number == self._next[kind] and value in self._sealed:
+            raise CorruptError(f"{kind} {number} repeats a definition of the main file")
+        self._next[kind] = max(self._next[kind], number + 1)
 
     def _checked_config(self, body: bytes) -> bytes:
         if not isinstance(canonical_json.loads(body, self._grammar.format.limits), dict):
@@ -563,7 +617,7 @@ class _Scan:
             elif f.type == "config":
                 known = self._is_known("CONFIG", values, np.arange(len(values)))
                 bad.append(_first(present & ~known, "a configuration that is not defined"))
-        return bad + self._bad_metrics(fixed) + self._bad_order(fixed)
+        return bad + self._bad_metrics(fixed) + self._bad_order(fixed) + self._bad_room()
 
     def _bad_metrics(self, fixed: Array) -> list[tuple[int, str]]:
         entries, rows = self.layout.undeclared_of(self.bodies)
@@ -576,6 +630,25 @@ class _Scan:
         for wrong, text in ((~known, "a name that is not defined"), (back, "names out of order")):
             if wrong.any():
                 bad.append((int(rows[np.argmax(wrong)]), text))
+        return bad
+
+    def _bad_room(self) -> list[tuple[int, str]]:
+        """Find the first row without room in a batch: by itself, or after those before it."""
+        limits, size = self._schema.format.limits, self._schema.batch_records
+        length, num_declared = self.layout.len_fixed, self._schema.num_columns
+        sizes = np.array([len(body) - length for body in self.bodies]) // self.layout.entry.itemsize
+        bad = [_first(sizes + num_declared > limits.columns_max, _NO_ROOM)]
+        for start in range(0, len(self.bodies), size) if self._main is not None else ():
+            entries, rows = self.layout.undeclared_of(self.bodies[start : start + size])
+            _, firsts = np.unique(entries["name_number"], return_index=True)
+            records = np.arange(min(size, len(self.bodies) - start))
+            num_names = np.searchsorted(np.sort(rows[firsts]), records, side="right")
+            columns = num_declared + num_names
+            cells = columns * (records + 1)
+            wrong = (columns > limits.columns_max) | (cells > limits.cells_max)
+            if wrong.any():
+                bad.append((start + int(np.argmax(wrong)), _NO_ROOM))
+                break
         return bad
 
     def _bad_order(self, fixed: Array) -> list[tuple[int, str]]:

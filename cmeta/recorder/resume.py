@@ -9,7 +9,7 @@ then publishes the result as a new journal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from cmeta.storage.open import (
     file_state,
     journal_path,
     open_file,
-    read_journal_of,
+    open_journal,
 )
 
 
@@ -105,7 +105,9 @@ def find_start(path: Path, options: Options, disk: Disk) -> StartingPoint:
     except FileNotFoundError:
         main = None
     try:
-        state = file_state(main, read_journal_of(path), grammar)
+        journal = open_journal(path)
+        with closing(journal) if journal else nullcontext():
+            state = file_state(main, journal, grammar)
         if options.mode == "new" and state.kind != "absent":
             raise _exists_error(path, state)
         if options.mode != "resume" or state.kind == "absent":

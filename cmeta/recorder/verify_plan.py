@@ -28,6 +28,7 @@ from typing import Any
 from cmeta.aliases import PathLike
 from cmeta.errors import RecorderError
 from cmeta.recorder.options import PLAN_VARIABLE
+from cmeta.source import read_file
 from cmeta.storage.disk import new_stream
 
 _PLAN = "plan.json"
@@ -79,7 +80,7 @@ class VerifyPlan:
         if not folder:
             return None
         try:
-            plan: dict[str, Any] = json.loads(Path(folder, _PLAN).read_text("utf-8"))
+            plan: dict[str, Any] = json.loads(read_file(Path(folder, _PLAN)))
         except (OSError, ValueError) as err:
             raise RecorderError(
                 f"{PLAN_VARIABLE}={folder}: there is no plan of `cmeta replay`, which alone sets "
@@ -146,4 +147,4 @@ def write_report(folder: str, name: str, report: dict[str, Any]) -> None:
 def read_reports(folder: str) -> Sequence[dict[str, Any]]:
     """Return the reports in a folder, in the order of their names."""
     paths = sorted(Path(folder).glob(_REPORTS))
-    return [json.loads(path.read_text("utf-8")) for path in paths]
+    return [json.loads(read_file(path)) for path in paths]

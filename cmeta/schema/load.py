@@ -15,6 +15,7 @@ import msgspec
 from cmeta.errors import SchemaError
 from cmeta.schema.language import FORMAT_KEYS, Document, Enumeration, Format
 from cmeta.schema.types import TYPE_NAMES, Stage
+from cmeta.source import read_file
 
 T = TypeVar("T")
 
@@ -167,8 +168,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
     source = str(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(_LEN_MAX + 1)
+        data = read_file(path, _LEN_MAX + 1)
         if len(data) > _LEN_MAX:
             raise SchemaError(
                 f"found more than {_LEN_MAX:,} bytes, expected a schema", source=source

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cmeta.errors import LockedError
+from cmeta.source import read_file
 from cmeta.storage.disk import (
     NOT_WRITABLE,
     create,
@@ -227,6 +228,17 @@ def held_lock(path: Path) -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
+
+
+def holder_of(lock: Path) -> str:
+    """Return what a lock says of its holder.
+
+    Raises
+    ------
+    OSError
+        It does not exist, or cannot be read.
+    """
+    return read_file(lock, _LEN_HOLDER_MAX).decode("utf-8", "replace")
 
 
 def has_live_holder(path: Path) -> bool:

@@ -12,18 +12,25 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from cmeta.aliases import Buffer, PathLike
-from cmeta.errors import ChecksumError, CorruptError, DecodeError
+from cmeta.errors import ChecksumError, CorruptError, DecodeError, counted
 from cmeta.format.batch import Batch, BatchContext, RowBatch
-from cmeta.format.block import Block, numbered, parse_config, parse_name, read_block
+from cmeta.format.block import (
+    DEFINITIONS,
+    Block,
+    numbered,
+    parse_config,
+    parse_name,
+    read_block,
+)
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import (
     FileMap,
@@ -34,21 +41,26 @@ from cmeta.format.index import (
     map_heads,
     read_beginning,
 )
-from cmeta.format.journal import Framer, Journal, read_journal, read_journal_header
+from cmeta.format.journal import (
+    Framer,
+    Journal,
+    JournalHeader,
+    Tables,
+    read_journal,
+    read_journal_header,
+)
 from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.source import BytesSource, FileSource, Source, expanded
+from cmeta.source import BytesSource, FileSource, RefusedSource, Source, expanded
 from cmeta.storage.links import resolved
+from cmeta.storage.watch import Watch, unless_busy
 from cmeta.vocabulary import resolve
 
 AnyBatch = Batch | RowBatch  # from the main file, or from the journal
-Identity = tuple[int, int, int, int] | None  # device, inode, size, time of change; None: no file
-_TRIES = 100  # a writer would have to replace its files between our reads in each of them
 _ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)  # no journal, or a name too long to have one
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -105,9 +117,19 @@ def is_input(out: PathLike, path: PathLike) -> bool:
     return False
 
 
-def read_journal_of(path: PathLike) -> bytes | None:
-    """Return the bytes of a file's journal, or None if there is none."""
-    return _read_with_identity(journal_path(path))[0]
+def open_journal(path: PathLike) -> Source | None:
+    """Return the journal of a file, or None if there is none.
+
+    One that cannot be opened raises its error when it is read: a closed file does not need it.
+    """
+    name = journal_path(path)
+    try:
+        return FileSource(name)
+    except OSError as err:
+        if err.errno in _ABSENT:
+            return None
+        reason = f"its journal {name.name}: {err.strerror or err}"
+        return RefusedSource(name, type(err)(err.errno or errno.EIO, reason, str(name)))
 
 
 def open_file(source: PathLike | Buffer) -> OpenFile:
@@ -120,6 +142,8 @@ def open_file(source: PathLike | Buffer) -> OpenFile:
     ------
     DecodeError
         Header or SCHEMA cannot be read.
+    BusyError
+        Its writer changed it during each try.
     OSError
         The file cannot be opened.
     """
@@ -128,55 +152,27 @@ def open_file(source: PathLike | Buffer) -> OpenFile:
         memory = BytesSource(source)
         return OpenFile(memory, file_state(memory, None, grammar))
     path = Path(expanded(source))
-    before: tuple[Identity, Identity] | None = None
-    for _ in range(_TRIES):
-        journal, journal_identity = _read_with_identity(journal_path(path))
+    return unless_busy(lambda: _open_once(path, grammar))
+
+
+def _open_once(path: Path, grammar: Grammar) -> OpenFile:
+    watch = watch_of(path)
+    journal = open_journal(path)
+    with closing(journal) if journal else nullcontext():
         main = FileSource(path)
         try:
             state = file_state(main, journal, grammar)
-            now = (_identity_at(path), _identity_at(journal_path(path)))
-            same_files = _is_same(_identity(main.status()), now[0]) and (
-                _is_same(journal_identity, now[1])
-            )
-            is_final = state.kind == "closed" or (state.kind == "open" and same_files)
-            if is_final or now == before:
-                return OpenFile(main, state)
+            if state.kind != "closed":
+                watch.require_unchanged(state.problem)
+            return OpenFile(main, state, watch)
         except BaseException:
             main.close()
             raise
-        main.close()
-        before = now
-    main = FileSource(path)
-    return OpenFile(main, file_state(main, None, grammar))
 
 
-def _read_with_identity(path: Path) -> tuple[bytes | None, Identity]:
-    try:
-        with path.open("rb") as file:
-            identity = _identity(os.fstat(file.fileno()))
-            return file.read(), identity
-    except OSError as err:
-        if err.errno not in _ABSENT:
-            raise
-        return None, None
-
-
-def _identity_at(path: Path) -> Identity:
-    try:
-        return _identity(path.stat())
-    except OSError as err:
-        if err.errno not in _ABSENT:
-            raise
-        return None
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def _is_same(one: Identity, other: Identity) -> bool:
-    """Return whether two identities are of the same file, whatever was appended to it."""
-    return one == other if one is None or other is None else one[:2] == other[:2]
+def watch_of(path: PathLike) -> Watch:
+    """Return a watch on a file and its journal."""
+    return Watch(Path(expanded(path)), journal_path(path))
 
 
 # --------------------------------------------------------------------------------------- state
@@ -193,11 +189,11 @@ class FileState:
     Attributes
     ----------
     kind : str
-        As SPEC names it.
+        As SPEC names it. An open file whose journal breaks a rule is damaged, and has a journal.
     map : FileMap or None
         The blocks of the main file, if its header and SCHEMA can be read.
     journal : Journal or None
-        The journal that belongs to an open file.
+        The journal that belongs to a file which is not closed.
     problem : DecodeError or None
         The error of the main file, or of the journal of a file that needs it.
     """
@@ -215,15 +211,15 @@ class FileState:
         return "open" if self.kind in ("open", "open without journal") else "damaged"
 
 
-def file_state(main: Source | None, journal: bytes | None, grammar: Grammar) -> FileState:
+def file_state(main: Source | None, journal: Source | None, grammar: Grammar) -> FileState:
     """Return the state of a file with its journal.
 
     Parameters
     ----------
     main : Source or None
         The main file, if there is one.
-    journal : bytes or None
-        The whole journal, if there is one.
+    journal : Source or None
+        The journal, if there is one; it is not read if the main file is closed.
     """
     if main is None:
         has_rows = journal is not None and _count_rows(journal, grammar) != 0
@@ -242,18 +238,21 @@ def file_state(main: Source | None, journal: bytes | None, grammar: Grammar) -> 
         kind: Kind = "open without journal" if blocks.state == "open" else "damaged"
         return FileState(kind, blocks, problem=blocks.problem)
     try:
-        rows = read_journal(journal, schema, grammar)
-        blocks = map_heads(main, grammar, header, schema, rows.header.base_length)
-        _require_bound(main, blocks, rows, grammar)
+        head = read_journal_header(journal, grammar)
+        blocks = map_heads(main, grammar, header, schema, head.base_length)
+        _require_bound(main, blocks, head, grammar)
+        rows = read_journal(journal, schema, grammar, _definitions(main, blocks, grammar))
     except DecodeError as err:
         err.message = f"the journal does not belong to the file as it is: {err.message}"
         return FileState("damaged", map_file(main, grammar), problem=err)
+    if rows.breaks_rule:
+        message = f"after {counted(len(rows.bodies), 'row')}: {rows.problem}"
+        return FileState("damaged", blocks, rows, CorruptError(message, path="journal"))
     return FileState("open", blocks, rows)
 
 
-def _require_bound(main: Source, blocks: FileMap, journal: Journal, grammar: Grammar) -> None:
+def _require_bound(main: Source, blocks: FileMap, header: JournalHeader, grammar: Grammar) -> None:
     """Require that a journal continues exactly this main file."""
-    header = journal.header
     if header.version != blocks.header.version:
         raise CorruptError(
             f"found version {header.version:#06x}, but the file has {blocks.header.version:#06x}",
@@ -272,7 +271,27 @@ def _require_bound(main: Source, blocks: FileMap, journal: Journal, grammar: Gra
         )
 
 
-def _count_rows(journal: bytes, grammar: Grammar) -> int:
+def _definitions(main: Source, blocks: FileMap, grammar: Grammar) -> Tables | None:
+    """Return the configurations and names of the main file; None if one cannot be read."""
+    tables, newer = Tables(), blocks.header.is_newer
+    known: set[str] = set()
+    try:
+        for kind in DEFINITIONS:
+            rows = np.flatnonzero(blocks.table["kind"] == grammar.kinds[kind])
+            for number, row in enumerate(rows.tolist()):
+                offset, end = int(blocks.table["offset"][row]), int(blocks.ends[row])
+                block = read_block(main, grammar, offset, end, newer=newer)
+                if kind == "CONFIG":
+                    tables.configs[number] = block.body
+                else:
+                    tables.names[number] = parse_name(block, blocks.schema, known)
+                    known.add(tables.names[number])
+    except DecodeError:
+        return None  # whoever needs them meets the error
+    return tables
+
+
+def _count_rows(journal: Source, grammar: Grammar) -> int:
     """Return the number of rows of a journal whose schema is not known; 0 if it is not intact."""
     try:
         header = read_journal_header(journal, grammar)
@@ -295,6 +314,8 @@ class OpenFile:
         The main file; closed if this fails.
     state : FileState
         Its state.
+    watch : Watch, optional
+        On the file, from before it was opened.
 
     Raises
     ------
@@ -302,7 +323,8 @@ class OpenFile:
         Header or SCHEMA cannot be read.
     """
 
-    def __init__(self, source: Source, state: FileState) -> None:
+    def __init__(self, source: Source, state: FileState, watch: Watch | None = None) -> None:
+        self._watch = watch
         if state.map is None:
             source.close()
             raise state.problem or AssertionError("a state without a map has a problem")
@@ -356,12 +378,10 @@ class OpenFile:
     @cached_property
     def configs(self) -> tuple[Mapping[str, Any], ...]:
         """The configurations, by number."""
-        configs = tuple(parse_config(block, self.schema) for block in self._blocks("CONFIG"))
-        if self.journal is None:
-            return configs
-        limits, bodies = self.schema.format.limits, self.journal.tables.configs
-        recent = {n: canonical_json.loads(body, limits) for n, body in bodies.items()}
-        return _continued(configs, recent, "CONFIG")
+        configs = [parse_config(block, self.schema) for block in self._blocks("CONFIG")]
+        limits, recent = self.schema.format.limits, self._recent.configs
+        new = (recent[number] for number in sorted(recent) if number >= len(configs))
+        return (*configs, *(canonical_json.loads(body, limits) for body in new))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -369,8 +389,13 @@ class OpenFile:
         names: dict[str, None] = {}
         for block in self._blocks("NAME"):
             names[parse_name(block, self.schema, names)] = None
-        recent = self.journal.tables.names if self.journal else {}
-        return _continued(tuple(names), recent, "NAME")
+        recent = self._recent.names
+        return (*names, *(recent[number] for number in sorted(recent) if number >= len(names)))
+
+    @property
+    def _recent(self) -> Tables:
+        """The definitions in the journal: those of the main file again, and the next ones."""
+        return self.journal.tables if self.journal else Tables()
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -405,7 +430,7 @@ class OpenFile:
         name = self._grammar.names.get(int(expected["kind"]), "block")
         with numbered(name, lambda: self.map.number_of(row)):
             offset, newer = int(expected["offset"]), self.map.header.is_newer
-            block = read_block(self.source, self._grammar, offset, end, newer=newer)
+            block = self._read_block(offset, end, newer=newer)
             is_same = block.kind == expected["kind"] and block.flags == expected["flags"]
             if not is_same or block.end != end:
                 raise CorruptError(
@@ -415,6 +440,14 @@ class OpenFile:
                     path=block.name or "block",
                 )
         return block
+
+    def _read_block(self, offset: int, end: int, *, newer: bool) -> Block:
+        try:
+            return read_block(self.source, self._grammar, offset, end, newer=newer)
+        except DecodeError as err:
+            if self._watch is not None:
+                self._watch.require_unchanged(err)
+            raise
 
 
 class _Names(Sequence[str]):
@@ -471,18 +504,3 @@ def _occurs(field: Field, file: HasFields) -> bool:
         return any(file.batch(info.ordinal).has(field) for info in file.batches)
     except DecodeError:  # it may; reading the batch gives the reason
         return True
-
-
-def _continued(sealed: tuple[T, ...], recent: Mapping[int, T], kind: str) -> tuple[T, ...]:
-    """Return the definitions of the main file and of its journal; those in both must agree."""
-    values = list(sealed)
-    for number, value in sorted(recent.items()):
-        if number > len(values):
-            message = f"found {kind} {number}, expected at most {len(values)}"
-            raise CorruptError(message, path=f"journal.{kind}")
-        if number == len(values):
-            values.append(value)
-        elif values[number] != value:
-            message = f"{kind} {number} differs from that of the main file"
-            raise CorruptError(message, path=f"journal.{kind}")
-    return tuple(values)

@@ -26,6 +26,7 @@ from cmeta.aliases import Array
 from cmeta.errors import EncodeError
 from cmeta.records.arrays import from_tensor
 from cmeta.schema.load import shipped_format
+from cmeta.source import read_file
 from cmeta.tools.git_state import git_state
 
 _LEN_DIGEST = 8
@@ -195,7 +196,7 @@ def environment() -> dict[str, Any]:
 def _cpu(processor: str) -> str | None:
     """Return the name of the CPU; `processor` is the fallback."""
     try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        lines = read_file("/proc/cpuinfo").decode("utf-8", "replace").splitlines()
     except OSError:
         return processor or None
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

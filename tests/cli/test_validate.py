@@ -131,3 +131,11 @@ def test_validate_reports_a_newer_version(cm, damaged):
     assert result.exit_code == 3
     assert "UnsupportedVersionError" in result.stdout
     assert "a newer cmeta may read it" in result.stdout
+
+
+def test_more_values_than_allowed(cm, chronicle):
+    result = cm("validate", "--max-cells", 5, chronicle)
+    assert result.exit_code == 2
+    assert "not checked" in result.stderr
+    assert "expected at most 5 (--max-cells)" in result.stderr
+    assert cm("validate", "--max-cells", 10**6, chronicle).exit_code == 0

@@ -140,7 +140,8 @@ def trusted_part(content):
     """
     data, journal = content.get(NAME), content.get(f"{NAME}-journal")
     main = None if data is None else BytesSource(data)
-    standing = file_state(main, journal, grammar_of(shipped_format()))
+    rows = None if journal is None else BytesSource(journal)
+    standing = file_state(main, rows, grammar_of(shipped_format()))
     assert standing.kind in ("absent", "closed", "open"), standing.problem
     if standing.map is None:
         return None, 0

@@ -145,7 +145,7 @@ def overfull(path, monkeypatch):
 def test_a_file_that_cannot_be_closed_is_refused_with_the_remedy(overfull):
     before = overfull.read_bytes()
     with pytest.raises(
-        cmeta.RecorderError, match=r"cannot hold: .*columns.*`cmeta recover .* OUT`"
+        cmeta.RecorderError, match=r"names than its batch can hold\. `cmeta recover .* OUT`"
     ):
         cmeta.Recorder(overfull, mode="resume")
     assert overfull.read_bytes() == before

@@ -224,7 +224,7 @@ def test_a_journal_of_false_heads(recovered):
     for len_body in (0, 8, SIZE // 2):
         false = struct.pack("<IBBHI", len_body, 1, 0, 0, 1)
         data = salted + b"?" + false * (SIZE // len(false))
-        finder = EntryFinder(data, forger.framer, GRAMMAR)
+        finder = EntryFinder(BytesSource(data), forger.framer, GRAMMAR)
         found, end = finder.find(GRAMMAR.journal_header.size)
         assert (len(found), end) == (1, len(salted))
         assert finder.budget.is_spent

@@ -4,6 +4,7 @@ import pytest
 
 import cmeta
 from cmeta.format.journal import read_journal
+from cmeta.source import BytesSource
 from tests.hostile.reseal import BATCH, bounds_of
 from tests.recover.test_damage import flip
 from tests.recover.test_journals import (  # noqa: F401
@@ -86,7 +87,7 @@ def test_truncations_of_a_journal(rescue, parts):  # noqa: F811
 def test_batches_that_the_journal_contradicts(rescue, parts, tmp_path):  # noqa: F811
     """Remains of an earlier session after the end do not replace missing rows."""
     main, journal, entries = parts
-    length = read_journal(journal, SCHEMA, GRAMMAR).header.base_length
+    length = read_journal(BytesSource(journal), SCHEMA, GRAMMAR).header.base_length
     other = tmp_path / "other.cmeta"
     columns = {"timestamp": range(77, 93), "phase": ["train"] * 16, "step": range(77, 93)}
     cmeta.write(other, columns, SCHEMA)

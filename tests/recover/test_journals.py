@@ -10,6 +10,7 @@ import cmeta
 from cmeta.format.grammar import grammar_of
 from cmeta.format.journal import read_journal
 from cmeta.schema.load import shipped_format
+from cmeta.source import BytesSource
 from cmeta.storage.open import journal_path
 from cmeta.tools.recover.recover import recover
 from tests.format.journal.conftest import Forger
@@ -243,7 +244,7 @@ def test_while_it_is_being_recorded(tmp_path):
 def test_every_block_of_an_open_file_damaged(rescue, running):
     """The journal goes on; names that it defines itself are certain."""
     main, journal, _ = running
-    header = read_journal(journal, SCHEMA, GRAMMAR).header
+    header = read_journal(BytesSource(journal), SCHEMA, GRAMMAR).header
     bounds = [b for b in bounds_of(main + bytes(8)) if b[1] <= header.base_length]
     assert {main[start] for start, _ in bounds} >= {CONFIG, NAME, BATCH}
     for start, end in bounds:

@@ -48,6 +48,7 @@ Verdicts and exit codes (the highest, if there are several findings or files):
   sound             0  no findings, or only informative ones (info)
   questionable      1  gaps, repeated seeds, or a loss that is NaN
   open              1  never closed: still being written, or its writer died
+  busy              1  its writer changed it each time that it was read
   seeds contradict  1  the seeds do not derive from the recorded root
   differs           1  from the file of --against
   diverged          1  from the result of --replay

@@ -33,6 +33,7 @@ from cmeta.errors import CmetaError, EncodeError, counted
 from cmeta.records import strict_json
 from cmeta.safe_text import printable
 from cmeta.schema.schema import Schema
+from cmeta.source import read_file
 from cmeta.storage.disk import new_stream
 from cmeta.tools.imports.formats import FORMATS, ImportOptions
 from cmeta.tools.imports.import_run import ImportReport, import_of
@@ -254,7 +255,7 @@ def _load_schema(path: Path) -> Schema:
 
 def _load_config(path: Path) -> dict[str, Any]:
     with reading(path):
-        data = path.read_bytes()
+        data = read_file(path)
     try:
         config = strict_json.loads(data)
     except ValueError as err:

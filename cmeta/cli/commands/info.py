@@ -32,6 +32,7 @@ from cmeta.errors import DecodeError, counted
 from cmeta.reader.reader import Reader
 from cmeta.safe_text import printable
 from cmeta.schema.types import Field
+from cmeta.source import regular_file
 from cmeta.storage.open import journal_path
 from cmeta.validate import Finding
 
@@ -205,11 +206,12 @@ def _sha256(source: Path | bytes) -> str:
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     digest, num_done, size = hashlib.sha256(), 0, source.stat().st_size
-    with source.open("rb") as file, progress(f"sha256 of {source.name}") as update:
+    update = progress(f"sha256 of {source.name}")
+    with open(source, "rb", opener=regular_file) as file, update as show:
         while chunk := file.read(_LEN_CHUNK):
             digest.update(chunk)
             num_done += len(chunk)
-            update(num_done, size)
+            show(num_done, size)
     return digest.hexdigest()
 
 

@@ -17,7 +17,6 @@ from cmeta.cli.console import (
     print_note,
     terminal_width,
 )
-from cmeta.cli.errors import reading
 from cmeta.cli.files import note_if_open
 from cmeta.cli.options import RecordOptions, files_argument, record_options
 from cmeta.cli.run_set import Run, RunSet
@@ -122,9 +121,8 @@ def _extents(runs: RunSet, x_name: str) -> dict[str, Extent]:
         except click.BadParameter as err:
             refusals.append(err)
             continue
-        with reading(run.path):
-            for path, extent in data.extents().items():
-                extents[path] = union(extents.get(path), extent)
+        for path, extent in (runs.attempt(run.path, data.extents) or {}).items():
+            extents[path] = union(extents.get(path), extent)
     if refusals and len(refusals) == num_runs:
         raise refusals[0]
     return extents
@@ -140,8 +138,7 @@ def _lines(
         print_note(f"{file_name(run.path)} has no {printable(x_name)} and is not drawn")
         return
     data = _plot_data(run, x)
-    with reading(run.path):
-        curves = data.curves(extents, style.num_bins, log=style.log)
+    curves = runs.attempt(run.path, data.curves, extents, style.num_bins, log=style.log) or {}
     units = {field.path: field.unit for field in run.fields or ()}
     for series, curve in curves.items():
         yield Line(run.label, series, units[series.field], curve)

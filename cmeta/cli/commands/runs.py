@@ -41,9 +41,9 @@ from cmeta.tools.runs.run_info import RunField, RunInfo
 from cmeta.tools.runs.scan import scan
 
 LOSS = Key("loss", lambda run: run.loss)  # printed as a sparkline
-STATES = ("closed", "open", "damaged", "unreadable")
-_EXITS = {"damaged": Exit.CORRUPT, "unreadable": Exit.USAGE}
-_COLOURS = {"open": "yellow", "damaged": "red", "unreadable": "red"}
+STATES = ("closed", "open", "busy", "damaged", "unreadable")
+_EXITS = {"busy": Exit.DIFFERS, "damaged": Exit.CORRUPT, "unreadable": Exit.USAGE}
+_COLOURS = {"open": "yellow", "busy": "yellow", "damaged": "red", "unreadable": "red"}
 _FIRST, _LAST = ("state", "status", "num_records"), "last_timestamp"
 _PROBLEMS_MAX = 20  # printed one by one
 _CELL_MAX = 40  # characters of a text, such as a path to data
@@ -90,6 +90,7 @@ integers are over all records.
 States and exit codes (the highest of the runs that are shown):
   closed      0
   open        0  being written, or its writer died; its journal is read too
+  busy        1  its writer changed it each time that it was read
   unreadable  2  missing, or not a file
   damaged     3  the row covers the intact records; `cmeta validate` says more
 

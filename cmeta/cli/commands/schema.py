@@ -23,6 +23,7 @@ from cmeta.errors import SchemaError, counted
 from cmeta.safe_text import printable
 from cmeta.schema.load import shipped_path
 from cmeta.schema.schema import Schema, default_schema
+from cmeta.source import read_file
 
 _JSON_SCHEMA = "cmeta_schema.schema.json"
 _optional_file = click.argument("file", type=FILE, required=False)
@@ -106,7 +107,7 @@ Exit codes:
 def json_(file: Path | None) -> None:
     """Print the JSON Schema of schema files; with FILE, its schema as a chronicle embeds it."""
     if file is None:
-        print_data(shipped_path().with_name(_JSON_SCHEMA).read_text("utf-8"))
+        print_data(read_file(shipped_path().with_name(_JSON_SCHEMA)).decode())
     else:
         print_data(json_ascii(_load(file).embedded.decode()) + "\n")
 

@@ -23,7 +23,6 @@ from cmeta.cli.console import (
     print_text,
     progress,
 )
-from cmeta.cli.errors import reading
 from cmeta.cli.files import note_if_open
 from cmeta.cli.options import RecordOptions, files_argument, json_option, names, record_options
 from cmeta.cli.run_set import Run, RunSet
@@ -156,10 +155,13 @@ def summary(
     runs = RunSet(files, wanted)
     summaries: dict[str, Summary] = {}
     for run in runs:
-        with progress(run.path.name) as update, reading(run.path):
-            report = summary_of(
-                run.reader, run.fields, run.selection, partial=True, progress=update
-            )
+        with progress(run.path.name) as update:
+            report = runs.attempt(
+                run.path, summary_of, run.reader, run.fields, run.selection,
+                partial=True, progress=update,
+            )  # fmt: skip
+        if report is None:
+            continue
         if as_json:
             print_data(json_line({**report.as_json(), "file": file_name(run.path)}))
         else:

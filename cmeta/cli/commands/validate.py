@@ -20,11 +20,17 @@ from cmeta.cli.errors import Exit, Failure, describe, reading
 from cmeta.cli.files import expand, open_state, readable
 from cmeta.cli.options import files_argument, json_option
 from cmeta.cli.values import json_line
-from cmeta.errors import counted
+from cmeta.errors import LimitError, counted
+from cmeta.storage.watch import BUSY
 from cmeta.validate import Report
 from cmeta.validate import validate as validate_source
 
-_EXITS = {"valid": Exit.SUCCESS, "open": Exit.DIFFERS, "corrupt": Exit.CORRUPT}
+_EXITS = {
+    "valid": Exit.SUCCESS,
+    "open": Exit.DIFFERS,
+    "busy": Exit.DIFFERS,
+    "corrupt": Exit.CORRUPT,
+}
 
 
 @click.command(
@@ -41,6 +47,7 @@ Verdicts and exit codes (the highest, if there are several files):
   valid    0  closed, and every byte is as the format requires
   open     1  intact so far, but never closed: still being written, or its
               writer died; its journal is checked too
+  busy     1  its writer changed it each time that it was read
   corrupt  3  each finding has an offset, an element, a class and a message
 A file that cannot be read counts as 2."""
 )
@@ -51,7 +58,13 @@ A file that cannot be read counts as 2."""
     help="Also check that the bytes are exactly those that a writer must choose (the default; "
     "takes about as long as writing the file).",
 )  # fmt: skip
-def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
+@click.option(
+    "--max-cells", type=click.IntRange(min=0), metavar="N",
+    help="Refuse a file with more than N values, which may be small and take minutes.",
+)  # fmt: skip
+def validate(
+    files: tuple[Path, ...], as_json: bool, canonical: bool, max_cells: int | None
+) -> None:
     """Check every byte of chronicles.
 
     A FILE may be a folder, for every .cmeta file below it, or a pattern in quotes.
@@ -61,7 +74,7 @@ def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
     paths = expand(files)
     for file in paths:
         try:
-            report = _validated(file, canonical)
+            report = _validated(file, canonical, max_cells)
         except Failure as failure:
             print_error(failure.message)
             worst, verdict = max(worst, failure.code), "unreadable"
@@ -82,13 +95,21 @@ def validate(files: tuple[Path, ...], as_json: bool, canonical: bool) -> None:
 def _verdict(report: Report) -> str:
     if report.ok:
         return "valid"
+    if report.state == "busy":
+        return "busy"
     return "open" if report.state == "open" and not report.findings else "corrupt"
 
 
-def _validated(file: Path, canonical: bool) -> Report:
+def _validated(file: Path, canonical: bool, max_cells: int | None) -> Report:
     source = readable(file)
     with reading(file), progress(file.name) as update:
-        report = validate_source(source, canonical=canonical, progress=update)
+        try:
+            report = validate_source(
+                source, canonical=canonical, max_cells=max_cells, progress=update
+            )
+        except LimitError as err:
+            message = f"{err.message.removesuffix(' (max_cells)')} (--max-cells)"
+            raise Failure(f"{file_name(file)}: not checked: {message}", Exit.USAGE) from err
     report.findings.sort(key=lambda finding: finding.offset)
     return report
 
@@ -99,6 +120,8 @@ def _lines(file: Path, report: Report) -> list[str]:
     contents = f"{records} in {counted(batches, 'batch', 'batches')}"
     if verdict == "valid":
         return [f"{name}: valid: {contents}, {length}"]
+    if verdict == "busy":
+        return [f"{name}: busy: {BUSY}"]
     if verdict == "open":
         return [f"{name}: open: {open_state(report.has_journal)}; intact: {contents}"]
     findings = counted(len(report.findings), "finding")

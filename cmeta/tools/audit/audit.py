@@ -18,14 +18,16 @@ import numpy as np
 from cmeta.aliases import PathLike, Progress
 from cmeta.compare.replay_comparison import ENVIRONMENT
 from cmeta.compare.replay_report import ReplayReport
-from cmeta.errors import CmetaError, DecodeError
+from cmeta.errors import BusyError, CmetaError, DecodeError
 from cmeta.reader.reader import Reader
-from cmeta.source import expanded
+from cmeta.source import expanded, regular_file
 from cmeta.storage.atomic import temporary_pattern
 from cmeta.storage.find import SUFFIX, Paths, find_files
 from cmeta.storage.links import resolved
 from cmeta.storage.lock import SUFFIX as LOCK_SUFFIX
-from cmeta.storage.open import journal_path
+from cmeta.storage.lock import holder_of
+from cmeta.storage.open import journal_path, watch_of
+from cmeta.storage.watch import BUSY, unless_busy
 from cmeta.tools.audit.audit_report import AuditReport
 from cmeta.tools.audit.checks import GapCheck, LossCheck, SeedCheck, StepCheck
 from cmeta.tools.diff.diff import diff
@@ -56,29 +58,59 @@ def audit_file(
     AuditReport
         Also for a file that is missing or cannot be read.
     """
-    report = AuditReport(str(path))
     try:
-        _check_file(path, report, progress)
-    except OSError as err:
-        report.state = "missing" if isinstance(err, FileNotFoundError) else "unreadable"
-        report.add("error", "unreadable", _reason(path, err))
-    else:
-        is_intact = report.verdict not in ("unreadable", "corrupt")
+        report = unless_busy(lambda: _file_report(path, progress))
+        is_intact = report.verdict not in ("unreadable", "corrupt", "busy")
         if cycle is not None and _may_compare(report, is_intact, "replayed"):
             _replay(path, cycle, report)
         if other is not None and _may_compare(report, is_intact, f"compared with {other}"):
             _compare(path, other, report)
+    except BusyError:
+        report = _busy_report(path)
+    except Exception as err:  # whatever it is, the other files are audited
+        is_missing = isinstance(err, FileNotFoundError)
+        report = AuditReport(str(path), "missing" if is_missing else "unreadable")
+        report.add("error", "unreadable", _reason(path, err))
     report.close()
     return report
 
 
-def _reason(path: Path, error: OSError) -> str:
+def _busy_report(path: Path) -> AuditReport:
+    report = AuditReport(str(path), "busy")
+    report.add("warning", "busy", BUSY)
+    return report
+
+
+def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and journal_path(path).is_file():
         return "the file is missing, but its journal exists: `cmeta recover` salvages its rows"
-    return error.strerror or str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or ("not enough memory" if isinstance(error, MemoryError) else repr(error))
 
 
 # ---------------------------------------------------------------------------------------- the file
+
+
+def _file_report(path: Path, progress: Progress | None) -> AuditReport:
+    """Audit the file by itself, as it is at one moment.
+
+    Raises
+    ------
+    BusyError
+        Its writer has begun, continued or closed it meanwhile.
+    """
+    report, watch = AuditReport(str(path)), watch_of(path)
+    try:
+        _check_file(path, report, progress)
+    except (DecodeError, OSError) as err:
+        watch.require_unchanged(err)
+        raise
+    if report.state == "busy":
+        return _busy_report(path)
+    if report.verdict in ("unreadable", "corrupt") or not report.state.startswith("open w"):
+        watch.require_unchanged()
+    return report
 
 
 def _check_file(path: Path, report: AuditReport, progress: Progress | None) -> None:
@@ -88,6 +120,8 @@ def _check_file(path: Path, report: AuditReport, progress: Progress | None) -> N
         report.add("error", "unreadable", f"{kind}, expected a {SUFFIX} file")
         return
     _check_bytes(path, report, progress)
+    if report.state == "busy":
+        return
     if not report.state.startswith("open"):  # which changes with the next record
         report.sha256 = _sha256(path)
     if report.state != "unreadable":
@@ -114,7 +148,7 @@ def _check_bytes(path: Path, report: AuditReport, progress: Progress | None) -> 
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -196,7 +230,7 @@ def _names_in(folder: Path) -> list[str]:
 def _check_lock(lock: Path, report: AuditReport) -> None:
     """Report who holds a lock, without taking it, which would get in a writer's way."""
     try:
-        holder = _LOCK_HOLDER.match(lock.read_text("utf-8", "replace"))
+        holder = _LOCK_HOLDER.match(holder_of(lock))
     except OSError:
         return
     if holder is None:

@@ -15,7 +15,7 @@ from cmeta.tools.diff.diff_report import DiffReport
 Severity = Literal["error", "warning", "info"]
 Verdict = Literal[
     "unreadable", "corrupt", "comparison failed", "replay failed", "diverged", "differs",
-    "seeds contradict", "inconclusive", "open", "questionable", "sound",
+    "seeds contradict", "inconclusive", "busy", "open", "questionable", "sound",
 ]  # fmt: skip
 
 # The verdict that a finding of this code leads to; any other error or warning: questionable.
@@ -28,6 +28,7 @@ _VERDICTS: dict[str, Verdict] = {
     "differs": "differs",
     "seed-contradicts": "seeds contradict",
     "inconclusive": "inconclusive",
+    "busy": "busy",
     "open": "open",
 }
 _GRAVEST_FIRST: tuple[Verdict, ...] = (*_VERDICTS.values(), "questionable", "sound")
@@ -70,7 +71,8 @@ class AuditReport:
     name : str
         The file, or the path given in its place.
     state : str
-        "closed", "open with journal", "open without journal", "damaged", "unreadable", "missing".
+        "closed", "open with journal", "open without journal", "damaged", "unreadable", "missing";
+        "busy": its writer changed it each time that it was read.
     sha256 : str or None
         Of the file's bytes; None for an open file, whose bytes still change.
     len_file, num_records : int
@@ -155,7 +157,7 @@ class AuditReport:
 
     def _lines(self) -> Iterator[str]:
         yield f"{self.name}: {self.verdict}"
-        if self.state not in ("missing", "unreadable"):
+        if self.state not in ("missing", "unreadable", "busy"):
             by_phase = ", ".join(f"{count:,} {name}" for name, count in self.phases.items())
             yield f"  state    {self.state}, {counted(self.len_file, 'byte')}"
             yield f"  records  {self.num_records:,}{f' ({by_phase})' if by_phase else ''}"

@@ -12,6 +12,7 @@ from typing import IO, Any, AnyStr
 
 from cmeta.errors import EncodeError
 from cmeta.records import strict_json
+from cmeta.source import regular_file
 
 LINE_MAX = 1 << 24  # characters or bytes, its end included
 _DOCUMENT_MAX = 1 << 28  # bytes; a parsed one takes many times as much memory
@@ -48,7 +49,7 @@ def too_long(length: int, most: int = LINE_MAX) -> str:
 def read_at_most(path: Path, most: int) -> bytes:
     """Return the bytes of a file; of one that has more than `most`, some that are more."""
     parts, length = list[bytes](), 0
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         while length <= most and (part := file.read(_LEN_PIECE)):
             parts.append(part)
             length += len(part)

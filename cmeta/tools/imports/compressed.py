@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from cmeta.errors import EncodeError
 from cmeta.extras import require
+from cmeta.source import regular_file
 from cmeta.storage.disk import new_stream
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
@@ -65,7 +66,7 @@ def decompressed(source: Path, most: int | None = None) -> Iterator[tuple[Path, 
     with tempfile.TemporaryDirectory() as folder:
         name = source.stem if source.suffix.lower() in SUFFIXES else source.name
         path = Path(folder) / name
-        with source.open("rb") as file, new_stream(path) as out:
+        with open(source, "rb", opener=regular_file) as file, new_stream(path) as out:
             try:
                 len_max = _len_max(source, folder)
                 for piece in _pieces(file, _decoder_of(kind), kind, damage):
@@ -96,7 +97,7 @@ def _too_large(source: Path, kind: str, len_max: int) -> str:
 def _kind_of(source: Path) -> str | None:
     if not source.is_file():
         return None
-    with source.open("rb") as file:
+    with open(source, "rb", opener=regular_file) as file:
         head = file.read(10)
     kinds = (kind for signature, kind in _SIGNATURES.items() if head.startswith(signature))
     kind = next(kinds, None)

@@ -28,6 +28,7 @@ from cmeta.records import strict_json
 from cmeta.safe_text import from_spreadsheet_text
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema, default_schema
+from cmeta.source import regular_file
 from cmeta.tools.imports.bounded import lines, too_long
 from cmeta.tools.imports.columns import (
     ROWS_AT_ONCE,
@@ -82,7 +83,9 @@ def read(source: Path, options: ImportOptions) -> Imported:
     """
     schema = options.schema or default_schema()
     builder, numbers = TableBuilder(), array("Q")
-    with source.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with open(
+        source, encoding="utf-8-sig", errors="surrogateescape", newline="", opener=regular_file
+    ) as file:
         rows = _Rows(source, file, options)
         parsers = [rows.parser_of(name, schema) for name in rows.names]
         for block in _blocks(rows, numbers):

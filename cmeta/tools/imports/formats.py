@@ -18,6 +18,7 @@ from cmeta.errors import EncodeError, counted
 from cmeta.schema.load import shipped_format
 from cmeta.schema.rules import PHASE
 from cmeta.schema.schema import Schema
+from cmeta.source import regular_file
 from cmeta.tools.imports.cells import Cells
 
 # In the order in which they are tried: those with a signature first.
@@ -236,7 +237,7 @@ def _described(path: Path) -> str:
         )
     if path.is_dir():
         return "a folder without event files or an offline run"
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         head = file.read(_LEN_SHOWN)
     return f"a file that begins with {head!r}" if head.strip() else "an empty file"
 
@@ -298,6 +299,6 @@ def text_head(path: Path) -> tuple[bytes, bool]:
     """Return how a text file begins, without BOM and blanks, and whether that is all of it."""
     if not path.is_file():
         return b"", True
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         head = file.read(_LEN_HEAD)
         return head.removeprefix(_BOM).lstrip(), not file.read(1)

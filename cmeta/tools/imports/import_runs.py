@@ -23,6 +23,7 @@ from typing import Any
 
 from cmeta.aliases import PathLike
 from cmeta.errors import CmetaError, EncodeError
+from cmeta.source import regular_file
 from cmeta.storage.find import SUFFIX, is_pattern
 from cmeta.tools.imports.compressed import SUFFIXES as COMPRESSED
 from cmeta.tools.imports.compressed import decompressed
@@ -225,7 +226,7 @@ def _is_run(path: Path, suffix: str) -> bool:
             format_ = detect(content)
             if format_ != "jsonl":
                 return True
-            with content.open("rb") as file:
+            with open(content, "rb", opener=regular_file) as file:
                 return bool(file.readline(_LEN_LOOK) and file.readline(_LEN_LOOK).strip())
     except (EncodeError, OSError):
         return False

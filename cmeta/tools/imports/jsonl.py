@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from cmeta.errors import EncodeError
 from cmeta.records import strict_json
 from cmeta.schema.schema import Schema, default_schema
+from cmeta.source import regular_file
 from cmeta.tools.imports.bounded import lines, too_long
 from cmeta.tools.imports.columns import SourceTable, TableBuilder
 from cmeta.tools.imports.formats import BadLines, Imported, ImportOptions, text_head
@@ -96,7 +97,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
         size, done = self._source.stat().st_size, 0
-        with self._source.open("rb") as file:
+        with open(self._source, "rb", opener=regular_file) as file:
             for number, (line, length) in enumerate(self._lines(file), 1):
                 done += length
                 if number % _PROGRESS_LINES == 0:

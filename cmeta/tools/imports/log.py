@@ -21,6 +21,7 @@ from typing import IO, Any
 from cmeta.errors import EncodeError, counted
 from cmeta.records import strict_json
 from cmeta.schema.rules import PHASE
+from cmeta.source import regular_file
 from cmeta.tools.imports.bounded import lines
 from cmeta.tools.imports.columns import SourceTable, TableBuilder, number_of_text
 from cmeta.tools.imports.formats import Imported, ImportOptions, text_head
@@ -71,7 +72,7 @@ def read(source: Path, options: ImportOptions) -> Imported:
         No line has a step and a value.
     """
     builder, numbers = TableBuilder(), array("Q")
-    with source.open(encoding="utf-8-sig", errors="replace") as file:
+    with open(source, encoding="utf-8-sig", errors="replace", opener=regular_file) as file:
         records = _Lines(source, file, options)
         for number, record in records:
             builder.add_row(record)

@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cmeta.errors import EncodeError, counted
+from cmeta.source import regular_file
 from cmeta.tools.imports.bounded import lines, read_at_most
 from cmeta.tools.imports.formats import Imported, ImportOptions, choose_run
 from cmeta.tools.imports.scalar_log import ScalarLog, status_named
@@ -90,7 +91,7 @@ def is_database(path: Path) -> bool:
     """Return whether a path is a database of MLflow."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         if file.read(len(_SIGNATURE)) != _SIGNATURE:
             return False
     try:
@@ -198,7 +199,7 @@ def _of_folder(folder: Path) -> _Run:
 def _metric(path: Path, name: str, run: _Run) -> Iterator[_Scalar]:
     """Yield the values of a metric: lines of time, value and step, the last possibly torn."""
     bad, number, torn = dict[int, bytes](), 0, b""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         for number, (line, _) in enumerate(lines(file, _LINE_MAX), 1):
             if not line.endswith(b"\n"):
                 torn = line

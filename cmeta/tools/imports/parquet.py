@@ -18,6 +18,7 @@ from typing import Any
 from cmeta.errors import EncodeError
 from cmeta.extras import require
 from cmeta.records.columns import Columns
+from cmeta.source import regular_file
 from cmeta.tools.imports.cells import Cells
 from cmeta.tools.imports.formats import Imported, ImportOptions
 from cmeta.tools.imports.infer import infer
@@ -31,7 +32,7 @@ def looks_like(path: Path) -> bool:
     """Return whether a file begins with Parquet's signature."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         return file.read(len(_MAGIC)) == _MAGIC
 
 

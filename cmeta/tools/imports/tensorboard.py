@@ -30,6 +30,7 @@ import numpy as np
 
 from cmeta.errors import EncodeError, counted
 from cmeta.extras import protobuf_parser, require
+from cmeta.source import regular_file
 from cmeta.tools.imports.formats import Imported, ImportOptions, listed, skipped
 from cmeta.tools.imports.scalar_log import ScalarLog
 
@@ -55,7 +56,7 @@ def is_event_file(path: Path) -> bool:
 
 def begins_like_events(path: Path) -> bool:
     """Return whether a file begins with the length of a record and its checksum."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         head = file.read(_HEADER.size)
     return len(head) == _HEADER.size and masked_crc(head[:8]) == _HEADER.unpack(head)[1]
 
@@ -71,7 +72,7 @@ def read_records(path: Path, report_damage: Callable[[str], None]) -> Iterator[b
     """
     crc32c = _crc32c()
     header_of, crc_of, len_header = _HEADER.unpack, _CRC.unpack, _HEADER.size
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         damage = _Damage(path.name, _len_file(file))
         offset = num_records = 0
         while head := file.read(len_header):

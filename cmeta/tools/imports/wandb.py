@@ -31,6 +31,7 @@ from typing import Any
 from cmeta.errors import EncodeError
 from cmeta.extras import protobuf_parser
 from cmeta.records import strict_json
+from cmeta.source import regular_file
 from cmeta.tools.imports.formats import NON_FINITE, Imported, ImportOptions, listed, skipped
 from cmeta.tools.imports.scalar_log import CONFIGS_FREE, DEPTH_MAX, NO_CONFIG, ScalarLog, is_deeper
 
@@ -116,7 +117,7 @@ _DISORDER = "the parts of a record are out of order"
 
 def _has_header(path: Path) -> bool:
     """Return whether a file has the header of a log."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         head = file.read(_FILE_HEADER.size)
     return len(head) == _FILE_HEADER.size and _FILE_HEADER.unpack(head) == _BEGIN
 
@@ -163,7 +164,7 @@ def read_records(path: Path, report_damage: Callable[[str], None]) -> Iterator[b
 
 def _chunks(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """Yield offset, type and data of each chunk; of a damaged one that type, and what is wrong."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular_file) as file:
         offset, is_sound = len(file.read(_FILE_HEADER.size)), True
         while True:
             room = _LEN_BLOCK - offset % _LEN_BLOCK

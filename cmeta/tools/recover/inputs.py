@@ -21,7 +21,7 @@ from cmeta.format.journal import Journal, read_journal
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.source import BytesSource, FileSource, Source
-from cmeta.storage.open import file_state, read_journal_of
+from cmeta.storage.open import file_state, open_journal
 from cmeta.tools.recover.scan import Scan
 from cmeta.validate import Finding
 
@@ -37,7 +37,7 @@ class Inputs:
     name : str
     main : Source
         Empty if there is only a journal.
-    journal : bytes or None
+    journal : Source or None
     grammar : Grammar
     findings : list of Finding
     header : Header or None
@@ -50,7 +50,7 @@ class Inputs:
 
     name: str
     main: Source
-    journal: bytes | None
+    journal: Source | None
     grammar: Grammar
     findings: list[Finding] = field(default_factory=list)
     header: Header | None = None
@@ -67,6 +67,12 @@ class Inputs:
         """Whether the file's minor version is newer than ours."""
         return self.header is not None and self.header.is_newer
 
+    def close(self) -> None:
+        """Close both files."""
+        self.main.close()
+        if self.journal is not None:
+            self.journal.close()
+
     def note(self, error: DecodeError) -> None:
         """Add a finding."""
         self.findings.append(Finding.of(error))
@@ -81,17 +87,20 @@ def open_inputs(path: Path) -> Inputs:
         There is neither.
     """
     grammar = grammar_of(shipped_format())
-    journal = read_journal_of(path)  # first: SPEC, Reading
+    journal = open_journal(path)  # first: SPEC, Reading
     try:
         main: Source = FileSource(path)
-    except FileNotFoundError:
+    except OSError as err:
         if journal is None:
+            raise
+        if not isinstance(err, FileNotFoundError):
+            journal.close()
             raise
         main = BytesSource(b"")
     if _is_journal(main, grammar):
-        data = main.read(0, main.size)
-        main.close()
-        main, journal = BytesSource(b""), data
+        if journal is not None:
+            journal.close()
+        main, journal = BytesSource(b""), main
     inputs = Inputs(os.fspath(path), main, journal, grammar)
     if inputs.has_main:
         _read_header(inputs)
@@ -195,7 +204,7 @@ def bound_journal(inputs: Inputs, schema: Schema) -> Journal | None:
         state = file_state(inputs.main, data, grammar)
         if state.kind == "closed":
             return None  # a leftover
-        if state.kind == "open":
+        if state.journal is not None:
             return state.journal
     try:
         journal = read_journal(data, schema, grammar)

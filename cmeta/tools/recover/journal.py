@@ -34,9 +34,11 @@ from cmeta.format.journal import (
 )
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import TIMESTAMP
+from cmeta.source import BytesSource, Source
 from cmeta.tools.recover.recovery_report import Lost
 from cmeta.tools.recover.scan import IntactBlock, Scan, SearchBudget
 
+_WINDOWS = (1 << 12, 1 << 20)  # bytes searched at once: at first, and at most
 _BAD_ROWS_MAX = 16  # intact rows that break a rule, which no damage explains; then the rest is left
 
 
@@ -56,14 +58,14 @@ class Rows:
 
 
 def salvage_rows(
-    data: bytes, journal: Journal, grammar: Grammar, known: Tables, base: int
+    source: Source, journal: Journal, grammar: Grammar, known: Tables, base: int
 ) -> Iterator[Rows | Lost]:
     """Yield the rows of a journal in the order of their ordinals, and the losses between them.
 
     Parameters
     ----------
-    data : bytes
-        All bytes of the journal.
+    source : Source
+        The journal.
     journal : Journal
         Its intact beginning.
     known : Tables
@@ -75,14 +77,14 @@ def salvage_rows(
         if journal.bodies:
             yield Rows(journal.chunk)
         return
-    yield from _Salvage(data, journal, grammar, known, base).run()
+    yield from _Salvage(source, journal, grammar, known, base).run()
 
 
 class _Salvage:
     def __init__(
-        self, data: bytes, journal: Journal, grammar: Grammar, known: Tables, base: int
+        self, source: Source, journal: Journal, grammar: Grammar, known: Tables, base: int
     ) -> None:
-        self._data, self._journal, self._grammar, self._base = data, journal, grammar, base
+        self._source, self._journal, self._grammar, self._base = source, journal, grammar, base
         self._framer = Framer(grammar, journal.header.salt)
         self._layout = journal.layout
         self._kinds = {code: name for name, code in self._framer.kinds.items()}
@@ -93,7 +95,7 @@ class _Salvage:
     def run(self) -> Iterator[Rows | Lost]:
         """Go through all intact entries."""
         len_header = self._grammar.journal_header.size
-        finder = EntryFinder(self._data, self._framer, self._grammar)
+        finder = EntryFinder(self._source, self._framer, self._grammar)
         entries, rest = finder.find(len_header)
         all_rows = self._sorted_rows(entries)
         rows = [row for row in all_rows if row.ordinal >= self._base]
@@ -113,9 +115,9 @@ class _Salvage:
         if num_missing > 0:
             yield _lost(at, max(row.end for row in rows), num_missing, last, None)
         highest = all_rows[-1].ordinal if all_rows else self._journal.header.base_records - 1
-        is_damaged = rest < len(self._data) and not finder.is_torn(rest, self._layout)
+        is_damaged = rest < self._source.size and not finder.is_torn(rest, self._layout)
         if is_damaged or highest < self._base - 1:  # batches prove that there were more rows
-            yield _lost(rest, len(self._data), None, last, None)
+            yield _lost(rest, self._source.size, None, last, None)
 
     def _sorted_rows(self, entries: list[Entry]) -> list[Entry]:
         """Return the rows by ordinal, and take the definitions."""
@@ -185,7 +187,7 @@ class _Salvage:
         entries += [frame("ROW", ordinal, body) for ordinal, body in enumerate(bodies)]
         header = dataclasses.replace(self._journal.header, base_records=0)
         data = encode_header(header, self._grammar) + b"".join(entries)
-        journal = read_journal(data, self._journal.schema, self._grammar)
+        journal = read_journal(BytesSource(data), self._journal.schema, self._grammar)
         return journal.chunk if journal.bodies else None
 
     def _used(self, bodies: list[bytes]) -> list[tuple[str, dict[str, object]]]:
@@ -252,15 +254,15 @@ class EntryFinder:
 
     Parameters
     ----------
-    data : bytes
-        All bytes of the journal.
+    source : Source
+        The journal.
     framer : Framer
         With the journal's salt.
     """
 
-    def __init__(self, data: bytes, framer: Framer, grammar: Grammar) -> None:
-        self._data, self._framer = data, framer
-        self.budget = SearchBudget(len(data))
+    def __init__(self, source: Source, framer: Framer, grammar: Grammar) -> None:
+        self._source, self._framer = source, framer
+        self.budget = SearchBudget(source.len_on_disk)
         self._head = struct.Struct("<" + grammar.journal_frame.upto("body").codes)
         kinds = [self._head.pack(0, kind, 0, 0, 0)[4:8] for kind in framer.kinds.values()]
         self._pattern = re.compile(b"(?=(?s:.{4})(?:" + b"|".join(map(re.escape, kinds)) + b"))")
@@ -269,33 +271,50 @@ class EntryFinder:
         """Return all intact entries from an offset on, and the end of the last one."""
         entries: list[Entry] = []
         while True:
-            run = list(self._framer.scan(self._data, offset))
+            run = list(self._framer.scan(self._source, offset))
             entries += run
             rest = run[-1].end if run else offset
             offset = self._search(rest + 1)
-            if offset >= len(self._data):
+            if offset >= self._source.size:
                 return entries, entries[-1].end if entries else rest
 
     def _search(self, start: int) -> int:
         """Return the offset of the next intact entry, or the end."""
-        for match in self._pattern.finditer(self._data, start):
-            offset = match.start()
-            len_body = int.from_bytes(self._data[offset : offset + 4], "little")
-            if offset + self._framer.len_frame + len_body > len(self._data):
+        for offset, len_body in self._candidates(start):
+            if offset + self._framer.len_frame + len_body > self._source.size:
                 continue
-            if next(self._framer.scan(self._data, offset), None) is not None:
+            if len_body > self._framer.len_body_max:
+                continue
+            if next(self._framer.scan(self._source, offset), None) is not None:
                 return offset
             self.budget.spend(len_body)
             if self.budget.is_spent:
                 break
-        return len(self._data)
+        return self._source.size
+
+    def _candidates(self, start: int) -> Iterator[tuple[int, int]]:
+        """Yield the offsets where an entry may begin, and the length of its body there.
+
+        A hole in the file holds none; an entry may begin in its last bytes, before the kind.
+        """
+        source, size = self._source, self._head.size
+        len_window, most = _WINDOWS
+        while start + size <= source.size:
+            start = max(start, source.next_data(start) - size)
+            window = source.read_upto(start, len_window)
+            len_window = min(2 * len_window, most)
+            for match in self._pattern.finditer(window):
+                at = match.start()
+                yield start + at, int.from_bytes(window[at : at + 4], "little")
+            start += max(1, len(window) - size)
 
     def is_torn(self, offset: int, layout: RowLayout) -> bool:
         """Return whether the bytes from `offset` on are the beginning of an entry that was cut off.
 
         A process that dies leaves a part of its last write, which was not yet acknowledged.
         """
-        rest = self._data[offset:]
+        len_rest = self._source.size - offset
+        rest = self._source.read_upto(offset, self._head.size + layout.len_fixed)
         if len(rest) < self._head.size:
             return True
         len_body, kind, reserved, reserved2, _ = self._head.unpack_from(rest)
@@ -307,7 +326,7 @@ class EntryFinder:
             if len_body != layout.len_fixed + num_metrics * layout.entry.itemsize:
                 return False
         is_head = kind in self._framer.kinds.values() and not reserved and not reserved2
-        return is_head and self._framer.len_frame + len_body > len(rest)
+        return is_head and self._framer.len_frame + len_body > len_rest
 
 
 def merged_end(scan: Scan, journal: Journal) -> tuple[int, int]:

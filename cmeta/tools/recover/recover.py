@@ -21,7 +21,7 @@ from cmeta.format.journal import Journal, Tables
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
-from cmeta.source import expanded
+from cmeta.source import BytesSource, expanded
 from cmeta.storage.atomic import publish_new, temporary_file
 from cmeta.storage.disk import File, permissions_at
 from cmeta.storage.new_path import given_path
@@ -94,13 +94,13 @@ def recover(
     try:
         return _Recovery(inputs, target, progress or (lambda done, size: None)).run(schema)
     finally:
-        inputs.main.close()
+        inputs.close()
 
 
 class _Recovery:
     def __init__(self, inputs: Inputs, target: Path, progress: Progress) -> None:
         self._inputs, self._target = inputs, target
-        size = inputs.main.size if inputs.has_main else len(inputs.journal or b"")
+        size = inputs.main.size if inputs.has_main else _len_journal(inputs)
         self._progress = ProgressInParts(progress, size)
         self._report = RecoveryReport(inputs.name, len_file=size)
         self._report.findings = inputs.findings
@@ -266,8 +266,8 @@ class _Recovery:
             self._note("journal", journal.problem, journal.end)
         names = {number: name for number, name in enumerate(decoder.names) if name}
         known = Tables(dict(decoder.configs), names)
-        data, grammar = self._inputs.journal or b"", self._inputs.grammar
-        for rows in salvage_rows(data, journal, grammar, known, self._num_before):
+        source, grammar = self._inputs.journal or BytesSource(b""), self._inputs.grammar
+        for rows in salvage_rows(source, journal, grammar, known, self._num_before):
             lost = rows if isinstance(rows, Lost) else self._take_rows(rows, output, journal.schema)
             if lost is not None:
                 self._report.lost.append(lost)
@@ -316,6 +316,10 @@ class _Recovery:
             return self._num_before + self._report.num_from_journal + self._num_rows_lost
         header = self._inputs.header
         return None if header is None or header.is_open else header.records_count
+
+
+def _len_journal(inputs: Inputs) -> int:
+    return 0 if inputs.journal is None else inputs.journal.size
 
 
 def _ends(chunk: Chunk, schema: Schema) -> tuple[_Ends, _Ends]:

@@ -28,6 +28,7 @@ class SearchBudget:
     Parameters
     ----------
     len_file : int
+        Without the holes in it.
     """
 
     PER_BYTE = 16
@@ -152,7 +153,7 @@ class _Scanner:
     def __init__(self, source: Source, grammar: Grammar, newer: bool, progress: Progress) -> None:
         self._source, self._grammar, self._newer = source, grammar, newer
         self._end, self._progress = source.size, progress
-        self._budget = SearchBudget(source.size)
+        self._budget = SearchBudget(source.len_on_disk)
         limits = grammar.format.limits
         self._len_max = {
             "SCHEMA": limits.json_bytes_max, "CONFIG": limits.json_bytes_max,
@@ -250,6 +251,7 @@ class _Scanner:
         """
         size, size_max = _WINDOWS
         while start < self._end:
+            start = max(start, self._source.next_data(start) - self._len_look)
             window = self._source.read(start, min(size, self._end - start))
             size = min(2 * size, size_max)
             at = 0

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Struct, msgpack
 
 from cmeta.aliases import Rows
-from cmeta.errors import CmetaError, DecodeError
+from cmeta.errors import BusyError, DecodeError
 from cmeta.reader.reader import Reader
 from cmeta.reader.selection import take
 from cmeta.records.chunk import Column
@@ -26,11 +26,12 @@ from cmeta.records.config import flattened
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema
 from cmeta.schema.types import Field
-from cmeta.storage.open import BatchInfo
+from cmeta.storage.open import BatchInfo, watch_of
+from cmeta.storage.watch import BUSY, unless_busy
 from cmeta.tools.summary.statistics import BinnedMeans, Extremes, Point
 from cmeta.vocabulary import best_loss_name, find, main_phase, no_such, phase_named
 
-State = Literal["closed", "open", "damaged", "unreadable"]
+State = Literal["closed", "open", "busy", "damaged", "unreadable"]
 Scalar = bool | int | float | str | None
 
 
@@ -76,7 +77,8 @@ class RunInfo(Struct, frozen=True, array_like=True, gc=False):
         The path by which it was found.
     state : str
         "closed"; "open": being written, or its writer died; its journal's records are included;
-        "damaged": only its intact records are described; "unreadable": missing, or not a file.
+        "busy": its writer changed it each time that it was read; "damaged": only its intact records
+        are described; "unreadable": missing, or not a file.
     status : str
         How the run ended, by `Recorder.finish`: "finished", "failed", "interrupted" or "pruned"; ""
         if it was not stated.
@@ -211,15 +213,26 @@ def describe(path: str) -> RunInfo:
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             return RunInfo(path, "unreadable", f"{kind}, expected a .cmeta file")
-        with Reader(path) as run:
-            return _Description(run).info(path)
+        return unless_busy(lambda: _description(path))
+    except BusyError:
+        return RunInfo(path, "busy", BUSY, status.st_size)
     except DecodeError as err:
         err.file = ""  # which is that of the description
         return RunInfo(path, "damaged", str(err), status.st_size)
     except OSError as err:
         return RunInfo(path, "unreadable", err.strerror or str(err))
-    except (CmetaError, MemoryError) as err:
-        return RunInfo(path, "unreadable", str(err) or "not enough memory to read it")
+    except Exception as err:  # whatever it is, the other files are described
+        reason = "not enough memory to read it" if isinstance(err, MemoryError) else repr(err)
+        return RunInfo(path, "unreadable", str(err) or reason)
+
+
+def _description(path: str) -> RunInfo:
+    watch = watch_of(path)
+    with Reader(path) as run:
+        info = _Description(run).info(path)
+        if info.state == "damaged" or (info.state == "open" and not run.has_journal):
+            watch.require_unchanged()
+    return info
 
 
 class _Description:

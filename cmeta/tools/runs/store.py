@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmeta.format.grammar import grammar_of
 from cmeta.schema.load import shipped_format
+from cmeta.source import regular_file
 from cmeta.storage.disk import create
 from cmeta.tools.runs.run_info import LAYOUT
 
@@ -74,9 +75,8 @@ def key_of(path: str) -> bytes:
 def stamp_of(path: str) -> bytes | None:
     """Return the stamp of a regular file; None if it is missing or cannot be read."""
     grammar = grammar_of(shipped_format())
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = regular_file(path, os.O_RDONLY)
     except (OSError, ValueError):
         return None
     try:

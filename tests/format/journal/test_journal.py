@@ -18,7 +18,7 @@ from .conftest import GRAMMAR, NUM_ROWS, SCHEMA, Forger, bit
 
 
 def read(data):
-    return read_journal(bytes(data), SCHEMA, GRAMMAR)
+    return read_journal(BytesSource(data), SCHEMA, GRAMMAR)
 
 
 def records(journal):
@@ -199,11 +199,11 @@ def test_a_journal_that_does_not_bind_is_named(dead, what):
         base=header["base_records"],
         **{k: v for k, v in header.items() if k not in ("base_records", "salt")},
     )
-    assert file_state(BytesSource(main), good.data, GRAMMAR).kind == "open"
+    assert file_state(BytesSource(main), BytesSource(good.data), GRAMMAR).kind == "open"
     changed = dict(header) | {what: header[what] + 1}
     base = changed.pop("base_records")
     changed.pop("salt")
-    found = file_state(BytesSource(main), Forger(base=base, **changed).data, GRAMMAR)
+    found = file_state(BytesSource(main), BytesSource(Forger(base=base, **changed).data), GRAMMAR)
     assert found.kind == "damaged"
     assert "journal does not belong to the file" in str(found.problem)
 
@@ -211,14 +211,14 @@ def test_a_journal_that_does_not_bind_is_named(dead, what):
 def test_bytes_of_the_main_file_beyond_the_journals_length_are_not_trusted(dead):
     main, journal = dead.read_bytes(), journal_path(dead).read_bytes()
     for tail in (b"", b"\x00" * 100, main[60:], b"\xff" * 7):
-        found = file_state(BytesSource(main + tail), journal, GRAMMAR)
+        found = file_state(BytesSource(main + tail), BytesSource(journal), GRAMMAR)
         assert found.kind == "open"
         assert found.map.end == read(journal).header.base_length
-    shorter = file_state(BytesSource(main[:-1]), journal, GRAMMAR)
+    shorter = file_state(BytesSource(main[:-1]), BytesSource(journal), GRAMMAR)
     assert shorter.kind == "damaged"
 
 
 def test_a_torn_count_in_the_header_is_no_matter(dead):
     main, journal = bytearray(dead.read_bytes()), journal_path(dead).read_bytes()
     main[7] ^= 0xFF
-    assert file_state(BytesSource(bytes(main)), journal, GRAMMAR).kind == "open"
+    assert file_state(BytesSource(bytes(main)), BytesSource(journal), GRAMMAR).kind == "open"
