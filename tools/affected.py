@@ -38,6 +38,7 @@ ALSO = {
     "records": ("tests/write", "tests/reader/test_arrow.py"),
     "storage": ("tests/test_source.py", "tests/crash/test_faults.py"),
     "compare": ("tests/replay", "tests/diff"),
+    "safe_text": ("tests/cli/test_hostile_names.py",),
     "validate": ("tests/test_validate.py", "tests/hostile/test_lies_of_files.py"),
     "recorder": ("tests/crash/test_faults.py",),
     "tools": ("tests/test_parallel.py",),

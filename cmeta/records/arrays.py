@@ -281,6 +281,8 @@ def _vector_like(row: Any, field: Field) -> Any:
         if shape is not None and hasattr(row, "tolist"):
             return row.tolist()
         row = row.as_py() if hasattr(row, "as_py") else listed(from_tensor(row))
+        if row is None:  # a null of Arrow
+            return None
         if not isinstance(row, str | bytes | Mapping | Set) and hasattr(row, "__len__"):
             return list(row)
     except EncodeError:
