@@ -152,7 +152,8 @@ def flatten(
 ) -> dict[str, Any]:
     """Return a record's values by dotted name, whose names are those of `Schema.given_field`.
 
-    None is left out, unless `keep_none`. A group is given as a mapping.
+    None is left out, unless `keep_none`. A group is given as a mapping, and `metrics` is the open
+    group, whatever its name.
 
     Raises
     ------
@@ -164,7 +165,8 @@ def flatten(
     for name, value in given.items():
         if value is None and not (keep_none and name not in schema.groups):
             continue
-        if name not in schema.groups:
+        group = _group(name, schema)
+        if group is None:
             _put(flat, schema.given_field(name).path, value)
             continue
         if not isinstance(value, Mapping):
@@ -174,8 +176,15 @@ def flatten(
                 kind = type(member).__name__
                 raise EncodeError(f"{name}: found the key {member!r}, a {kind}, expected a string")
             if inner is not None or keep_none:
-                _put(flat, f"{name}.{member}", inner)
+                _put(flat, f"{group}.{member}", inner)
     return flat
+
+
+def _group(name: str, schema: Schema) -> str | None:
+    """Return the group that a name is; `metrics` is the open one, as in `Recorder.log`."""
+    if name in schema.groups:
+        return name
+    return schema.open_group if name == "metrics" and name not in schema else None
 
 
 def _put(flat: dict[str, Any], path: str, value: Any) -> None:

@@ -14,6 +14,7 @@ from cmeta.format.block import encode_block
 from cmeta.format.encoder import Encoder
 from cmeta.format.grammar import grammar_of
 from cmeta.records.convert import Converter
+from cmeta.records.record import flatten
 from cmeta.schema.load import shipped_format
 
 NUM = 100
@@ -66,7 +67,9 @@ def open_data(records):
     """Return the bytes of the file while it is being written: 96 records in full batches."""
     encoder, converter = Encoder(SCHEMA), Converter(SCHEMA)
     begin = encoder.begin()
-    return begin + encoder.feed(converter.convert_records(records, 0))
+    return begin + encoder.feed(
+        converter.convert_records([flatten(record, SCHEMA) for record in records], 0)
+    )
 
 
 @pytest.fixture

@@ -137,11 +137,24 @@ def test_a_config_of_another_name_takes_one_for_all(load, tmp_path):
     assert (tmp_path / "a.cmeta").read_bytes() == (tmp_path / "b.cmeta").read_bytes()
 
 
+def test_what_is_no_field_is_a_metric_of_the_open_group_as_in_a_recorder(load, tmp_path):
+    schema = load(OWN)
+    record = CycleRecord(phase="warm", metrics={"a": 1}, coherence=1.0)
+    cmeta.write(tmp_path / "a.cmeta", [record], schema)
+    with cmeta.Recorder(tmp_path / "b.cmeta", schema) as rec:
+        rec.log("warm", metrics={"a": 1}, coherence=1.0)
+    with cmeta.Recorder(tmp_path / "c.cmeta", schema) as rec:
+        rec.record_cycle(record)
+    a, b, c = ((tmp_path / f"{name}.cmeta").read_bytes() for name in "abc")
+    assert a == b == c
+    with cmeta.open(tmp_path / "a.cmeta") as run:
+        assert next(iter(run)).extra == {"signals": {"a": 1.0, "coherence": 1.0}}
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (CycleRecord(phase="warm", coherence=1.0), ["'coherence' is not in the schema"]),
-        (CycleRecord(phase="warm", metrics={"a": 1}), ["'metrics"]),
+        (CycleRecord(phase="warm", tensor_signature=(1.0, 2.0, 3.0)), ["tensor_signature: found"]),
         (CycleRecord(phase="warm", extra={"host": {"gpu": 1}}), ["'host.gpu' is not in"]),
         (CycleRecord(phase="warm", extra={"host": 5}), ["host", "found a int"]),
         (CycleRecord(phase="warm", extra={"weather": {"a": 1}}), ["weather: found a dict"]),

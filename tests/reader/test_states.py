@@ -235,6 +235,9 @@ def test_a_file_that_shrinks_while_it_is_read(path, data, tmp_path):
     copy.write_bytes(data)
     with cmeta.open(copy) as run:
         copy.write_bytes(data[:2000])
-        with pytest.raises(TruncatedError, match="the file shrank") as caught:
+        with pytest.raises(cmeta.BusyError, match="its writer changed it") as caught:
             run.read()
-        assert caught.value.offset >= 1000
+    cause = caught.value.__cause__
+    assert isinstance(cause, TruncatedError)
+    assert "the file shrank" in str(cause)
+    assert cause.offset >= 1000
