@@ -4,7 +4,8 @@ The configuration in a folder's ``.git/config`` may name programs, and git runs 
 as ``git status``. A folder may have come in an archive, so git is asked with all of these off:
 
 - the file-system monitor, and hooks, by configuration on the command line, which comes last;
-- the filters (``filter.NAME.clean``, ``.process``): each that any configuration names is emptied;
+- the filters (``filter.NAME.clean``, ``.process``): each that any configuration names is emptied,
+  if its name is ASCII: other bytes might reach git as another name;
 - submodules' own working trees, since a second git would look there with its own configuration;
 - fetching of missing objects, and every protocol that could do it;
 - locks and refreshed indexes, prompts, and repositories that are no ``.git`` of a working tree.
@@ -16,15 +17,18 @@ part cannot be switched off, the fact is left out.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 _SECONDS = 5
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FILTERS_MAX = 100
+_LEN_DATA_MAX = 2**29  # of git's memory: a link to /dev/zero as .git/info/attributes is read whole
 _KEYS_OF_A_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 _FIXED = (
     ("core.fsmonitor", ""),  # empty: for git before 2.36, "false" is the name of a program
@@ -82,12 +86,16 @@ def _filters(git: str) -> list[tuple[str, str]] | None:
     if keys is None:
         return None
     names = {key.partition(".")[2].rpartition(".")[0] for key in keys.split("\0") if key}
-    if len(names) > _FILTERS_MAX or any("=" in name or "\n" in name for name in names):
+    if len(names) > _FILTERS_MAX or not all(map(_can_be_emptied, names)):
         return None
     return [
         (f"filter.{name}.{key}", value)
         for name in sorted(names) for key, value in _KEYS_OF_A_FILTER.items()
     ]  # fmt: skip
+
+
+def _can_be_emptied(name: str) -> bool:
+    return name.isascii() and "=" not in name and "\n" not in name
 
 
 def _stdout_of(
@@ -96,12 +104,29 @@ def _stdout_of(
     import subprocess
 
     options = [part for name, value in settings for part in ("-c", f"{name}={value}")]
+    # GIT_CONFIG is obeyed by `git config` alone, which would then list other filters than are run.
+    inherited = {name: value for name, value in os.environ.items() if name != "GIT_CONFIG"}
     try:
-        result = subprocess.run(
+        with subprocess.Popen(
             [git, "--no-pager", *options, *command],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False,
-            env={**os.environ, **_VARIABLES},
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**inherited, **_VARIABLES},
+        ) as process:  # fmt: skip
+            try:
+                _bound_memory(process.pid)
+                stdout, _ = process.communicate(timeout=_SECONDS)
+            except BaseException:
+                process.kill()
+                raise
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return result.stdout.decode("utf-8", "replace") if result.returncode in codes else None
+    return stdout.decode("utf-8", "replace") if process.returncode in codes else None
+
+
+def _bound_memory(pid: int) -> None:
+    """Bound what a process may allocate, where the system can; mapped files do not count."""
+    if sys.platform == "linux":
+        import resource
+
+        with contextlib.suppress(OSError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (_LEN_DATA_MAX, _LEN_DATA_MAX))

@@ -149,6 +149,42 @@ def test_a_filter_that_cannot_be_switched_off_leaves_the_state_out(hostile_folde
 
 
 @needs_shell
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"\xed\xa0\x80", "\u00fc".encode()])
+def test_a_filter_whose_name_is_not_ascii_leaves_the_state_out(hostile_folder, name):
+    (hostile_folder.folder / ".git/info/attributes").write_bytes(b"* filter=" + name)
+    with open(".git/config", "ab") as config:
+        config.write(b'[filter "%s"]\n\tclean = %s\n' % (name, bytes(hostile_folder.program)))
+    touch("train.py")
+    found, was_run = hostile_folder.state()
+    assert found["commit"] and "dirty" not in found and not was_run
+
+
+@needs_shell
+def test_filters_are_those_of_the_folder_whatever_git_config_is_told(hostile_folder, monkeypatch):
+    (hostile_folder.folder / ".git/info/attributes").write_text("* filter=a\n")
+    git(hostile_folder.folder, "config", "filter.a.clean", hostile_folder.program)
+    touch("train.py")
+    monkeypatch.setenv("GIT_CONFIG", os.devnull)
+    found, was_run = hostile_folder.state()
+    assert (found["dirty"], was_run) == (False, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of git is bounded on Linux")
+def test_git_reads_no_endless_file_into_memory(hostile_folder):
+    (hostile_folder.folder / ".git/info/attributes").unlink(missing_ok=True)
+    (hostile_folder.folder / ".git/info/attributes").symlink_to("/dev/zero")
+    touch("train.py")
+    code = """
+import resource
+from cmeta.tools.git_state import git_state
+assert "dirty" not in git_state()
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert int(result.stdout) < 2**20  # KiB; it grew beyond 2 GiB
+
+
+@needs_shell
 def test_hooks_of_a_folder_are_not_run(hostile_folder):
     hooks = hostile_folder.folder / "hooks"
     hooks.mkdir()
