@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cmeta.storage.disk import Disk, File, make_folders, permissions_at
+from cmeta.storage.links import foreign_link, refusal
 from cmeta.storage.new_path import name_max, shortened
 
 TEMPORARY = ".tmp"
@@ -46,6 +47,8 @@ def temporary_file(
         Of the file whose permissions it takes; default: `target`, if there is one.
     """
     disk = disk or Disk()
+    if link := foreign_link(target.parent):
+        raise PermissionError(errno.EPERM, refusal(link), str(target))
     name = target.with_name(f"{_stem(target)}{os.urandom(_LEN_RANDOM // 2).hex()}{suffix}")
     try:
         make_folders(target.parent)

@@ -109,7 +109,7 @@ def is_input(out: PathLike, path: PathLike) -> bool:
     Links are followed, hard ones too; the journal's name counts also while there is no journal.
     """
     for name in (Path(path), journal_path(path)):
-        if Path(out).resolve() == name.resolve():
+        if os.path.realpath(out) == os.path.realpath(name):  # a loop of links is no error here
             return True
         with suppress(OSError):  # one of them does not exist
             if os.path.samefile(out, name):

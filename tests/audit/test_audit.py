@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,19 @@ def test_a_folder_without_chronicles_and_a_pipe(tmp_path):
     assert "a folder without a chronicle" in report.findings[0].message
     os.mkfifo(tmp_path / "pipe.cmeta")
     assert "not a regular file" in one(tmp_path / "pipe.cmeta").findings[0].message
+
+
+def test_a_file_that_has_nothing_to_read_yet_is_not_waited_for(tmp_path):
+    """As /proc/kmsg, which says that it is a regular file."""
+    os.mkfifo(tmp_path / "pipe")
+    code = (
+        "import importlib, os, sys; module = importlib.import_module('cmeta.tools.audit.audit')\n"
+        "module.regular_file = lambda path, flags: os.open(path, os.O_RDWR | os.O_NONBLOCK)\n"
+        "print(module._sha256(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "pipe")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.strip() == hashlib.sha256().hexdigest()
 
 
 def test_folders_are_searched(recorded, tmp_path):

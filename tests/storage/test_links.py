@@ -17,7 +17,7 @@ from cmeta.storage.disk import create, open_existing
 from cmeta.storage.links import resolved_to_write
 from cmeta.storage.lock import SUFFIX as LOCK
 from cmeta.storage.lock import Lock, has_live_holder
-from cmeta.storage.open import journal_path
+from cmeta.storage.open import is_input, journal_path
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links and permissions of POSIX")
 NOBODY = 65534
@@ -159,6 +159,54 @@ def test_a_folder_that_is_a_link_of_another_user(public, victim):
     with pytest.raises(RecorderError, match="link of another user"):
         record(link / "run.cmeta")
     assert [p.name for p in victim.parent.iterdir()] == ["victim"]
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+@pytest.mark.parametrize("way", ["direct", "through a link of one's own"])
+def test_no_writer_goes_through_a_folder_link_of_another_user(tmp_path, mode, way):
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    home.mkdir()
+    shared.mkdir()
+    shared.chmod(mode)
+    folder = shared / "sub"
+    folder.symlink_to(home)
+    os.lchown(folder, NOBODY, NOBODY)
+    if way != "direct":
+        (tmp_path / "mine").symlink_to(folder)
+        folder = tmp_path / "mine"
+    source, victims = tmp_path / "source.cmeta", [home / "run.cmeta", home / "run.csv"]
+    record(source)
+    for file in victims:
+        file.write_bytes(SECRET)
+    with pytest.raises(RecorderError, match="link of another user"):
+        record(folder / "run.cmeta", "replace")
+    with pytest.raises(OSError, match="link of another user"):
+        cmeta.write(folder / "run.cmeta", {"phase": ["train"]})
+    with pytest.raises(OSError, match="link of another user"):
+        cmeta.recover(source, folder / "new.cmeta")
+    csv = str(folder / "run.csv")
+    command = [sys.executable, "-m", "cmeta", "convert", str(source), csv, "--replace"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "link of another user" in done.stderr
+    assert sorted(home.iterdir()) == victims
+    assert all(file.read_bytes() == SECRET for file in victims)
+
+
+def test_a_way_through_links_of_ones_own(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "mine").symlink_to("folder/../folder")
+    (tmp_path / "second").symlink_to(tmp_path / "mine")
+    record(tmp_path / "second" / ".." / "folder" / "run.cmeta")
+    cmeta.write(tmp_path / "second" / "other.cmeta", {"phase": ["train"]})
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_an_output_whose_journal_is_a_link_in_a_loop(tmp_path):
+    record(tmp_path / "run.cmeta")
+    journal_path(tmp_path / "run.cmeta").symlink_to("run.cmeta-journal")
+    assert not is_input(tmp_path / "out.csv", tmp_path / "run.cmeta")
 
 
 def test_links_in_a_loop(tmp_path):

@@ -36,6 +36,7 @@ from cmeta.tools.parallel import DIED, FileProgress, in_processes, is_importable
 from cmeta.tools.replay.replay import replay
 from cmeta.validate import validate
 
+_LEN_CHUNK = 1 << 20  # bytes read at once
 _LOCK_HOLDER = re.compile(r"host (?P<host>\S+), pid (?P<pid>\d+)")
 
 
@@ -149,7 +150,10 @@ def _check_bytes(path: Path, report: AuditReport, progress: Progress | None) -> 
 
 def _sha256(path: Path) -> str:
     with open(path, "rb", opener=regular_file) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while chunk := file.read(_LEN_CHUNK):  # `file_digest` never ends where nothing comes yet
+            digest.update(chunk)
+        return digest.hexdigest()
 
 
 # ------------------------------------------------------------------------------------- the records
