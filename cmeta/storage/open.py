@@ -417,7 +417,12 @@ class OpenFile:
         num_names = self.map.num_before(kinds["NAME"], row)
         num_configs = self.map.num_before(kinds["CONFIG"], row)
         context = BatchContext(ordinal, self.map.table[row], _Names(self, num_names), num_configs)
-        return Batch(self._block(row), self.schema, self._grammar, context)
+        try:
+            return Batch(self._block(row), self.schema, self._grammar, context)
+        except DecodeError as err:  # the batch that a writer has put in its place
+            if self._watch is not None:
+                self._watch.require_unchanged(err)
+            raise
 
     def _blocks(self, name: str) -> list[Block]:
         """Read all blocks of a kind."""
