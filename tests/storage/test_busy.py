@@ -81,7 +81,22 @@ def judged_by_reading(path):
         return judged_by_reading(path)
 
 
-JUDGES = [judged_by_validate, judged_by_audit, judged_by_scan, judged_by_reading]
+def judged_by_recover(path):
+    out = path.with_suffix(".rescued")
+    report = cmeta.recover(path, out)
+    assert (report.verdict, report.lost, report.num_lost) == ("complete", [], 0)
+    with cmeta.open(out) as run:
+        assert run.read(["step"])["step"].tolist() == list(range(report.num_records))
+    return "closed", False
+
+
+JUDGES = [
+    judged_by_validate,
+    judged_by_audit,
+    judged_by_scan,
+    judged_by_reading,
+    judged_by_recover,
+]
 
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.__name__.rpartition("_")[2])

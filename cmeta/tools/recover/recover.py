@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmeta.aliases import Progress
-from cmeta.errors import CorruptError, EncodeError, ExistsError, RecoveryError
+from cmeta.errors import CorruptError, DecodeError, EncodeError, ExistsError, RecoveryError
 from cmeta.format.batch_room import BatchRoom, undeclared_max
 from cmeta.format.encoder import Encoder
 from cmeta.format.journal import Journal, Tables
@@ -25,7 +25,8 @@ from cmeta.source import BytesSource, expanded
 from cmeta.storage.atomic import publish_new, temporary_file
 from cmeta.storage.disk import File, permissions_at
 from cmeta.storage.new_path import given_path
-from cmeta.storage.open import is_input, journal_path
+from cmeta.storage.open import is_input, journal_path, watch_of
+from cmeta.storage.watch import Watch, unless_busy
 from cmeta.tools.recover.batches import BatchDecoder, Salvaged, by_index, by_walking
 from cmeta.tools.recover.inputs import Inputs, bound_journal, find_schema, open_inputs
 from cmeta.tools.recover.journal import Rows, merged_end, salvage_rows
@@ -72,6 +73,8 @@ def recover(
         `out` exists.
     RecoveryError
         The salvaged records cannot be written again.
+    BusyError
+        Its writer continued or closed it during each try.
     OSError
         The file cannot be read, or the new one cannot be written.
 
@@ -90,16 +93,37 @@ def recover(
     if is_input(target, path):
         message = "is the file to recover or its journal; a recovery never works in place"
         raise ExistsError(f"{target} {message}")
-    inputs = open_inputs(Path(expanded(path)))
+    source, report_to = Path(expanded(path)), progress or (lambda done, size: None)
+    return unless_busy(lambda: _recovered(source, target, schema, report_to))
+
+
+def _recovered(
+    path: Path, target: Path, schema: Schema | None, progress: Progress
+) -> RecoveryReport:
+    """Recover a file that no writer continues or closes meanwhile.
+
+    Raises
+    ------
+    BusyError
+        One has done so: what seems lost may be what it has moved.
+    """
+    watch = watch_of(path)
+    inputs = open_inputs(path)
     try:
-        return _Recovery(inputs, target, progress or (lambda done, size: None)).run(schema)
+        report = _Recovery(inputs, target, progress, watch).run(schema)
+    except DecodeError as err:
+        watch.require_unchanged(err)
+        raise
     finally:
         inputs.close()
+    if not report.out:
+        watch.require_unchanged()
+    return report
 
 
 class _Recovery:
-    def __init__(self, inputs: Inputs, target: Path, progress: Progress) -> None:
-        self._inputs, self._target = inputs, target
+    def __init__(self, inputs: Inputs, target: Path, progress: Progress, watch: Watch) -> None:
+        self._inputs, self._target, self._watch = inputs, target, watch
         size = inputs.main.size if inputs.has_main else _len_journal(inputs)
         self._progress = ProgressInParts(progress, size)
         self._report = RecoveryReport(inputs.name, len_file=size)
@@ -184,6 +208,7 @@ class _Recovery:
             output.finish(_status(index, schema))
             file.sync()
             verify(file.path, report.num_records, self._progress.part(2))
+            self._watch.require_unchanged()
             publish(file, self._target)
         report.out = str(self._target)
 
