@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import cmeta
-from cmeta.errors import ExistsError, RecoveryError, TruncatedError
+from cmeta.errors import BusyError, ExistsError, RecoveryError
 from cmeta.format import checksum
 from cmeta.storage.disk import Disk
 from cmeta.tools.recover.recover import Output, ProgressInParts, recover, verify
@@ -207,7 +207,7 @@ def test_a_file_that_shrinks_while_it_is_read(broken, monkeypatch):
     def shrink(done, size):
         os.truncate(broken, 100)
 
-    with pytest.raises(TruncatedError, match="the file shrank"):
+    with pytest.raises(BusyError, match="its writer changed it"):
         recover(broken, broken.with_name("out"), progress=shrink)
     assert [p.name for p in broken.parent.iterdir()] == ["run.cmeta"]
 

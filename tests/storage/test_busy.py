@@ -83,7 +83,11 @@ def judged_by_reading(path):
 
 def judged_by_recover(path):
     out = path.with_suffix(".rescued")
-    report = cmeta.recover(path, out)
+    out.unlink(missing_ok=True)
+    try:
+        report = cmeta.recover(path, out)
+    except cmeta.BusyError:
+        return "busy", False
     assert (report.verdict, report.lost, report.num_lost) == ("complete", [], 0)
     with cmeta.open(out) as run:
         assert run.read(["step"])["step"].tolist() == list(range(report.num_records))
@@ -127,7 +131,7 @@ def test_between_any_two_reads(tmp_path, monkeypatch, course, judge):
             left.unlink()
         number += 1 + number // 5  # most happens in the first reads
     assert number > 5
-    assert states <= {("closed", False), ("open", True)}
+    assert states <= {("closed", False), ("open", True)}  # each succeeds after some tries
 
 
 def test_a_file_that_changes_during_each_try_is_busy(tmp_path, monkeypatch):

@@ -62,6 +62,15 @@ class Inputs:
         """Whether there is a main file."""
         return self.main.size > 0
 
+    def is_at(self, path: Path) -> bool:
+        """Return whether a path still names the main file that was opened."""
+        try:
+            return isinstance(self.main, FileSource) and os.path.samestat(
+                self.main.status(), path.stat()
+            )
+        except OSError:
+            return False
+
     @property
     def newer(self) -> bool:
         """Whether the file's minor version is newer than ours."""

@@ -111,14 +111,22 @@ def _recovered(
     inputs = open_inputs(path)
     try:
         report = _Recovery(inputs, target, progress, watch).run(schema)
+        if not report.out:
+            _require_unchanged(inputs, path, watch)
     except DecodeError as err:
-        watch.require_unchanged(err)
+        _require_unchanged(inputs, path, watch, err)
         raise
     finally:
         inputs.close()
-    if not report.out:
-        watch.require_unchanged()
     return report
+
+
+def _require_unchanged(
+    inputs: Inputs, path: Path, watch: Watch, cause: Exception | None = None
+) -> None:
+    """Raise `BusyError` if the file was changed; one that was replaced by another is as it was."""
+    if not inputs.has_main or inputs.is_at(path):
+        watch.require_unchanged(cause)
 
 
 class _Recovery:
@@ -208,7 +216,7 @@ class _Recovery:
             output.finish(_status(index, schema))
             file.sync()
             verify(file.path, report.num_records, self._progress.part(2))
-            self._watch.require_unchanged()
+            _require_unchanged(self._inputs, source, self._watch)
             publish(file, self._target)
         report.out = str(self._target)
 
