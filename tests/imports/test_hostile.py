@@ -8,6 +8,7 @@ not end.
 import gzip
 import json
 import lzma
+import os
 import re
 import sqlite3
 import sys
@@ -238,6 +239,18 @@ def test_a_schema_made_to_hurt(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(cmeta.SchemaError, match=message):
         Schema.load(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs")
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+def test_a_fifo_beside_a_database_is_refused(tmp_path, suffix):
+    path = tmp_path / "mlflow.db"
+    with sqlite3.connect(path) as database:
+        mlflow_tables(database)
+    database.close()
+    os.mkfifo(f"{path}{suffix}")
+    with pytest.raises((cmeta.EncodeError, OSError), match="FIFO, expected a regular file"):
+        import_run(path, tmp_path / "out.cmeta")
 
 
 def test_a_database_that_computes_for_ever_or_has_other_types(tmp_path):

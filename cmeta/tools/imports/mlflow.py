@@ -13,6 +13,7 @@ Python's own SQLite opens the database, read-only; the file store is text. MLflo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -33,6 +34,7 @@ from cmeta.tools.imports.scalar_log import ScalarLog, status_named
 
 TOOL = "mlflow"
 _META, _METRICS, _DATABASE = "meta.yaml", "metrics", "mlflow.db"
+_SIDE_FILES = ("-journal", "-wal", "-shm")
 _SIGNATURE = b"SQLite format 3\0"
 _TABLES = {"runs", "metrics", "params", "tags", "experiments"}
 _STATUS = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
@@ -292,8 +294,9 @@ def _open(path: Path) -> sqlite3.Connection:
 
     Raises
     ------
-    sqlite3.Error
+    sqlite3.Error, OSError
     """
+    _require_regular_side_files(path)
     database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
     try:
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(path.stat().st_size, _LENGTH_MAX))
@@ -312,6 +315,13 @@ def _open(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _require_regular_side_files(path: Path) -> None:
+    """Refuse a FIFO under a name that SQLite opens beside the database: it would wait there."""
+    for suffix in _SIDE_FILES:
+        with contextlib.suppress(FileNotFoundError):
+            os.close(regular_file(f"{path}{suffix}", os.O_RDONLY))
 
 
 def _is_virtual(sql: object) -> bool:
