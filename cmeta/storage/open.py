@@ -41,14 +41,8 @@ from cmeta.format.index import (
     map_heads,
     read_beginning,
 )
-from cmeta.format.journal import (
-    Framer,
-    Journal,
-    JournalHeader,
-    Tables,
-    read_journal,
-    read_journal_header,
-)
+from cmeta.format.journal import Framer, JournalHeader, Tables, read_journal_header
+from cmeta.format.read_journal import Journal, read_journal
 from cmeta.records.chunk import Chunk
 from cmeta.schema import canonical_json
 from cmeta.schema.load import shipped_format

@@ -177,8 +177,11 @@ def test_a_closed_file_does_not_say_and_a_warning_does(path, configs):
 @pytest.mark.parametrize("configs", [(None, None), (None,), ()])
 def test_without_a_doubt_there_is_no_warning(path, configs):
     closed(path, *configs)
-    with resume(path) as rec:
-        rec.log("train")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with resume(path) as rec:
+            rec.log("train")
+    assert cmeta.validate(path).num_records == len(configs) + 1
 
 
 def test_a_stated_one_needs_no_warning(path):

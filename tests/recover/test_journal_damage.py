@@ -3,7 +3,7 @@
 import pytest
 
 import cmeta
-from cmeta.format.journal import read_journal
+from cmeta.format.read_journal import read_journal
 from cmeta.source import BytesSource
 from tests.hostile.reseal import BATCH, bounds_of
 from tests.recover.test_damage import flip

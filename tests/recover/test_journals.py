@@ -8,7 +8,7 @@ import pytest
 
 import cmeta
 from cmeta.format.grammar import grammar_of
-from cmeta.format.journal import read_journal
+from cmeta.format.read_journal import read_journal
 from cmeta.schema.load import shipped_format
 from cmeta.source import BytesSource
 from cmeta.storage.open import journal_path

@@ -182,6 +182,7 @@ def test_a_falling_loss_is_recorded_without_a_warning(target):
         with cmeta.Recorder(target, SMALL) as rec:
             for value in (*np.geomspace(1, 6e-4, 40), 1e-4, 3.3e-5, 0.0, float("nan"), np.inf):
                 rec.log("train", loss=value, tensor_signature=(value, 0.5, 0.5))
+    assert cmeta.validate(target).num_records == 45
 
 
 def test_recorder_and_write_give_the_same_sentence(target):

@@ -17,7 +17,7 @@ from cmeta.errors import (
 from cmeta.format.block import Header, encode_block, read_header
 from cmeta.format.grammar import Grammar, grammar_of
 from cmeta.format.index import last_masked_crc
-from cmeta.format.journal import Journal, read_journal
+from cmeta.format.read_journal import Journal, read_journal
 from cmeta.schema.load import shipped_format
 from cmeta.schema.schema import Schema, default_schema
 from cmeta.source import BytesSource, FileSource, Source

@@ -23,15 +23,8 @@ import numpy as np
 from cmeta.errors import DecodeError
 from cmeta.format.block import DEFINITIONS, Block
 from cmeta.format.grammar import Grammar
-from cmeta.format.journal import (
-    Entry,
-    Framer,
-    Journal,
-    RowLayout,
-    Tables,
-    encode_header,
-    read_journal,
-)
+from cmeta.format.journal import Entry, Framer, RowLayout, Tables, encode_header
+from cmeta.format.read_journal import Journal, read_journal
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import TIMESTAMP
 from cmeta.source import BytesSource, Source

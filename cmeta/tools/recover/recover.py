@@ -17,7 +17,8 @@ from cmeta.aliases import Progress
 from cmeta.errors import CorruptError, DecodeError, EncodeError, ExistsError, RecoveryError
 from cmeta.format.batch_room import BatchRoom, undeclared_max
 from cmeta.format.encoder import Encoder
-from cmeta.format.journal import Journal, Tables
+from cmeta.format.journal import Tables
+from cmeta.format.read_journal import Journal
 from cmeta.records.chunk import Chunk
 from cmeta.schema.rules import PHASE, TIMESTAMP
 from cmeta.schema.schema import Schema

@@ -8,7 +8,7 @@ import pytest
 import cmeta
 from cmeta import ChecksumError, CorruptError, DecodeError, TruncatedError
 from cmeta.format.batch import RowBatch
-from cmeta.format.journal import read_journal
+from cmeta.format.read_journal import read_journal
 from cmeta.reader.selection import take
 from cmeta.records.record import records_of
 from cmeta.source import BytesSource
